@@ -1,0 +1,78 @@
+//! Floats as text, in the forms of Go's `strconv` that the Prometheus API speaks.
+
+/// A sample value as the query API prints it (Go's `FormatFloat(v, 'f', -1, 64)`, with an
+/// exponent outside 1e-6..1e21): the shortest text that reads back as the same float.
+pub fn format_float(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let magnitude = value.abs();
+    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
+        let text = format!("{value:e}");
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+        return format!("{mantissa}e{sign}{digits:0>2}");
+    }
+    format!("{value}")
+}
+
+/// Reads a number as Go's `ParseFloat` does: decimal, exponent, hexadecimal integers, `Inf`,
+/// `NaN` in any case, signs, and `_` between digits of `0x` numbers.
+pub fn parse_float(text: &str) -> Option<f64> {
+    let (negative, unsigned) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let lower = unsigned.to_ascii_lowercase();
+    let magnitude = match lower.as_str() {
+        "inf" | "infinity" => f64::INFINITY,
+        "nan" => f64::NAN,
+        _ => match lower.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(&hex.replace('_', ""), 16).ok()? as f64,
+            None if lower.starts_with(|c: char| c.is_ascii_digit() || c == '.') => lower.parse().ok()?,
+            None => return None,
+        },
+    };
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_print_as_go_prints_them() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (0.1, "0.1"),
+            (1e-7, "1e-07"),
+            (1.5e21, "1.5e+21"),
+            (1e20, "100000000000000000000"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+            (1e300, "1e+300"),
+        ] {
+            assert_eq!(format_float(value), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_read_as_go_reads_them() {
+        for (text, expected) in
+            [("1", 1.0), ("-1.5e3", -1500.0), ("0x1F", 31.0), ("+Inf", f64::INFINITY), (".5", 0.5), ("1e3", 1000.0)]
+        {
+            assert_eq!(parse_float(text), Some(expected), "{text}");
+        }
+        assert!(parse_float("nan").unwrap().is_nan());
+        for bad in ["", "-", "x", "1x", "--1", "infx", "e5"] {
+            assert_eq!(parse_float(bad), None, "{bad}");
+        }
+    }
+}
