@@ -136,7 +136,9 @@ impl LabelScratch {
         let value_start = self.text.len() as u32;
         self.text.extend_from_slice(value);
         let end = self.text.len() as u32;
-        if self.sorted && let Some((previous, _)) = self.pairs.last() {
+        if self.sorted
+            && let Some((previous, _)) = self.pairs.last()
+        {
             self.sorted = self.text[previous.start as usize..previous.end as usize] < *name;
         }
         self.pairs.push((name_start..value_start, value_start..end));

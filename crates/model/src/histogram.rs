@@ -85,7 +85,10 @@ impl Buckets {
             index = index.saturating_add_unsigned(span.length);
             position += span.length as usize;
             (0..span.length).map(move |i| {
-                (first.saturating_add_unsigned(i), self.counts.get(start + i as usize).copied().unwrap_or(0.0))
+                (
+                    first.saturating_add_unsigned(i),
+                    self.counts.get(start + i as usize).copied().unwrap_or(0.0),
+                )
             })
         })
     }

@@ -366,7 +366,9 @@ mod tests {
     fn broken_bytes_are_refused() {
         let good = Labels::from_pairs([("a", "1"), ("b", "2")]);
         assert!(LabelsRef::from_bytes(good.as_bytes()).is_some());
-        for bad in [&b"\x01"[..], b"\x01a", b"\x01a\x00", b"\x01b\x011\x01a\x011", b"\x01a\x01\xff", b"\x00\x011"] {
+        for bad in
+            [&b"\x01"[..], b"\x01a", b"\x01a\x00", b"\x01b\x011\x01a\x011", b"\x01a\x01\xff", b"\x00\x011"]
+        {
             assert!(LabelsRef::from_bytes(bad).is_none(), "{bad:?}");
         }
     }

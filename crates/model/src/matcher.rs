@@ -50,7 +50,9 @@ impl Matcher {
     pub fn new(name: impl Into<String>, op: MatchOp, value: impl Into<String>) -> Result<Self, MatcherError> {
         let value = value.into();
         let regex = match op {
-            MatchOp::Regex | MatchOp::NotRegex => Some(go_regex::compile_anchored(&value).map_err(MatcherError)?),
+            MatchOp::Regex | MatchOp::NotRegex => {
+                Some(go_regex::compile_anchored(&value).map_err(MatcherError)?)
+            }
             MatchOp::Equal | MatchOp::NotEqual => None,
         };
         Ok(Matcher { name: name.into(), op, value, regex })

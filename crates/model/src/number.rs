@@ -65,9 +65,14 @@ mod tests {
 
     #[test]
     fn numbers_read_as_go_reads_them() {
-        for (text, expected) in
-            [("1", 1.0), ("-1.5e3", -1500.0), ("0x1F", 31.0), ("+Inf", f64::INFINITY), (".5", 0.5), ("1e3", 1000.0)]
-        {
+        for (text, expected) in [
+            ("1", 1.0),
+            ("-1.5e3", -1500.0),
+            ("0x1F", 31.0),
+            ("+Inf", f64::INFINITY),
+            (".5", 0.5),
+            ("1e3", 1000.0),
+        ] {
             assert_eq!(parse_float(text), Some(expected), "{text}");
         }
         assert!(parse_float("nan").unwrap().is_nan());

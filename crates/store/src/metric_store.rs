@@ -1,0 +1,163 @@
+//! The metric half of the seam.
+
+use crate::{QueryContext, Receipt, StoreError};
+use model::{BatchId, Exemplar, Labels, Matcher, Metadata, MetricBatch, Samples, TimeRange};
+
+/// Which samples a query wants.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// All must match. At least one should refuse the empty value, or every series is selected.
+    pub matchers: Vec<Matcher>,
+    /// Milliseconds, closed at both ends.
+    pub range: TimeRange,
+    /// The query's step, 0 for an instant: a store with downsampled tiers may choose by it.
+    pub step_ms: i64,
+}
+
+/// The series that a selection matched, in ascending order of labels, not yet read.
+///
+/// Several threads may read different indexes at once. A backend that streams (ClickHouse) is
+/// fastest when each thread reads a contiguous, ascending run of indexes.
+pub trait SeriesSet: Send + Sync {
+    /// Number of series. Series without samples in the range may be among them.
+    fn len(&self) -> usize;
+
+    /// Whether nothing matched.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Labels of the series at `index`.
+    fn labels(&self, index: usize) -> &Labels;
+
+    /// Decodes the samples of one series that lie in the selection's range into `into`, replacing
+    /// what it held. Exactly one sample per timestamp, ascending; staleness markers are included.
+    ///
+    /// # Errors
+    /// When storage fails or `context` stops the query.
+    fn read(&self, index: usize, context: &QueryContext, into: &mut Samples) -> Result<(), StoreError>;
+}
+
+/// Exemplars of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExemplarSeries {
+    /// The series' labels.
+    pub labels: Labels,
+    /// In ascending order of time.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// Figures about a metric store.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetricStats {
+    /// Series with samples in memory.
+    pub active_series: u64,
+    /// Samples stored since the process started.
+    pub appended_samples: u64,
+    /// Bytes on disk, write-ahead log included.
+    pub disk_bytes: u64,
+    /// Bytes of the write-ahead log.
+    pub wal_bytes: u64,
+    /// Immutable parts.
+    pub parts: u64,
+    /// Oldest and newest sample, milliseconds; `None` when empty.
+    pub time_range: Option<TimeRange>,
+    /// What was set aside as damaged since the process started, one line each.
+    pub damage: Vec<String>,
+}
+
+/// Stores and finds samples of series.
+///
+/// Rules every backend keeps (see [`crate::conformance`]):
+/// * Samples of any age inside retention are taken in any order; timestamp 0 and before is legal.
+/// * The same sample again (equal bits) is success; another value for the same series and time is
+///   refused as [`crate::RejectReason::DuplicateTimestamp`], and the first one stays.
+/// * Floats keep every bit: NaN payloads, −0, staleness markers, denormals.
+/// * A selection never returns a sample whose append was refused.
+pub trait MetricStore: Send + Sync {
+    /// Appends a batch; see the crate's contract. `now_ms` judges the age of samples.
+    ///
+    /// # Errors
+    /// When nothing of the batch could be stored: full, busy, poisoned.
+    fn append(&self, batch: &MetricBatch, id: Option<&BatchId>, now_ms: i64) -> Result<Receipt, StoreError>;
+
+    /// Finds series; nothing is decoded yet.
+    ///
+    /// # Errors
+    /// When storage fails or `context` stops the query.
+    fn select(&self, selection: &Selection, context: &QueryContext)
+    -> Result<Box<dyn SeriesSet>, StoreError>;
+
+    /// Label sets of series that match any of `selectors` (all series when empty) and may have
+    /// samples in `range` (milliseconds, closed), ascending, without repeats, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`MetricStore::select`].
+    fn series(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+        limit: usize,
+        context: &QueryContext,
+    ) -> Result<Vec<Labels>, StoreError>;
+
+    /// Names of labels of those series, ascending.
+    ///
+    /// # Errors
+    /// As [`MetricStore::select`].
+    fn label_names(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+        context: &QueryContext,
+    ) -> Result<Vec<String>, StoreError>;
+
+    /// Values of one label of those series, ascending.
+    ///
+    /// # Errors
+    /// As [`MetricStore::select`].
+    fn label_values(
+        &self,
+        name: &str,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+        context: &QueryContext,
+    ) -> Result<Vec<String>, StoreError>;
+
+    /// Descriptions of metric families, in order of the family's name; only `family` when given.
+    fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)>;
+
+    /// Exemplars of series that match any of `selectors`, in `range` (milliseconds, closed).
+    ///
+    /// # Errors
+    /// As [`MetricStore::select`].
+    fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+        context: &QueryContext,
+    ) -> Result<Vec<ExemplarSeries>, StoreError>;
+
+    /// Deletes the samples in `range` (milliseconds, closed) of series that match any of
+    /// `selectors`; they may be written again. Durable on return.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn delete(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<(), StoreError>;
+
+    /// Seals, merges and drops what retention says, as far as is due at `now_ms`. Called every few
+    /// seconds from one thread; returns soon when nothing is due.
+    ///
+    /// # Errors
+    /// When storage fails; the next call tries again.
+    fn maintain(&self, now_ms: i64) -> Result<(), StoreError>;
+
+    /// Makes everything appended so far durable and ready for a fast start. Called at shutdown.
+    ///
+    /// # Errors
+    /// When storage fails.
+    fn flush(&self) -> Result<(), StoreError>;
+
+    /// Figures about the store.
+    fn stats(&self) -> MetricStats;
+}
