@@ -1,1 +1,17 @@
-//! stub
+//! What both binaries need of a process: configuration, logging, clock, shutdown, own metrics, a
+//! CPU pool, an HTTP server and an HTTP client.
+//!
+//! This is the only crate that reads the wall clock; everything else is told what time it is.
+
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod logging;
+pub mod metrics;
+mod pool;
+mod secret;
+mod shutdown;
+
+pub use pool::{Pool, PoolBusy};
+pub use secret::{Secret, SecretError};
+pub use shutdown::Shutdown;

@@ -1,0 +1,160 @@
+//! Configuration: one YAML file, then the environment; flags are laid over by the binaries.
+//!
+//! `BELLWETHER__SECTION__KEY=value` overrides `section.key`. Unknown keys are errors with a
+//! suggestion; every message says `file:line:column` where it can.
+
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+
+/// Largest configuration file, in bytes.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum ConfigError {
+    #[error("failed to read `{path}`: {error}")]
+    Unreadable { path: PathBuf, error: std::io::Error },
+    #[error("`{path}` is larger than {limit} bytes")]
+    TooLarge { path: PathBuf, limit: u64 },
+    #[error("{path}:{line}:{column}: {message}")]
+    Invalid { path: String, line: usize, column: usize, message: String },
+    #[error("environment: {0}")]
+    Environment(String),
+}
+
+/// Loads `path` (or nothing but defaults when `None`) and the environment.
+///
+/// # Errors
+/// With the place and, for unknown keys, a suggestion.
+pub fn load<T: DeserializeOwned>(path: Option<&Path>) -> Result<T, ConfigError> {
+    let text = match path {
+        Some(path) => read(path)?,
+        None => String::new(),
+    };
+    let name = path.map_or_else(|| "defaults".to_owned(), |path| path.display().to_string());
+    // Read by itself first, because only this reader knows lines and columns.
+    parse_yaml::<T>(&text, &name)?;
+    merge(&text, environment())
+}
+
+/// Reads YAML strictly into `T`.
+///
+/// # Errors
+/// With the place of the first problem.
+pub fn parse_yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, ConfigError> {
+    let text = if is_blank(text) { "{}" } else { text };
+    serde_saphyr::from_str(text).map_err(|error| {
+        let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
+        let full = error.without_snippet().to_string();
+        ConfigError::Invalid { path: name.to_owned(), line, column, message: explain(strip_place(&full)) }
+    })
+}
+
+fn is_blank(text: &str) -> bool {
+    text.lines().all(|line| {
+        let line = line.trim();
+        line.is_empty() || line.starts_with('#') || line == "---"
+    })
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(ConfigError::TooLarge { path: path.to_owned(), limit: FILE_BYTES_MAX });
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+fn environment() -> config::Environment {
+    config::Environment::with_prefix("BELLWETHER").prefix_separator("__").separator("__").try_parsing(true)
+}
+
+fn merge<T: DeserializeOwned>(text: &str, environment: config::Environment) -> Result<T, ConfigError> {
+    let text = if is_blank(text) { "{}" } else { text };
+    config::Config::builder()
+        .add_source(config::File::from_str(text, config::FileFormat::Yaml))
+        .add_source(environment)
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .map_err(|error| ConfigError::Environment(explain(&error.to_string())))
+}
+
+/// The message without a trailing place, which we print in front.
+fn strip_place(message: &str) -> &str {
+    message.find(" at line ").map_or(message, |at| &message[..at])
+}
+
+/// Adds "did you mean" to the message about an unknown field or variant, in the form of serde
+/// (``unknown field `x`, expected `a` or `b` ``) and of serde-saphyr (without the quotes).
+pub fn explain(message: &str) -> String {
+    let message = message.trim().trim_end_matches('.');
+    let best = suggestion(message).map(|best| format!("{message}; did you mean `{best}`?"));
+    best.unwrap_or_else(|| message.to_owned())
+}
+
+fn suggestion(message: &str) -> Option<&str> {
+    let start = message.find("unknown field `").or_else(|| message.find("unknown variant `"))?;
+    let (unknown, rest) = message[start..].split_once('`')?.1.split_once('`')?;
+    let (_, known) = rest.split_once("expected ")?;
+    let known = known.strip_prefix("one of ").unwrap_or(known);
+    let names = known.split([',', '`', ' ']).filter(|name| !name.is_empty() && *name != "or");
+    let best = names.max_by(|a, b| closeness(unknown, a).total_cmp(&closeness(unknown, b)))?;
+    (closeness(unknown, best) > 0.75).then_some(best)
+}
+
+fn closeness(a: &str, b: &str) -> f64 {
+    strsim::jaro_winkler(a, b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Sample {
+        listen: String,
+        limits: Limits,
+        labels: std::collections::BTreeMap<String, String>,
+    }
+
+    #[derive(Debug, Default, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Limits {
+        samples_max: u64,
+    }
+
+    impl Default for Sample {
+        fn default() -> Self {
+            Sample { listen: "127.0.0.1:9390".into(), limits: Limits::default(), labels: Default::default() }
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_all_defaults() {
+        for text in ["", "# nothing\n", "---\n"] {
+            assert_eq!(parse_yaml::<Sample>(text, "f").unwrap(), Sample::default());
+        }
+    }
+
+    #[test]
+    fn unknown_keys_name_their_place_and_a_suggestion() {
+        let error = parse_yaml::<Sample>("limits:\n  sample_max: 3\n", "b.yaml").unwrap_err().to_string();
+        assert!(error.starts_with("b.yaml:2:"), "{error}");
+        assert!(error.contains("did you mean `samples_max`?"), "{error}");
+        let error = parse_yaml::<Sample>("limits: [1\n", "b.yaml").unwrap_err().to_string();
+        assert!(error.starts_with("b.yaml:"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let variables = [("BELLWETHER__LIMITS__SAMPLES_MAX".to_owned(), "7".to_owned())];
+        let environment = environment().source(Some(variables.into_iter().collect()));
+        let loaded: Sample =
+            merge("listen: x\nlabels: {Team: Web}\nlimits: {samples_max: 3}\n", environment).unwrap();
+        assert_eq!((loaded.listen.as_str(), loaded.limits.samples_max), ("x", 7));
+        assert_eq!(loaded.labels.get("Team").map(String::as_str), Some("Web"), "case is kept");
+    }
+}

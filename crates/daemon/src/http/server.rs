@@ -1,0 +1,121 @@
+//! The HTTP server: HTTP/1.1 with keep-alive and upgrades, held to bounds.
+//!
+//! Bounds: at most `connections_max` connections (further ones wait in the kernel's backlog), 30 s
+//! for a request's headers, 10 s for open requests to end at shutdown. Bodies are bounded by the
+//! routes.
+
+use crate::Shutdown;
+use axum::Router;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tower::ServiceExt;
+
+/// A client that has not sent its headers by then is let go.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Open requests get this long to end after the shutdown signal.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept (out of file descriptors), so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What callers choose.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerOptions {
+    /// Most connections at once.
+    pub connections_max: usize,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        ServerOptions { connections_max: 4096 }
+    }
+}
+
+/// Serves until `shutdown`, then lets open requests end. The peer's address is a request
+/// extension ([`axum::extract::ConnectInfo`]`<SocketAddr>`).
+pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions, shutdown: Shutdown) {
+    let slots = Arc::new(Semaphore::new(options.connections_max));
+    loop {
+        let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+            () = shutdown.wait() => break,
+        };
+        let connection = connection(stream, peer, router.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            let _slot = slot;
+            connection.await;
+        });
+    }
+    drop(listener);
+    // Every connection holds a slot, so having all of them means that all have ended.
+    let all = slots.acquire_many(options.connections_max as u32);
+    if tokio::time::timeout(DRAIN_TIMEOUT, all).await.is_err() {
+        tracing::warn!("some requests did not end in time");
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: Shutdown) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
+    }
+    let service = router.map_request(move |mut request: axum::http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        request.map(axum::body::Body::new)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.wait() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, %peer, "connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+
+    #[tokio::test]
+    async fn an_open_request_ends_before_the_server_does() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown::new();
+        let trigger = shutdown.clone();
+        let slow = get(move || async move {
+            trigger.trigger();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            "done"
+        });
+        let server =
+            tokio::spawn(serve(listener, Router::new().route("/", slow), ServerOptions::default(), shutdown));
+        let client = crate::http::client(&Default::default()).unwrap();
+        let body = client.get(format!("http://{address}/")).send().await.unwrap().text().await.unwrap();
+        assert_eq!(body, "done");
+        server.await.unwrap();
+        assert!(client.get(format!("http://{address}/")).send().await.is_err());
+    }
+}
