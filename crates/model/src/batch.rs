@@ -311,6 +311,12 @@ impl MetricBatch {
         self.current().metadata = Some(index);
     }
 
+    /// Remembers the family that was described last with the current series too, for senders that
+    /// write a family's series one after another.
+    pub fn same_family(&mut self) {
+        self.current().metadata = self.metadata.len().checked_sub(1).map(|index| index as u32);
+    }
+
     /// Number of series.
     pub fn series_count(&self) -> usize {
         self.series.len()
