@@ -1,6 +1,10 @@
 //! Native histograms (Prometheus native histogram specification, sparse exponential buckets and
 //! custom buckets) as values, in absolute counts.
 
+mod check;
+
+pub use check::HistogramError;
+
 /// Schema number of histograms with custom bucket bounds.
 pub const CUSTOM_BUCKETS_SCHEMA: i8 = -53;
 

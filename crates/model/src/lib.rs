@@ -21,7 +21,7 @@ pub use batch::{
     BatchId, Exemplar, LABEL_BYTES_MAX, LABELS_MAX, LabelError, LogBatch, LogEntryRef, Metadata, MetricBatch,
     MetricKind, SampleRef, SeriesView, StreamView,
 };
-pub use histogram::{Buckets, CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint, Span};
+pub use histogram::{Buckets, CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, ResetHint, Span};
 pub use labels::{Labels, LabelsBuilder, LabelsRef, is_legacy_label_name, is_legacy_metric_name};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use number::{format_float, parse_float};
@@ -46,6 +46,15 @@ impl Value {
         match self {
             Value::Float(value) => *value,
             Value::Histogram(_) => f64::NAN,
+        }
+    }
+
+    /// Whether both are the same to the last bit, NaN payloads and zero signs included.
+    pub fn same_bits(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+            (Value::Histogram(a), Value::Histogram(b)) => a.same_bits(b),
+            _ => false,
         }
     }
 }

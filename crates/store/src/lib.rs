@@ -1,8 +1,8 @@
 //! The seam between engines and storage.
 //!
 //! [`MetricStore`] and [`LogStore`] are all that query engines, receivers and rules know of
-//! storage. [`MemStore`] implements both in memory, plainly, as the reference that every backend
-//! is compared with; [`conformance`] is the suite that all of them pass.
+//! storage. [`MemMetricStore`] and [`MemLogStore`] implement them in memory, plainly, as the
+//! reference that every backend is compared with; [`conformance`] is the suite that all of them pass.
 //!
 //! Contract shared by both traits:
 //! * Calls are synchronous and may take long; run them on a CPU pool.
@@ -12,6 +12,7 @@
 //!   answers with [`Receipt::duplicate`] set (and a commit to wait for all the same).
 //! * Reads charge a [`QueryContext`] and stop with [`StoreError::Stopped`] when it says so.
 
+mod age;
 mod budget;
 mod commit;
 pub mod conformance;
@@ -21,6 +22,7 @@ mod log_store;
 mod mem;
 mod metric_store;
 
+pub use age::{AgeLimits, FUTURE_MAX};
 pub use budget::{Limits, QueryContext, QueryUsage, StopReason};
 pub use commit::{Commit, CommitHandle};
 pub use error::StoreError;
@@ -29,7 +31,7 @@ pub use log_store::{
     CountBucket, CountRequest, Direction, LineFilter, LogRequest, LogScan, LogStats, LogStore, Row, RowSink,
     ScanUnit, StreamId,
 };
-
+pub use mem::{MemLogStore, MemMetricStore};
 pub use metric_store::{ExemplarSeries, MetricStats, MetricStore, Selection, SeriesSet};
 
 /// What became of an appended batch.
