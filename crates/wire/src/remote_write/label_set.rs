@@ -1,0 +1,104 @@
+//! Collects one series' labels straight in the batch's layout.
+
+use crate::{DecodeReport, Refusal};
+use model::{LABEL_BYTES_MAX, LABELS_MAX, LabelError, LabelsRef, METRIC_NAME, MetricBatch};
+use std::ops::Range;
+
+/// The labels of the series being decoded, as `length, name, length, value` in order of arrival.
+///
+/// When they arrived sorted, unique and non-empty, as senders should send them, these bytes are
+/// canonical and are appended to the batch in one copy. Otherwise [`LabelSet::finish`] feeds them
+/// to the batch pair by pair, which sorts, checks and names what is wrong.
+#[derive(Debug, Default)]
+pub(crate) struct LabelSet {
+    bytes: Vec<u8>,
+    previous_name: Range<usize>,
+    count: usize,
+    canonical: bool,
+    has_metric_name: bool,
+}
+
+impl LabelSet {
+    pub(crate) fn begin(&mut self) {
+        self.bytes.clear();
+        self.previous_name = 0..0;
+        self.count = 0;
+        self.canonical = true;
+        self.has_metric_name = false;
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
+        if value.is_empty() && !name.is_empty() {
+            return;
+        }
+        // The previous name is "" at first, so this also refuses an empty name.
+        self.canonical &= self.bytes[self.previous_name.clone()] < *name
+            && name.len() <= LABEL_BYTES_MAX
+            && value.len() <= LABEL_BYTES_MAX;
+        self.has_metric_name |= name == METRIC_NAME.as_bytes();
+        self.count += 1;
+        let start = put(&mut self.bytes, name);
+        self.previous_name = start..self.bytes.len();
+        put(&mut self.bytes, value);
+    }
+
+    /// Bytes that these labels take in a batch.
+    pub(crate) fn byte_count(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Starts a series with these labels in `batch`.
+    pub(crate) fn finish(&self, batch: &mut MetricBatch) -> Result<(), LabelError> {
+        let well_formed = self.canonical && self.has_metric_name && self.count <= LABELS_MAX;
+        // Lengths of 128 and more are not ASCII either: such sets pay for the full check.
+        if well_formed && (self.bytes.is_ascii() || LabelsRef::from_bytes(&self.bytes).is_some()) {
+            batch.begin_with(LabelsRef::from_trusted_bytes(&self.bytes));
+            return Ok(());
+        }
+        batch.begin();
+        for (name, value) in self.pairs() {
+            batch.label(name, value);
+        }
+        batch.end_labels()
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || Some((take(&mut rest)?, take(&mut rest)?)))
+    }
+
+    /// The labels as far as they can be shown, for messages.
+    pub(crate) fn describe(&self) -> String {
+        let mut out = String::from("{");
+        for (i, (name, value)) in self.pairs().take(16).enumerate() {
+            let separator = if i > 0 { ", " } else { "" };
+            let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+            out.push_str(&format!("{separator}{name}={value:?}"));
+        }
+        out.push('}');
+        out
+    }
+
+    /// Counts the series as refused because of its labels.
+    pub(crate) fn reject(&self, error: &LabelError, samples: u64, report: &mut DecodeReport) {
+        report.reject(Refusal::from(error), samples, || format!("{error} in {}", self.describe()));
+    }
+}
+
+/// Appends a length-prefixed field and returns where its content starts.
+#[inline]
+fn put(out: &mut Vec<u8>, field: &[u8]) -> usize {
+    crate::protobuf::put_varint(out, field.len() as u64);
+    let start = out.len();
+    out.extend_from_slice(field);
+    start
+}
+
+fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let mut reader = crate::protobuf::Reader::new(rest);
+    let length = reader.varint().ok()? as usize;
+    let (field, tail) = reader.bytes().split_at_checked(length)?;
+    *rest = tail;
+    Some(field)
+}
