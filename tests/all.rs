@@ -1,1 +1,3 @@
-//! stub
+//! One binary for all cross-process tests: a link is the slowest step of a build.
+
+mod tidy;

@@ -1,1 +1,23 @@
-//! stub
+//! The aggregator: receives, stores, answers, evaluates, notifies, scales, and shows.
+//!
+//! Everything meets here and nothing is computed here. [`app::App`] is the state that handlers
+//! share; [`wiring`] builds it from [`config::Config`]; [`receive`] is the way in, [`api`] the way
+//! out, [`cli`] the operator's command line.
+
+mod agents;
+pub mod api;
+pub mod app;
+mod auth;
+pub mod cli;
+pub mod config;
+mod demo;
+mod maintain;
+mod query;
+pub mod receive;
+mod self_monitor;
+mod shipped;
+mod tail;
+mod ui;
+mod wiring;
+
+pub use wiring::{Server, start};

@@ -1,0 +1,26 @@
+//! Health, own metrics, and what only Bellwether has.
+
+mod health;
+mod hosts;
+mod own_metrics;
+mod status;
+
+use crate::app::AppState;
+use axum::{
+    Router,
+    routing::{delete, get},
+};
+
+/// Everything below `/-/`, `/metrics` and `/api/bellwether/v1/`.
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/metrics", get(own_metrics::own_metrics))
+        .route("/api/bellwether/v1/hosts", get(hosts::list))
+        .route("/api/bellwether/v1/hosts/{instance}", delete(hosts::retire))
+        .route("/api/bellwether/v1/status", get(status::status))
+}
+
+/// Health and readiness, which every prefix has.
+pub(crate) fn health_routes() -> Router<AppState> {
+    Router::new().route("/-/healthy", get(health::healthy)).route("/-/ready", get(health::ready))
+}

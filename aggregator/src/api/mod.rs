@@ -1,0 +1,48 @@
+//! The way out: one folder a protocol, one file an endpoint.
+
+mod admin;
+mod alertmanager;
+mod loki;
+mod prometheus;
+
+use crate::{
+    app::{App, AppState},
+    auth::{Guard, authorize},
+    receive, ui,
+};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use std::sync::Arc;
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
+
+/// Largest body of a request that only asks (queries, silences); receivers have their own bound.
+const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// Every route. With `guard`, all but health ask for a token.
+pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
+    let answers = Router::new()
+        .merge(prometheus_side())
+        .nest("/prometheus", prometheus_side())
+        .merge(loki::routes())
+        .merge(alertmanager::routes())
+        .nest("/alertmanager", alertmanager::routes().merge(admin::health_routes()))
+        .merge(admin::routes())
+        .merge(ui::routes())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(CompressionLayer::new());
+    let all = answers.merge(receive::routes()).nest("/prometheus", receive::prometheus_routes());
+    let all: Router<AppState> = match guard {
+        Some(guard) => all.layer(middleware::from_fn_with_state((guard, app.clone()), authorize)),
+        None => all,
+    };
+    all.layer(CatchPanicLayer::new()).with_state::<()>(app.clone())
+}
+
+fn prometheus_side() -> Router<AppState> {
+    prometheus::routes().merge(admin::health_routes())
+}
+
+/// Every route without authentication, for tests.
+#[doc(hidden)]
+pub fn open_router(app: &Arc<App>) -> Router {
+    router(app, None)
+}

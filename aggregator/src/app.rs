@@ -1,0 +1,82 @@
+//! What every handler shares.
+
+use crate::{agents::Agents, config::Config, tail::Tail};
+use daemon::{Pool, clock, metrics::Metrics};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use store::{LogStore, MetricStore};
+
+/// The state of a router: cheap to clone.
+pub type AppState = Arc<App>;
+
+/// The running aggregator as handlers see it.
+pub struct App {
+    /// The configuration in force at start. What reloads lives in the parts themselves.
+    pub config: Config,
+    /// Where metrics are.
+    pub metrics: Arc<dyn MetricStore>,
+    /// Where logs are.
+    pub logs: Arc<dyn LogStore>,
+    /// Runs decoding and appending.
+    pub ingest_pool: Pool,
+    /// Runs queries, apart from ingest so that neither starves the other.
+    pub query_pool: Pool,
+    /// The process's own metrics.
+    pub own: Metrics,
+    /// Who reports, and when they last did.
+    pub agents: Agents,
+    /// Fresh log lines for live tails.
+    pub tail: Tail,
+    /// When the process started, milliseconds since the epoch.
+    pub started_ms: i64,
+    ready: AtomicBool,
+}
+
+/// Jobs that may wait for a pool before requests are refused as busy.
+const POOL_QUEUE: usize = 256;
+
+impl App {
+    /// An aggregator over these stores, not yet marked ready.
+    pub fn new(
+        config: Config,
+        metrics: Arc<dyn MetricStore>,
+        logs: Arc<dyn LogStore>,
+        agents: Agents,
+    ) -> Self {
+        let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        App {
+            ingest_pool: Pool::new(threads, POOL_QUEUE),
+            query_pool: Pool::new(config.query.concurrency.unwrap_or(threads), config.query.queue),
+            config,
+            metrics,
+            logs,
+            own: Metrics::default(),
+            agents,
+            tail: Tail::default(),
+            started_ms: clock::now_ms(),
+            ready: AtomicBool::new(false),
+        }
+    }
+
+    /// An aggregator over in-memory stores with default settings, for tests of handlers.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> AppState {
+        let metrics = Arc::new(store::MemMetricStore::new());
+        let logs = Arc::new(store::MemLogStore::new());
+        let app = App::new(Config::default(), metrics, logs, Agents::in_memory());
+        app.set_ready(true);
+        Arc::new(app)
+    }
+
+    /// Whether requests can be answered.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Says whether requests can be answered.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Release);
+    }
+}

@@ -1,0 +1,54 @@
+//! The operator's command line: one subcommand a file.
+
+mod check;
+mod completions;
+mod demo;
+mod serve;
+mod token;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Metrics, logs, alerts and auto-scaling of a fleet, in one program.
+///
+/// `bellwether demo` shows it on this very host. `bellwether serve` runs the aggregator; it needs
+/// no configuration file. Agents (`bellwether-agent`) ship to it, and so can anything that speaks
+/// Prometheus remote write, OTLP/HTTP or Loki push. Grafana, promtool and amtool read from it.
+#[derive(Parser)]
+#[command(name = "bellwether", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Serve(serve::Args),
+    Check(check::Args),
+    Token(token::Args),
+    Completions(completions::Args),
+}
+
+/// Parses the command line, runs it, and says how it ended.
+pub fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => return check::run(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bellwether: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A runtime for the commands that serve.
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

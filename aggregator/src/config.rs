@@ -1,0 +1,353 @@
+//! The aggregator's configuration file: every section has its default, so no file is needed.
+//!
+//! Paths are relative to the working directory. `docs/guides/configuration.md` shows the file.
+
+use crate::auth::Role;
+use daemon::Secret;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data_dir: DataDir,
+    /// The one port that serves everything.
+    pub listen: Listen,
+    /// Who may call.
+    pub auth: AuthConfig,
+    /// How long and how much is kept.
+    pub retention: RetentionConfig,
+    /// Bounds on what is received.
+    pub limits: LimitsConfig,
+    /// Bounds on queries.
+    pub query: QueryConfig,
+    /// PromQL settings.
+    pub promql: PromqlConfig,
+    /// Rules and notifications.
+    pub alerting: AlertingConfig,
+    /// Auto-scaling.
+    pub scaling: ScalingConfig,
+    /// Log output.
+    pub log: LogConfig,
+}
+
+/// The data folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DataDir(pub PathBuf);
+
+impl Default for DataDir {
+    fn default() -> Self {
+        DataDir("bellwether-data".into())
+    }
+}
+
+/// The listening address.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Listen(pub SocketAddr);
+
+impl Default for Listen {
+    fn default() -> Self {
+        Listen(SocketAddr::from(([127, 0, 0, 1], 9390)))
+    }
+}
+
+/// When a token is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMode {
+    /// Beyond loopback.
+    #[default]
+    Auto,
+    /// On loopback too.
+    Always,
+}
+
+/// Who may call.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthConfig {
+    /// When a token is asked for.
+    pub mode: AuthMode,
+    /// The tokens.
+    pub tokens: Vec<TokenConfig>,
+}
+
+/// One token. Exactly one of `token`, `token_file`, `sha256`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenConfig {
+    /// For logs.
+    pub name: String,
+    /// What it allows.
+    pub role: Role,
+    /// The token itself.
+    #[serde(default)]
+    pub token: Option<Secret>,
+    /// A file with the token.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// The token's SHA-256 in hexadecimal, as `bellwether token` prints it.
+    #[serde(default)]
+    pub sha256: Option<String>,
+}
+
+/// How long and how much is kept. A size bound drops the oldest data first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Age of metrics, `0` for no bound by age.
+    pub metrics_age: Duration,
+    /// Bytes of metrics, `0` for 40 % of the file system.
+    pub metrics_size: Bytes,
+    /// Age of logs, `0` for no bound by age.
+    pub logs_age: Duration,
+    /// Bytes of logs, `0` for 40 % of the file system.
+    pub logs_size: Bytes,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        RetentionConfig {
+            metrics_age: Duration(0),
+            metrics_size: Bytes(0),
+            logs_age: Duration(0),
+            logs_size: Bytes(0),
+        }
+    }
+}
+
+/// Bounds on what is received.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Largest request body as sent.
+    pub body_bytes_max: Bytes,
+    /// Largest request body once decompressed.
+    pub decompressed_bytes_max: Bytes,
+    /// Write requests worked on at once; further ones wait, then are told to come back.
+    pub writes_in_flight_max: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        LimitsConfig {
+            body_bytes_max: Bytes(32 << 20),
+            decompressed_bytes_max: Bytes(128 << 20),
+            writes_in_flight_max: 64,
+        }
+    }
+}
+
+/// Bounds on queries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueryConfig {
+    /// Longest a query may run.
+    pub timeout: Duration,
+    /// Samples or lines a query may hold at once.
+    pub samples_max: u64,
+    /// Memory a query may use.
+    pub memory_bytes_max: Bytes,
+    /// Bytes a query may read from storage.
+    pub read_bytes_max: Bytes,
+    /// Queries that run at once; the number of cores when absent.
+    pub concurrency: Option<usize>,
+    /// Queries that may wait.
+    pub queue: usize,
+    /// Log lines a query may return.
+    pub log_lines_max: usize,
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        QueryConfig {
+            timeout: Duration(120_000),
+            samples_max: 50_000_000,
+            memory_bytes_max: Bytes(2 << 30),
+            read_bytes_max: Bytes(1 << 40),
+            concurrency: None,
+            queue: 64,
+            log_lines_max: 5000,
+        }
+    }
+}
+
+/// PromQL settings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PromqlConfig {
+    /// Experimental functions, duration expressions, `anchored`/`smoothed`, `fill`.
+    pub experimental: bool,
+    /// How far back an instant selector looks.
+    pub lookback: Duration,
+}
+
+impl Default for PromqlConfig {
+    fn default() -> Self {
+        PromqlConfig { experimental: false, lookback: Duration(300_000) }
+    }
+}
+
+/// Rules and notifications.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertingConfig {
+    /// Rule files, or folders of them.
+    pub rules: Vec<PathBuf>,
+    /// Whether the rules shipped inside the program are evaluated too.
+    pub shipped_rules: bool,
+    /// Routes and receivers, in Alertmanager's format.
+    pub alertmanager_config: Option<PathBuf>,
+    /// How often rules are evaluated whose group does not say.
+    pub evaluation_interval: Duration,
+    /// The address people reach this server by, for links in notifications.
+    pub external_url: Option<String>,
+}
+
+impl Default for AlertingConfig {
+    fn default() -> Self {
+        AlertingConfig {
+            rules: Vec::new(),
+            shipped_rules: true,
+            alertmanager_config: None,
+            evaluation_interval: Duration(15_000),
+            external_url: None,
+        }
+    }
+}
+
+/// Auto-scaling.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScalingConfig {
+    /// Policy files, or folders of them.
+    pub policies: Vec<PathBuf>,
+}
+
+/// Log output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// A level, or `target=level` pairs.
+    pub filter: String,
+    /// Text or JSON lines.
+    pub format: daemon::logging::Format,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig { filter: "info".into(), format: daemon::logging::Format::Text }
+    }
+}
+
+/// Milliseconds, written `15s`, `1h30m`, `30d`, or `0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Duration(pub u64);
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::deserialize(deserializer)?.0;
+        let ms = model::parse_duration_ms(&text).map_err(serde::de::Error::custom)?;
+        u64::try_from(ms).map(Duration).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&model::duration_to_string(i64::try_from(self.0).unwrap_or(i64::MAX)))
+    }
+}
+
+/// A number of bytes, written `512MiB`, `10GB`, or a plain number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+const BYTE_UNITS: [(&str, u64); 9] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("B", 1),
+];
+
+impl Bytes {
+    fn parse(text: &str) -> Result<Self, String> {
+        let bad = || format!("not a size: `{text}`; write 512MiB, 10GB or a number of bytes");
+        let text = text.trim();
+        let (number, unit) = BYTE_UNITS
+            .iter()
+            .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, *unit)))
+            .unwrap_or((text, 1));
+        let number: u64 = number.trim().parse().map_err(|_| bad())?;
+        number.checked_mul(unit).map(Bytes).ok_or_else(bad)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Bytes::parse(&Text::deserialize(deserializer)?.0).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+/// A string, or a number read as one: YAML and the environment turn `0` into a number.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Text;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text or a number")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(text.to_owned()))
+            }
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations() {
+        let text = "retention: {metrics_age: 30d, metrics_size: 10GiB, logs_age: 0, logs_size: 500}\n";
+        let config: Config = daemon::config::parse_yaml(text, "test").unwrap();
+        assert_eq!(config.retention.metrics_age, Duration(30 * 86_400_000));
+        assert_eq!(config.retention.metrics_size, Bytes(10 << 30));
+        assert_eq!((config.retention.logs_age, config.retention.logs_size), (Duration(0), Bytes(500)));
+        let error = daemon::config::parse_yaml::<Config>("retention: {logs_size: 5 lightyears}\n", "test")
+            .unwrap_err();
+        assert!(error.to_string().contains("512MiB"), "{error}");
+    }
+
+    #[test]
+    fn mistakes_are_found_with_their_place() {
+        let error =
+            daemon::config::parse_yaml::<Config>("auth:\n  token: []\n", "b.yaml").unwrap_err().to_string();
+        assert!(error.starts_with("b.yaml:2:3:") && error.contains("did you mean `tokens`?"), "{error}");
+    }
+}

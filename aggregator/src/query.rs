@@ -1,0 +1,76 @@
+//! Runs one query: on the query pool, inside its budget, and no longer than its caller waits.
+
+use crate::app::App;
+use daemon::PoolBusy;
+use std::{sync::Arc, time::Duration};
+use store::{Limits, QueryContext, StopReason};
+
+/// Stops the query when the handler is dropped, which is what happens when the client goes away.
+struct StopOnDrop(Arc<QueryContext>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop(StopReason::Canceled);
+    }
+}
+
+/// Runs `work` with a context that stops at the caller's `timeout` or the configured one,
+/// whichever is shorter, or when the returned future is dropped.
+///
+/// # Errors
+/// When too many queries wait already.
+pub(crate) async fn run<T: Send + 'static>(
+    app: &App,
+    timeout: Option<Duration>,
+    work: impl FnOnce(&QueryContext) -> T + Send + 'static,
+) -> Result<T, PoolBusy> {
+    let settings = &app.config.query;
+    let limits = Limits {
+        samples_max: settings.samples_max,
+        memory_bytes_max: settings.memory_bytes_max.0,
+        read_bytes_max: settings.read_bytes_max.0,
+    };
+    let context = Arc::new(QueryContext::new(limits));
+    let guard = StopOnDrop(context.clone());
+    let ceiling = Duration::from_millis(settings.timeout.0);
+    let timeout = timeout.map_or(ceiling, |asked| asked.min(ceiling));
+    let job = app.query_pool.run(move || work(&context));
+    let mut job = std::pin::pin!(job);
+    tokio::select! {
+        done = job.as_mut() => return done,
+        () = tokio::time::sleep(timeout) => {}
+    }
+    guard.0.stop(StopReason::Timeout(model::duration_to_string(timeout.as_millis() as i64)));
+    job.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_query_ends_at_its_timeout_and_when_its_caller_goes() {
+        let app = App::for_tests();
+        let spin = |context: &QueryContext| {
+            loop {
+                if let Err(reason) = context.check() {
+                    return reason;
+                }
+                std::thread::yield_now();
+            }
+        };
+        let reason = run(&app, Some(Duration::from_millis(20)), spin).await.unwrap();
+        assert_eq!(reason, StopReason::Timeout("20ms".into()));
+
+        let (tell, heard) = std::sync::mpsc::sync_channel(1);
+        let query = tokio::spawn({
+            let app = app.clone();
+            async move { run(&app, None, move |context| tell.send(spin(context)).is_ok()).await }
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        query.abort();
+        let reason =
+            tokio::task::spawn_blocking(move || heard.recv_timeout(Duration::from_secs(5))).await.unwrap();
+        assert_eq!(reason, Ok(StopReason::Canceled));
+    }
+}

@@ -1,0 +1,127 @@
+//! Builds a running aggregator from its configuration: a list of short steps, in order. Engines
+//! and stores meet only here.
+
+use crate::{
+    agents::Agents,
+    api,
+    app::{App, AppState},
+    auth::{self, Guard},
+    config::{AuthMode, Bytes, Config, Duration},
+    maintain, self_monitor,
+};
+use anyhow::{Context, bail};
+use daemon::{Shutdown, clock, http::ServerOptions};
+use std::{net::SocketAddr, sync::Arc, thread, time::Instant};
+use store::{LogStore, MetricStore};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// Share of the file system, in percent, that each store may fill when no size is configured.
+const DEFAULT_SHARE_PERCENT: u64 = 40;
+
+/// A running aggregator.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What its handlers share.
+    pub app: AppState,
+    http: JoinHandle<()>,
+    monitor: JoinHandle<()>,
+    maintenance: Vec<thread::JoinHandle<()>>,
+}
+
+/// Opens the stores, starts everything, and returns once requests are answered.
+///
+/// # Errors
+/// When a part cannot start; the message says which and why.
+pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server> {
+    let guard = guard(&config)?;
+    let listener = TcpListener::bind(config.listen.0).await.with_context(|| {
+        format!("failed to listen on {}; is another Bellwether running?", config.listen.0)
+    })?;
+    let address = listener.local_addr()?;
+    let dir = disk::Dir::real(&config.data_dir.0)
+        .with_context(|| format!("failed to open the data folder `{}`", config.data_dir.0.display()))?;
+    let (metrics, logs) = open_stores(&config, &dir).await?;
+    let app = Arc::new(App::new(config, metrics, logs, Agents::open(dir.sub("agents")?)));
+    let maintenance = maintain::start(&app, shutdown)?;
+    let monitor = tokio::spawn(self_monitor::run(app.clone(), address.to_string(), shutdown.clone()));
+    let router = api::router(&app, guard);
+    let http =
+        tokio::spawn(daemon::http::serve(listener, router, ServerOptions::default(), shutdown.clone()));
+    app.set_ready(true);
+    tracing::info!(%address, "ready");
+    Ok(Server { address, app, http, monitor, maintenance })
+}
+
+impl Server {
+    /// Waits for the shutdown signal's effect on every part, in order: no new requests, no more
+    /// own samples, no more merges; then the stores are flushed.
+    ///
+    /// # Errors
+    /// When a part panicked or a store could not be flushed.
+    pub async fn join(self) -> anyhow::Result<()> {
+        self.http.await?;
+        self.monitor.await?;
+        let Server { app, maintenance, .. } = self;
+        tokio::task::spawn_blocking(move || {
+            for thread in maintenance {
+                if thread.join().is_err() {
+                    bail!("a maintenance thread panicked");
+                }
+            }
+            app.metrics.flush().context("failed to flush metrics")?;
+            app.logs.flush().context("failed to flush logs")
+        })
+        .await?
+    }
+}
+
+/// The tokens to ask for, or `None` on an open loopback listener.
+fn guard(config: &Config) -> anyhow::Result<Option<Guard>> {
+    let tokens = auth::tokens(&config.auth.tokens)?;
+    let loopback = config.listen.0.ip().is_loopback();
+    if loopback && config.auth.mode == AuthMode::Auto {
+        return Ok(None);
+    }
+    if tokens.is_empty() {
+        bail!(
+            "listening on {} needs bearer tokens, since it is not loopback or `auth.mode` is `always`: \
+             make one with `bellwether token --role admin` and put what it prints under `auth.tokens`",
+            config.listen.0
+        );
+    }
+    if !loopback {
+        tracing::warn!(
+            "this listener speaks plain HTTP; put a TLS proxy before it, or tokens can be read on the way"
+        );
+    }
+    Ok(Some(Guard(tokens.into())))
+}
+
+async fn open_stores(
+    config: &Config,
+    dir: &disk::Dir,
+) -> anyhow::Result<(Arc<dyn MetricStore>, Arc<dyn LogStore>)> {
+    let _ = (
+        default_share(config)?,
+        dir,
+        Instant::now(),
+        clock::now_ms(),
+        age_ms(config.retention.logs_age),
+        size(Bytes(0), 0),
+    );
+    Ok((Arc::new(store::MemMetricStore::new()), Arc::new(store::MemLogStore::new())))
+}
+
+fn age_ms(age: Duration) -> Option<i64> {
+    (age.0 > 0).then(|| i64::try_from(age.0).unwrap_or(i64::MAX))
+}
+
+fn size(configured: Bytes, share: u64) -> u64 {
+    if configured.0 > 0 { configured.0 } else { share }
+}
+
+fn default_share(config: &Config) -> anyhow::Result<u64> {
+    let stat = rustix::fs::statvfs(&config.data_dir.0).context("failed to ask for the file system's size")?;
+    Ok(stat.f_blocks.saturating_mul(stat.f_frsize) / 100 * DEFAULT_SHARE_PERCENT)
+}

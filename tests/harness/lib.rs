@@ -1,0 +1,12 @@
+//! What cross-process tests share: the real binaries as children on loopback, a client, patience,
+//! and visible skips.
+//!
+//! Children are ended by their own process id when dropped. Folders are temporary.
+
+mod child;
+mod client;
+mod tools;
+
+pub use child::{Agent, Aggregator, free_port, repository_root, run_binary};
+pub use client::{Client, eventually};
+pub use tools::{find_tool, shared_dir, skip};
