@@ -317,9 +317,14 @@ fn encoders_agree_with_prost_and_come_back_whole() {
     assert_eq!(again.metadata(), batch.metadata());
 }
 
+/// `prost` leaves out a field that compares equal to 0, and with it the sign of -0.
+fn any_value() -> impl Strategy<Value = f64> {
+    any::<f64>().prop_map(|value| if value == 0.0 { 0.0 } else { value })
+}
+
 fn any_series() -> impl Strategy<Value = TimeSeries> {
     let label = ("[a-c_]{0,3}", "\\PC{0,3}").prop_map(|(name, value)| Label { name, value });
-    let sample = (any::<f64>(), any::<i64>()).prop_map(|(value, timestamp)| sample(value, timestamp));
+    let sample = (any_value(), any::<i64>()).prop_map(|(value, timestamp)| sample(value, timestamp));
     let name = Label { name: "__name__".into(), value: "m".into() };
     (proptest::collection::vec(label, 0..4), proptest::collection::vec(sample, 0..3), any::<bool>()).prop_map(
         move |(mut labels, samples, named)| {
