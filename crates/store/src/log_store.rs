@@ -141,7 +141,8 @@ pub struct CountRequest {
     pub range: TimeRange,
     /// Width of a bucket, nanoseconds. Bucket k covers `[start + k·step, start + (k+1)·step)`.
     pub step_ns: i64,
-    /// Labels (or `detected_level`) to group by; empty for a single group.
+    /// Labels to group by: the stream's own, else the line's structured metadata (such as
+    /// `detected_level`); empty for a single group.
     pub by: Vec<String>,
 }
 

@@ -74,6 +74,8 @@ pub struct MetricStats {
 ///   refused as [`crate::RejectReason::DuplicateTimestamp`], and the first one stays.
 /// * Floats keep every bit: NaN payloads, −0, staleness markers, denormals.
 /// * A selection never returns a sample whose append was refused.
+/// * A series without labels is refused; one without a metric name is legal.
+/// * [`crate::AgeLimits`] say which ages are taken and kept.
 pub trait MetricStore: Send + Sync {
     /// Appends a batch; see the crate's contract. `now_ms` judges the age of samples.
     ///
@@ -139,7 +141,7 @@ pub trait MetricStore: Send + Sync {
     ) -> Result<Vec<ExemplarSeries>, StoreError>;
 
     /// Deletes the samples in `range` (milliseconds, closed) of series that match any of
-    /// `selectors`; they may be written again. Durable on return.
+    /// `selectors` (none when empty); they may be written again. Durable on return.
     ///
     /// # Errors
     /// When storage fails.
