@@ -15,6 +15,8 @@ pub struct Config {
     pub data_dir: DataDir,
     /// The one port that serves everything.
     pub listen: Listen,
+    /// The certificate to serve TLS with.
+    pub tls: Option<daemon::http::TlsFiles>,
     /// Who may call.
     pub auth: AuthConfig,
     /// How long and how much is kept.

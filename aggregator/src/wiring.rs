@@ -10,7 +10,10 @@ use crate::{
     maintain, self_monitor,
 };
 use anyhow::{Context, bail};
-use daemon::{Shutdown, clock, http::ServerOptions};
+use daemon::{
+    Shutdown, clock,
+    http::{ServerOptions, TlsFiles},
+};
 use std::{net::SocketAddr, sync::Arc, thread, time::Instant};
 use store::{LogStore, MetricStore};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -35,6 +38,7 @@ pub struct Server {
 /// When a part cannot start; the message says which and why.
 pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server> {
     let guard = guard(&config)?;
+    let tls = config.tls.as_ref().map(TlsFiles::load).transpose().context("failed to set up TLS")?;
     let listener = TcpListener::bind(config.listen.0).await.with_context(|| {
         format!("failed to listen on {}; is another Bellwether running?", config.listen.0)
     })?;
@@ -46,8 +50,8 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     let maintenance = maintain::start(&app, shutdown)?;
     let monitor = tokio::spawn(self_monitor::run(app.clone(), address.to_string(), shutdown.clone()));
     let router = api::router(&app, guard);
-    let http =
-        tokio::spawn(daemon::http::serve(listener, router, ServerOptions::default(), shutdown.clone()));
+    let server_options = ServerOptions { tls, ..ServerOptions::default() };
+    let http = tokio::spawn(daemon::http::serve(listener, router, server_options, shutdown.clone()));
     app.set_ready(true);
     tracing::info!(%address, "ready");
     Ok(Server { address, app, http, monitor, maintenance })

@@ -1,6 +1,6 @@
 //! The HTTP client: rustls with ring, system roots, no redirects, bounded waits.
 
-use std::{net::IpAddr, sync::Once, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 /// What callers choose.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl Default for ClientOptions {
 /// # Errors
 /// When the TLS backend cannot start.
 pub fn client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error> {
-    install_tls_provider();
+    super::tls::install_provider();
     reqwest::Client::builder()
         .timeout(options.timeout)
         .connect_timeout(Duration::from_secs(10))
@@ -33,16 +33,6 @@ pub fn client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error
         .user_agent(&options.user_agent)
         .tcp_nodelay(true)
         .build()
-}
-
-/// Chooses ring for every TLS connection of the process.
-fn install_tls_provider() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        if rustls::crypto::ring::default_provider().install_default().is_err() {
-            tracing::debug!("a TLS provider was installed before");
-        }
-    });
 }
 
 /// A webhook target that is refused unless allowed by configuration.

@@ -2,6 +2,8 @@
 
 mod client;
 mod server;
+mod tls;
 
 pub use client::{ClientOptions, TargetRefused, check_target, client};
 pub use server::{ServerOptions, serve};
+pub use tls::{TlsError, TlsFiles};

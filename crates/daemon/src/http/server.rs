@@ -1,7 +1,7 @@
-//! The HTTP server: HTTP/1.1 with keep-alive and upgrades, held to bounds.
+//! The HTTP server: HTTP/1.1, with or without TLS, with keep-alive and upgrades, held to bounds.
 //!
 //! Bounds: at most `connections_max` connections (further ones wait in the kernel's backlog), 30 s
-//! for a request's headers, 10 s for open requests to end at shutdown. Bodies are bounded by the
+//! for a TLS handshake and for a request's headers, 10 s for open requests to end at shutdown. Bodies are bounded by the
 //! routes.
 
 use crate::Shutdown;
@@ -12,9 +12,11 @@ use hyper_util::{
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 /// A client that has not sent its headers by then is let go.
@@ -25,15 +27,17 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What callers choose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Most connections at once.
     pub connections_max: usize,
+    /// Speak TLS with this certificate.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        ServerOptions { connections_max: 4096 }
+        ServerOptions { connections_max: 4096, tls: None }
     }
 }
 
@@ -41,6 +45,7 @@ impl Default for ServerOptions {
 /// extension ([`axum::extract::ConnectInfo`]`<SocketAddr>`).
 pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions, shutdown: Shutdown) {
     let slots = Arc::new(Semaphore::new(options.connections_max));
+    let tls = options.tls.map(TlsAcceptor::from);
     loop {
         let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         let (stream, peer) = tokio::select! {
@@ -54,10 +59,10 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
             },
             () = shutdown.wait() => break,
         };
-        let connection = connection(stream, peer, router.clone(), shutdown.clone());
+        let (router, shutdown, tls) = (router.clone(), shutdown.clone(), tls.clone());
         tokio::spawn(async move {
             let _slot = slot;
-            connection.await;
+            accept(stream, peer, tls, router, shutdown).await;
         });
     }
     drop(listener);
@@ -68,10 +73,30 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: Shutdown) {
+async fn accept(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    shutdown: Shutdown,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
+    let Some(tls) = tls else {
+        return connection(stream, peer, router, shutdown).await;
+    };
+    match tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, peer, router, shutdown).await,
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+    }
+}
+
+async fn connection<S>(stream: S, peer: SocketAddr, router: Router, shutdown: Shutdown)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = router.map_request(move |mut request: axum::http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
         request.map(axum::body::Body::new)
