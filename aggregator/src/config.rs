@@ -352,4 +352,16 @@ mod tests {
             daemon::config::parse_yaml::<Config>("auth:\n  token: []\n", "b.yaml").unwrap_err().to_string();
         assert!(error.starts_with("b.yaml:2:3:") && error.contains("did you mean `tokens`?"), "{error}");
     }
+
+    #[test]
+    fn the_documented_file_is_the_defaults() {
+        let page = include_str!("../../docs/guides/configuration.md");
+        let (_, rest) = page.split_once("```yaml\n").unwrap();
+        let (sample, _) = rest.split_once("```").unwrap();
+        let documented: Config = daemon::config::parse_yaml(sample, "configuration.md").unwrap();
+        assert_eq!(
+            serde_json::to_value(documented).unwrap(),
+            serde_json::to_value(Config::default()).unwrap()
+        );
+    }
 }
