@@ -14,11 +14,16 @@
 pub mod compression;
 mod error;
 mod expansion;
+mod label_set;
+mod logs;
+pub mod loki;
 mod native_histogram;
+pub mod otlp;
 mod protobuf;
 pub mod remote_write;
 mod report;
 
 pub use error::WireError;
 pub use expansion::EXPANDED_BYTES_MAX;
+pub use logs::{LogOptions, detect_level};
 pub use report::{DecodeReport, Refusal, Rejected};

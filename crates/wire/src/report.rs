@@ -35,6 +35,8 @@ pub enum Refusal {
     InvalidExemplar,
     /// An OTLP point with delta temporality.
     DeltaTemporality,
+    /// A time that 64 bits of nanoseconds cannot hold.
+    InvalidTimestamp,
     /// An OTLP metric without data or with a name that translates to nothing.
     InvalidMetric,
 }
@@ -56,6 +58,7 @@ impl Refusal {
             Refusal::InvalidHistogram => "invalid_histogram",
             Refusal::InvalidExemplar => "invalid_exemplar",
             Refusal::DeltaTemporality => "delta_temporality",
+            Refusal::InvalidTimestamp => "invalid_timestamp",
             Refusal::InvalidMetric => "invalid_metric",
         }
     }

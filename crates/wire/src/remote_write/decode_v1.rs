@@ -10,10 +10,11 @@
 //! MetricMetadata { enum type = 1; string metric_family_name = 2; string help = 4; string unit = 5; }
 //! ```
 
-use super::{counts::Counts, histogram::decode_histogram, label_set::LabelSet};
+use super::{counts::Counts, histogram::decode_histogram};
 use crate::{
     DecodeReport, Refusal, WireError,
     expansion::Expansion,
+    label_set::LabelSet,
     protobuf::{Field, Reader},
 };
 use model::{Exemplar, Labels, Metadata, MetricBatch, MetricKind};

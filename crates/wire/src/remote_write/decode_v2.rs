@@ -16,11 +16,11 @@ use super::{
     counts::Counts,
     decode_v1::{lossy, metric_kind},
     histogram::decode_histogram,
-    label_set::LabelSet,
 };
 use crate::{
     DecodeReport, Refusal, WireError,
     expansion::Expansion,
+    label_set::LabelSet,
     protobuf::{Field, Reader},
 };
 use model::{Exemplar, LABEL_BYTES_MAX, LABELS_MAX, Labels, Metadata, MetricBatch, MetricKind};

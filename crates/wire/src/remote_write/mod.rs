@@ -14,7 +14,7 @@ mod decode_v1;
 mod decode_v2;
 mod encode;
 mod histogram;
-mod label_set;
+
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]

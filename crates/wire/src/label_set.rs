@@ -1,10 +1,10 @@
-//! Collects one series' labels straight in the batch's layout.
+//! Collects one set of labels straight in the batch's layout.
 
 use crate::{DecodeReport, Refusal};
 use model::{LABEL_BYTES_MAX, LABELS_MAX, LabelError, LabelsRef, METRIC_NAME, MetricBatch};
 use std::ops::Range;
 
-/// The labels of the series being decoded, as `length, name, length, value` in order of arrival.
+/// The labels of the series, stream or entry being decoded, as `length, name, length, value` in order of arrival.
 ///
 /// When they arrived sorted, unique and non-empty, as senders should send them, these bytes are
 /// canonical and are appended to the batch in one copy. Otherwise [`LabelSet::finish`] feeds them
@@ -43,6 +43,41 @@ impl LabelSet {
         put(&mut self.bytes, value);
     }
 
+    /// The labels, when they are canonical.
+    pub(crate) fn as_canonical(&self) -> Option<LabelsRef<'_>> {
+        let plausible = self.canonical && self.count <= LABELS_MAX;
+        // Lengths of 128 and more are not ASCII either: such sets pay for the full check.
+        let sound = plausible && (self.bytes.is_ascii() || LabelsRef::from_bytes(&self.bytes).is_some());
+        sound.then(|| LabelsRef::from_trusted_bytes(&self.bytes))
+    }
+
+    /// Number of labels, repeats included.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Adds a label where it belongs in the order, so that a canonical set stays canonical.
+    pub(crate) fn insert(&mut self, name: &[u8], value: &[u8]) {
+        let mut rest = self.bytes.as_slice();
+        let mut at = 0;
+        while let (true, Some(existing), Some(_)) = (self.canonical, take(&mut rest), take(&mut rest)) {
+            if existing >= name {
+                break;
+            }
+            at = self.bytes.len() - rest.len();
+        }
+        if !self.canonical || at == self.bytes.len() {
+            return self.push(name, value);
+        }
+        let mut field = Vec::with_capacity(name.len() + value.len() + 4);
+        put(&mut field, name);
+        put(&mut field, value);
+        let width = field.len();
+        self.bytes.splice(at..at, field);
+        self.previous_name = self.previous_name.start + width..self.previous_name.end + width;
+        self.count += 1;
+    }
+
     /// Bytes that these labels take in a batch.
     pub(crate) fn byte_count(&self) -> usize {
         self.bytes.len()
@@ -50,10 +85,10 @@ impl LabelSet {
 
     /// Starts a series with these labels in `batch`.
     pub(crate) fn finish(&self, batch: &mut MetricBatch) -> Result<(), LabelError> {
-        let well_formed = self.canonical && self.has_metric_name && self.count <= LABELS_MAX;
-        // Lengths of 128 and more are not ASCII either: such sets pay for the full check.
-        if well_formed && (self.bytes.is_ascii() || LabelsRef::from_bytes(&self.bytes).is_some()) {
-            batch.begin_with(LabelsRef::from_trusted_bytes(&self.bytes));
+        if self.has_metric_name
+            && let Some(labels) = self.as_canonical()
+        {
+            batch.begin_with(labels);
             return Ok(());
         }
         batch.begin();
@@ -63,7 +98,8 @@ impl LabelSet {
         batch.end_labels()
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    /// Names and values in order of arrival.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut rest = self.bytes.as_slice();
         std::iter::from_fn(move || Some((take(&mut rest)?, take(&mut rest)?)))
     }
@@ -101,4 +137,39 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (field, tail) = reader.bytes().split_at_checked(length)?;
     *rest = tail;
     Some(field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inserting_keeps_the_order() {
+        for (present, expected) in [
+            (&[][..], r#"{m="1"}"#),
+            (&["a"], r#"{a="x", m="1"}"#),
+            (&["z"], r#"{m="1", z="x"}"#),
+            (&["a", "z"], r#"{a="x", m="1", z="x"}"#),
+        ] {
+            let mut set = LabelSet::default();
+            set.begin();
+            for name in present {
+                set.push(name.as_bytes(), b"x");
+            }
+            set.insert(b"m", b"1");
+            assert_eq!(set.as_canonical().unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn unsorted_repeated_and_empty_names_are_not_canonical() {
+        for names in [&["b", "a"][..], &["a", "a"], &[""]] {
+            let mut set = LabelSet::default();
+            set.begin();
+            for name in names {
+                set.push(name.as_bytes(), b"x");
+            }
+            assert!(set.as_canonical().is_none(), "{names:?}");
+        }
+    }
 }

@@ -1,0 +1,18 @@
+//! What all log protocols share: writing into the batch, and the two labels that Loki adds at the
+//! door and Grafana relies on, `service_name` (stream) and `detected_level` (structured metadata).
+
+mod level;
+mod service_name;
+mod writer;
+
+pub use level::detect_level;
+pub(crate) use writer::LogWriter;
+
+/// How a log request is decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct LogOptions {
+    /// Time of entries that come without one, nanoseconds since the epoch.
+    pub now_ns: i64,
+    /// Add `service_name` and `detected_level` where they are missing.
+    pub enrich: bool,
+}

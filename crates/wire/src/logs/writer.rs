@@ -1,0 +1,230 @@
+//! Writes streams and entries into a batch.
+//!
+//! All protocols call in the same order: `begin_stream`, `label`…, `end_stream`, and for each entry
+//! `begin_entry`, `metadata`…, `end_entry`. Entries of a stream that was refused are counted with
+//! the stream's reason. Whatever goes into the batch is charged to the request's [`Expansion`].
+
+use super::{
+    LogOptions, detect_level,
+    level::{is_level_name, level_of, level_of_severity},
+    service_name::{SERVICE_NAME, ServiceName, UNKNOWN_SERVICE},
+};
+use crate::{DecodeReport, Refusal, WireError, expansion::Expansion, label_set::LabelSet};
+use model::{LABEL_BYTES_MAX, LABELS_MAX, LabelError, Labels, LogBatch};
+use std::borrow::Cow;
+
+/// The structured metadata that holds a line's level.
+const DETECTED_LEVEL: &[u8] = b"detected_level";
+/// What an entry takes in a batch besides its bytes.
+const ENTRY_BYTES: usize = 32;
+
+/// What is known of an entry's level before its line is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LevelHint {
+    None,
+    Severity(&'static str),
+    Metadata(&'static str),
+    /// `detected_level` is there already.
+    Present,
+}
+
+pub(crate) struct LogWriter<'b> {
+    batch: &'b mut LogBatch,
+    options: LogOptions,
+    labels: LabelSet,
+    service: ServiceName,
+    /// Level label of the stream.
+    stream_level: Option<&'static str>,
+    hint: LevelHint,
+    /// Why the current stream's entries are refused, with an example.
+    refused: Option<(Refusal, String)>,
+    expansion: Expansion,
+    report: DecodeReport,
+}
+
+impl<'b> LogWriter<'b> {
+    pub(crate) fn new(batch: &'b mut LogBatch, options: LogOptions) -> Self {
+        batch.clear();
+        LogWriter {
+            batch,
+            options,
+            labels: LabelSet::default(),
+            service: ServiceName::default(),
+            stream_level: None,
+            hint: LevelHint::None,
+            refused: None,
+            expansion: Expansion::default(),
+            report: DecodeReport::default(),
+        }
+    }
+
+    pub(crate) fn now_ns(&self) -> i64 {
+        self.options.now_ns
+    }
+
+    /// The report, or an empty batch and the error.
+    pub(crate) fn finish(self, result: Result<(), WireError>) -> Result<DecodeReport, WireError> {
+        match result {
+            Ok(()) => Ok(self.report),
+            Err(error) => {
+                self.batch.clear();
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn begin_stream(&mut self) {
+        self.labels.begin();
+        self.service.begin();
+        self.stream_level = None;
+        self.refused = None;
+    }
+
+    /// Adds a label to the stream begun.
+    pub(crate) fn label(&mut self, name: &[u8], value: &[u8]) {
+        if self.options.enrich {
+            self.service.see(name, value);
+            if self.stream_level.is_none() && is_level_name(name) {
+                self.stream_level = level_of(value);
+            }
+        }
+        self.labels.push(name, value);
+    }
+
+    /// Refuses the stream: its entries will be counted with this reason.
+    pub(crate) fn refuse_stream(&mut self, reason: Refusal, example: String) {
+        self.refused = Some((reason, example));
+    }
+
+    /// Ends the labels of a stream that may have none to begin with (OTLP).
+    pub(crate) fn end_stream_or_unknown(&mut self) -> Result<(), WireError> {
+        if self.labels.len() == 0 {
+            self.labels.push(SERVICE_NAME.as_bytes(), UNKNOWN_SERVICE.as_bytes());
+            return self.start_stream();
+        }
+        self.end_stream()
+    }
+
+    /// Ends the stream's labels.
+    pub(crate) fn end_stream(&mut self) -> Result<(), WireError> {
+        if self.labels.len() == 0 {
+            let example = "at least one label pair is required per stream".to_owned();
+            self.refuse_stream(Refusal::NoLabels, example);
+            return Ok(());
+        }
+        if self.options.enrich
+            && let Some(service) = self.service.missing()
+        {
+            self.labels.insert(SERVICE_NAME.as_bytes(), service);
+        }
+        self.start_stream()
+    }
+
+    fn start_stream(&mut self) -> Result<(), WireError> {
+        self.expansion.charge(self.labels.byte_count() + ENTRY_BYTES)?;
+        if let Some(labels) = self.labels.as_canonical() {
+            self.batch.begin_with(labels);
+            return Ok(());
+        }
+        self.batch.begin();
+        for (name, value) in self.labels.pairs() {
+            self.batch.label(name, value);
+        }
+        if let Err(error) = self.batch.end_stream_labels() {
+            let example = format!("{error} in {}", self.labels.describe());
+            self.refuse_stream(Refusal::from(&error), example);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn begin_entry(&mut self) {
+        self.labels.begin();
+        self.hint = LevelHint::None;
+    }
+
+    /// Adds structured metadata to the entry begun.
+    pub(crate) fn metadata(&mut self, name: &[u8], value: &[u8]) {
+        if self.options.enrich && self.hint != LevelHint::Present {
+            if name == DETECTED_LEVEL {
+                self.hint = LevelHint::Present;
+            } else if !matches!(self.hint, LevelHint::Metadata(_))
+                && is_level_name(name)
+                && let Some(level) = level_of(value)
+            {
+                self.hint = LevelHint::Metadata(level);
+            }
+        }
+        self.labels.push(name, value);
+    }
+
+    /// Tells the entry's OTLP severity number.
+    pub(crate) fn severity(&mut self, number: u64) {
+        if self.hint == LevelHint::None {
+            self.hint = LevelHint::Severity(level_of_severity(number));
+        }
+    }
+
+    /// Ends the entry.
+    pub(crate) fn end_entry(&mut self, timestamp_ns: i64, line: &[u8]) -> Result<(), WireError> {
+        if let Some((reason, example)) = &self.refused {
+            self.report.reject(*reason, 1, || example.clone());
+            return Ok(());
+        }
+        if self.options.enrich && self.hint != LevelHint::Present {
+            let level = match (self.stream_level, self.hint) {
+                (Some(level), _) | (None, LevelHint::Severity(level) | LevelHint::Metadata(level)) => level,
+                (None, LevelHint::None | LevelHint::Present) => detect_level(line),
+            };
+            self.labels.insert(DETECTED_LEVEL, level.as_bytes());
+        }
+        self.expansion.charge(self.labels.byte_count() + line.len() + ENTRY_BYTES)?;
+        let line = String::from_utf8_lossy(line);
+        let mut replaced = matches!(line, Cow::Owned(_));
+        let written = match self.labels.as_canonical() {
+            Some(metadata) => {
+                self.batch.entry(timestamp_ns, &line, metadata);
+                Ok(())
+            }
+            None => self.unordered_metadata().map(|(metadata, lossy)| {
+                replaced |= lossy;
+                self.batch.entry(timestamp_ns, &line, metadata.as_ref());
+            }),
+        };
+        match written {
+            Ok(()) => {
+                self.report.entries += 1;
+                self.report.replaced_utf8 += u64::from(replaced);
+            }
+            Err(error) => self.labels.reject(&error, 1, &mut self.report),
+        }
+        Ok(())
+    }
+
+    /// Metadata that came unsorted, with repeats (the last one counts) or with broken UTF-8
+    /// (replaced, and told by the second result).
+    fn unordered_metadata(&self) -> Result<(Labels, bool), LabelError> {
+        if self.labels.len() > LABELS_MAX {
+            return Err(LabelError::TooMany { count: self.labels.len(), limit: LABELS_MAX });
+        }
+        let mut lossy = false;
+        let mut pairs = Vec::with_capacity(self.labels.len());
+        for (name, value) in self.labels.pairs() {
+            let bytes = name.len().max(value.len());
+            if name.is_empty() {
+                return Err(LabelError::EmptyName);
+            }
+            if bytes > LABEL_BYTES_MAX {
+                return Err(LabelError::TooLong { bytes, limit: LABEL_BYTES_MAX });
+            }
+            let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+            lossy |= matches!(name, Cow::Owned(_)) || matches!(value, Cow::Owned(_));
+            pairs.push((name, value));
+        }
+        Ok((Labels::from_pairs(pairs), lossy))
+    }
+
+    /// Counts an entry as refused.
+    pub(crate) fn reject_entry(&mut self, reason: Refusal, example: impl FnOnce() -> String) {
+        self.report.reject(reason, 1, example);
+    }
+}

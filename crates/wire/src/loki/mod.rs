@@ -1,0 +1,12 @@
+//! Loki's push API: protobuf (`logproto.PushRequest`, usually in snappy) and JSON.
+
+mod encode;
+mod json;
+mod labels;
+mod protobuf;
+#[cfg(test)]
+mod tests;
+
+pub use encode::encode_push;
+pub use json::decode_push_json;
+pub use protobuf::decode_push;
