@@ -1,0 +1,85 @@
+// Starts the page: navigation, time range, theme, keyboard, and the view that the address names.
+
+import { h, replace } from "./dom.js";
+import { read, keepRange } from "./router.js";
+import { current, drawPicker } from "./timerange.js";
+import { bindKeys } from "./keys.js";
+import { watchAlerts } from "./badge.js";
+import { applyTheme, switchTheme } from "./theme.js";
+import overview from "./views/overview.js";
+import host from "./views/host.js";
+import metrics from "./views/metrics.js";
+import logs from "./views/logs.js";
+import alerts from "./views/alerts.js";
+import scaling from "./views/scaling.js";
+import status from "./views/status.js";
+
+const VIEWS = { overview, host, metrics, logs, alerts, scaling, status };
+const NAV = [["overview", "Overview"], ["metrics", "Metrics"], ["logs", "Logs"], ["alerts", "Alerts"], ["scaling", "Scaling"], ["status", "Status"]];
+const LIVE_MS = 5000;
+const SLOW_MS = 30_000;
+
+const byId = (id) => document.getElementById(id);
+let shown = null;
+let isLive = true;
+let timer = null;
+
+function drawNav(view) {
+  const active = view === "host" ? "overview" : view;
+  replace(byId("nav"), NAV.map(([name, text]) =>
+    h("a", { href: keepRange(name), "aria-current": name === active ? "page" : undefined }, text,
+      name === "alerts" && h("span", { id: "alert-badge", class: "badge", hidden: true }))));
+  document.dispatchEvent(new Event("nav-drawn"));
+}
+
+function drawTop(view) {
+  drawNav(view);
+  drawPicker(byId("time"), {
+    isLive: isLive && current().isRelative,
+    onLive: () => {
+      isLive = !isLive;
+      drawTop(read().view);
+      schedule();
+    },
+  });
+}
+
+// The same view with other parameters keeps its elements, so that typing is not interrupted.
+function show() {
+  const address = read();
+  const view = VIEWS[address.view] ?? overview;
+  const key = [address.view, ...address.parts].join("/");
+  drawTop(address.view);
+  if (shown?.key === key) {
+    shown.view.update?.(address);
+  } else {
+    shown?.view.stop?.();
+    const main = byId("main");
+    replace(main);
+    shown = { key, view: view(main, address) };
+    const name = NAV.find(([id]) => id === address.view)?.[1] ?? address.parts[0] ?? "Overview";
+    document.title = `${name} – Bellwether`;
+  }
+  schedule();
+}
+
+function schedule() {
+  clearTimeout(timer);
+  const range = current();
+  if (!isLive || !range.isRelative || shown?.view.isLiveByItself) return;
+  const pause = range.to - range.from > 6 * 3_600_000 ? SLOW_MS : LIVE_MS;
+  timer = setTimeout(async () => {
+    if (document.visibilityState === "visible") await shown?.view.refresh?.();
+    schedule();
+  }, pause);
+}
+
+applyTheme();
+byId("theme").addEventListener("click", () => {
+  switchTheme();
+  shown?.view.refresh?.();
+});
+bindKeys({ helpButton: byId("help"), toggleLive: () => byId("time").querySelector(".live")?.click() });
+watchAlerts(byId("live"));
+window.addEventListener("hashchange", show);
+show();

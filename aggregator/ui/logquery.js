@@ -1,0 +1,33 @@
+// Plain words become LogQL: `timeout "connection refused" -debug /5\d\d/` is what most people
+// type at 3 a.m. Anything that begins with a brace or is a metric query is LogQL already.
+
+export const isLogql = (text) => /^\s*(\{|[a-z_]+\s*(\(|by\b|without\b))/.test(text);
+
+export const isMetricQuery = (text) => isLogql(text) && !/^\s*\{/.test(text);
+
+// Words, "quoted phrases" and /expressions/, each perhaps with a minus in front.
+export function words(text) {
+  const found = [];
+  for (const match of text.matchAll(/(-?)(?:"((?:[^"\\]|\\.)*)"|\/((?:[^/\\]|\\.)+)\/|(\S+))/g)) {
+    const [, minus, phrase, expression, word] = match;
+    const isPattern = expression !== undefined;
+    found.push({ isExcluded: minus === "-", isPattern, text: phrase ?? expression ?? word });
+  }
+  return found;
+}
+
+export function toLogql(text, selector) {
+  if (isLogql(text)) return text.trim();
+  const filters = words(text).map(({ isExcluded, isPattern, text: word }) => {
+    const operator = isPattern ? (isExcluded ? "!~" : "|~") : isExcluded ? "!=" : "|=";
+    return `${operator} ${JSON.stringify(word)}`;
+  });
+  return [selector, ...filters].join(" ");
+}
+
+// The query with one more condition on a label of the stream or of the line.
+export function withFilter(query, name, value, isWanted) {
+  return `${query.trim()} | ${name}${isWanted ? "=" : "!="}${JSON.stringify(value)}`;
+}
+
+export const countByLevel = (query, stepSeconds) => `sum by (detected_level) (count_over_time(${query} [${stepSeconds}s]))`;

@@ -1,0 +1,73 @@
+// What the overview and the host page ask, in node_exporter's names.
+
+const FILESYSTEMS = 'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|iso9660|nsfs|autofs|efivarfs|fuse.*"';
+
+const quoted = (value) => JSON.stringify(value);
+
+// One value for each instance.
+export const FLEET = {
+  cpu: '100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[1m])))',
+  memory: "100 * (1 - max by (instance) (node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes))",
+  disk: `100 * max by (instance) (1 - node_filesystem_avail_bytes{${FILESYSTEMS}} / (node_filesystem_size_bytes{${FILESYSTEMS}} > 0))`,
+  network: 'sum by (instance) (rate(node_network_receive_bytes_total{device!="lo"}[1m])) + sum by (instance) (rate(node_network_transmit_bytes_total{device!="lo"}[1m]))',
+};
+
+// Sections of the host page; `unit` names a function of format.js.
+export function hostSections(instance) {
+  const at = `instance=${quoted(instance)}`;
+  const rate = (metric, more = "") => `rate(${metric}{${at}${more}}[1m])`;
+  return [
+    { id: "cpu", title: "CPU", charts: [
+      { title: "CPU by mode", unit: "percent", max: 100, by: "mode", query: `100 * sum by (mode) (${rate("node_cpu_seconds_total", ',mode!="idle"')}) / scalar(count(node_cpu_seconds_total{${at},mode="idle"}))` },
+      { title: "Load", unit: "number", by: "__name__", query: `{__name__=~"node_load1|node_load5|node_load15",${at}}` },
+      { title: "Waiting for (pressure)", unit: "percent", by: "resource", query: pressure(at) },
+    ] },
+    { id: "memory", title: "Memory", charts: [
+      { title: "Memory", unit: "bytes", by: "kind", query: memory(at) },
+      { title: "Paging", unit: "number", by: "kind", query: named(rate("node_vmstat_pgmajfault"), "kind", "major faults/s") },
+    ] },
+    { id: "disk", title: "Disk", charts: [
+      { title: "Space used", unit: "percent", max: 100, by: "mountpoint", query: `100 * max by (mountpoint) (1 - node_filesystem_avail_bytes{${at},${FILESYSTEMS}} / (node_filesystem_size_bytes{${at},${FILESYSTEMS}} > 0))` },
+      { title: "Read and written", unit: "bytesPerSecond", by: "way", query: both(rate("node_disk_read_bytes_total"), rate("node_disk_written_bytes_total"), "read", "written") },
+      { title: "Busy", unit: "percent", by: "device", query: `100 * ${rate("node_disk_io_time_seconds_total")}` },
+    ] },
+    { id: "network", title: "Network", charts: [
+      { title: "Traffic", unit: "bytesPerSecond", by: "way", query: both(rate("node_network_receive_bytes_total", ',device!="lo"'), rate("node_network_transmit_bytes_total", ',device!="lo"'), "in", "out") },
+      { title: "Errors and drops", unit: "number", by: "kind", query: networkErrors(rate) },
+      { title: "TCP connections", unit: "number", by: "__name__", query: `node_netstat_Tcp_CurrEstab{${at}}` },
+    ] },
+  ];
+}
+
+const named = (query, label, value) => `label_replace(${query}, ${quoted(label)}, ${quoted(value)}, "", "")`;
+
+const both = (first, second, firstName, secondName) =>
+  `${named(`sum by (device) (${first})`, "way", firstName)} or ${named(`sum by (device) (${second})`, "way", secondName)}`;
+
+const pressure = (at) =>
+  ["cpu", "memory", "io"]
+    .map((resource) => named(`100 * rate(node_pressure_${resource}_waiting_seconds_total{${at}}[1m])`, "resource", resource))
+    .join(" or ");
+
+function memory(at) {
+  const metric = (name) => `node_memory_${name}_bytes{${at}}`;
+  return [
+    named(`${metric("MemTotal")} - ${metric("MemAvailable")}`, "kind", "used"),
+    named(`${metric("Cached")} + ${metric("Buffers")}`, "kind", "cache"),
+    named(`${metric("SwapTotal")} - ${metric("SwapFree")}`, "kind", "swap used"),
+    named(metric("MemTotal"), "kind", "total"),
+  ].join(" or ");
+}
+
+const networkErrors = (rate) =>
+  [["receive_errs", "in errors"], ["transmit_errs", "out errors"], ["receive_drop", "in drops"], ["transmit_drop", "out drops"]]
+    .map(([name, kind]) => named(`sum(${rate(`node_network_${name}_total`)})`, "kind", kind))
+    .join(" or ");
+
+// What this server refused, by reason; `$range` is the width of the view.
+export const REJECTED = 'sum by (kind, reason) (increase({__name__=~"bellwether_(samples|log_lines)_rejected_total"}[$range]))';
+
+export const STATUS_CHARTS = [
+  { title: "Hosts reporting", unit: "number", by: "job", query: "sum by (job) (up)" },
+  { title: "Processor time of the server", unit: "percent", by: "job", query: '100 * sum by (job) (rate(process_cpu_seconds_total{job="bellwether"}[1m]))' },
+];

@@ -1,0 +1,107 @@
+// One host: what it is, its alerts, its graphs by section, its logs, all in one time range.
+
+import { bellwether, loki, prom } from "../api.js";
+import { Chart } from "../chart.js";
+import { empty, h, replace, table } from "../dom.js";
+import { ago, bytes, duration, number } from "../format.js";
+import * as format from "../format.js";
+import { logRows } from "../logrows.js";
+import { panel } from "../panel.js";
+import { hostSections } from "../queries.js";
+import { keepRange } from "../router.js";
+import { hostState, severity } from "../severity.js";
+import { current, stepFor } from "../timerange.js";
+
+const LINES = 50;
+
+export default function host(main, address) {
+  const instance = address.parts[0] ?? "";
+  const selector = `instance=${JSON.stringify(instance)}`;
+  const facts = h("div", { class: "facts" });
+  const alerts = panel("Alerts of this host", (context) => loadAlerts(context, instance));
+  const sections = hostSections(instance).map(section);
+  const logs = panel("Logs of this host", (context) => loadLogs(context, selector), {
+    tools: h("a", { href: keepRange("logs", [], { q: `{${selector}}` }) }, "search"),
+  });
+  const contents = h("nav", { class: "contents", "aria-label": "Sections" },
+    sections.map(({ id, title }) => h("button", { type: "button", class: "quiet", onclick: () => document.getElementById(id)?.scrollIntoView() }, title)));
+  main.append(
+    h("div", { class: "title" }, h("h1", {}, instance), facts, contents),
+    alerts.element, ...sections.map(({ element }) => element), logs.element);
+  const panels = [alerts, logs, ...sections.flatMap(({ panels: list }) => list)];
+  const refresh = () => Promise.all([drawFacts(facts, instance), ...panels.map((one) => one.refresh())]);
+  refresh();
+  return { refresh, update: refresh, stop: () => panels.forEach((one) => one.stop()) };
+}
+
+function section({ id, title, charts }) {
+  const panels = charts.map(chartPanel);
+  const element = h("section", { id, class: "section" }, h("h2", { class: "section-title" }, title),
+    h("div", { class: "grid" }, panels.map((one) => one.element)));
+  return { id, title, element, panels };
+}
+
+function chartPanel({ title, unit, query, by, max }) {
+  const chart = new Chart({ format: format[unit], max, label: title, name: (metric) => nameOf(metric, by) });
+  const explore = h("a", { href: keepRange("metrics", [], { q: query }), title: "Open in the explorer", "aria-label": `Explore ${title}` }, "⤢");
+  let isDrawn = false;
+  return panel(h("h3", {}, title), async ({ signal }) => {
+    const range = current();
+    const step = stepFor(range, 240);
+    const { data } = await prom.range(query, range, step, { signal });
+    if (!data.result.length) {
+      isDrawn = false;
+      return empty("No data in this time range.");
+    }
+    // The chart must be in the page before it is drawn: its width decides.
+    requestAnimationFrame(() => chart.draw(data.result, range, step));
+    if (isDrawn) return undefined;
+    isDrawn = true;
+    return chart.element;
+  }, { tools: explore, className: "small" });
+}
+
+function nameOf(metric, by) {
+  const device = metric.device && by !== "device" ? `${metric.device} ` : "";
+  return device + (metric[by] ?? metric.__name__ ?? "value");
+}
+
+async function drawFacts(element, instance) {
+  const matcher = `instance=${JSON.stringify(instance)}`;
+  const one = async (query) => (await prom.query(query)).data.result[0];
+  const tried = await Promise.allSettled([
+    bellwether.hosts(),
+    one(`node_uname_info{${matcher}}`),
+    one(`time() - node_boot_time_seconds{${matcher}}`),
+    one(`count(node_cpu_seconds_total{${matcher},mode="idle"})`),
+    one(`node_memory_MemTotal_bytes{${matcher}}`),
+  ]);
+  const [hosts, uname, uptime, cpus, memory] = tried.map(({ value }) => value);
+  const known = hosts?.find?.((candidate) => candidate.instance === instance);
+  const facts = [
+    known && hostState(known.state),
+    known && `seen ${ago(known.last_seen_ms)}`,
+    known?.version && `agent ${known.version}`,
+    uname && `${uname.metric.sysname} ${uname.metric.release} ${uname.metric.machine}`,
+    cpus && `${number(cpus.value[1])} CPUs`,
+    memory && bytes(memory.value[1]),
+    uptime && `up ${duration(uptime.value[1] * 1000)}`,
+  ];
+  replace(element, facts.filter(Boolean).map((fact) => h("span", {}, fact)));
+}
+
+async function loadAlerts({ signal, note }, instance) {
+  const { alerts } = await prom.alerts({ signal });
+  const own = alerts.filter((alert) => alert.labels.instance === instance && alert.labels.severity !== "none");
+  note(`${own.length}`);
+  if (!own.length) return h("p", { class: "all-well" }, "✔ None.");
+  return table([{ name: "Severity" }, { name: "Alert" }, { name: "What" }, { name: "Since", class: "num" }], own.map((alert) => [
+    severity(alert.labels.severity), alert.labels.alertname, alert.annotations.summary ?? "", duration(Date.now() - Date.parse(alert.activeAt))]));
+}
+
+async function loadLogs({ signal }, selector) {
+  const data = await loki.range(`{${selector}}`, current(), { limit: LINES, direction: "backward" }, { signal });
+  const rows = logRows(data.result);
+  return rows.length ? h("div", { class: "log-list" }, rows.map((row) => row.element())) :
+    empty("No log lines of this host in this time range.", "Widen the range, or name the files to follow in the agent's configuration.");
+}

@@ -1,0 +1,166 @@
+// Log search: plain words or LogQL, a histogram over the whole range, rows, live tail.
+
+import { loki } from "../api.js";
+import { Chart } from "../chart.js";
+import { empty, h, replace, seriesName } from "../dom.js";
+import { duration, number } from "../format.js";
+import { histogram } from "../histogram.js";
+import { countByLevel, isMetricQuery, toLogql, withFilter } from "../logquery.js";
+import { logRows } from "../logrows.js";
+import { failure } from "../panel.js";
+import { read, update } from "../router.js";
+import { Tail } from "../tail.js";
+import { current, stepFor } from "../timerange.js";
+
+const PAGE = 200;
+const PREFERRED = ["service_name", "job", "instance", "app"];
+
+export default function logs(main) {
+  const input = h("input", {
+    type: "text", class: "query", "data-search": true, spellcheck: "false", autocapitalize: "off", autocomplete: "off",
+    "aria-label": "Log query", placeholder: 'words, "a phrase", -without, /expression/   or LogQL:  {job="api"} |= "timeout"   ( / )',
+  });
+  const translated = h("code", { class: "translated" });
+  const bars = h("div", { class: "panel-body", "aria-busy": "true" });
+  const list = h("div", { class: "log-list" });
+  const note = h("span", { class: "panel-note" });
+  const tailButton = h("button", { type: "button", onclick: () => update({ tail: read().params.has("tail") ? null : "1" }) });
+  const pauseButton = h("button", { type: "button", hidden: true, onclick: () => pause(!tail?.isPaused) });
+  const older = h("button", { type: "button", hidden: true, onclick: () => loadOlder() }, "older lines");
+  const form = h("form", { class: "querybar", onsubmit: (event) => { event.preventDefault(); update({ q: input.value.trim() }); } },
+    h("div", { class: "querybox" }, input, translated), h("button", { class: "primary" }, "Search"), tailButton, pauseButton);
+  main.append(form, h("section", { class: "panel" }, bars), h("section", { class: "panel" }, h("header", {}, h("h2", {}, "Lines"), note), list, older));
+
+  const chart = new Chart({ height: 260, label: "query result" });
+  let [tail, controller, rows, shownQuery] = [null, null, [], null];
+
+  const onFilter = (name, value, isWanted) => update({ q: withFilter(shownQuery, name, value, isWanted) });
+
+  function pause(isPaused) {
+    tail?.pause(isPaused);
+    replace(pauseButton, isPaused ? "▶ continue" : "❚❚ pause");
+  }
+
+  function stopTail() {
+    tail?.stop();
+    tail = null;
+    pauseButton.hidden = true;
+  }
+
+  async function refresh() {
+    if (tail) return;
+    controller?.abort();
+    const mine = (controller = new AbortController());
+    const { signal } = mine;
+    const { params } = read();
+    try {
+      const query = await resolveQuery(params.get("q") ?? "", signal);
+      if (signal.aborted) return;
+      shownQuery = query;
+      replace(translated, query && query !== input.value.trim() ? query : "");
+      if (!query) return drawNothing();
+      if (params.has("tail") && !isMetricQuery(query)) return startTail(query);
+      await (isMetricQuery(query) ? drawMetric(query, signal) : Promise.all([drawBars(query, signal), drawLines(query, signal)]));
+    } catch (error) {
+      if (!signal.aborted) replace(list, failure(error, refresh)), replace(note), (older.hidden = true);
+    }
+  }
+
+  function drawNothing() {
+    replace(bars);
+    replace(note);
+    older.hidden = true;
+    replace(list, empty("No logs in this time range.", "Agents follow the files and journals named in their configuration; widen the range if they stopped."));
+  }
+
+  async function drawBars(query, signal) {
+    try {
+      const range = current();
+      const step = stepFor(range, 100);
+      const data = await loki.range(countByLevel(query, step), range, { step: String(step) }, { signal });
+      if (!signal.aborted) replace(bars, histogram(data.result, range, step));
+    } catch (error) {
+      if (!signal.aborted) replace(bars, failure(error, refresh));
+    } finally {
+      bars.setAttribute("aria-busy", "false");
+    }
+  }
+
+  async function drawLines(query, signal) {
+    const started = performance.now();
+    const data = await loki.range(query, current(), { limit: PAGE, direction: "backward" }, { signal });
+    if (signal.aborted) return;
+    const isOpen = list.querySelector("[aria-expanded=true]");
+    const found = logRows(data.result, { onFilter });
+    const scanned = data.stats?.summary?.totalBytesProcessed;
+    replace(note, `${found.length}${found.length >= PAGE ? "+" : ""} lines in ${duration(performance.now() - started)}${scanned ? `, ${number(scanned)}B read` : ""}`);
+    // A row being read must not be pulled away by a refresh.
+    if (isOpen && sameQuery(query)) return;
+    rows = found;
+    list.dataset.query = query;
+    older.hidden = found.length < PAGE;
+    if (!found.length) return replace(list, empty("No line matches.", "Widen the time range, or take a word away."));
+    replace(list, found.map((row) => row.element()));
+  }
+
+  const sameQuery = (query) => list.dataset.query === query;
+
+  async function loadOlder() {
+    const last = rows.at(-1);
+    if (!last) return;
+    try {
+      const range = { from: current().from, to: last.milliseconds };
+      const data = await loki.range(shownQuery, range, { limit: PAGE, direction: "backward", end: String(last.nanoseconds) });
+      const found = logRows(data.result, { onFilter });
+      rows.push(...found);
+      older.hidden = found.length < PAGE;
+      list.append(...found.map((row) => row.element()));
+    } catch (error) {
+      list.append(failure(error));
+    }
+  }
+
+  async function drawMetric(query, signal) {
+    const range = current();
+    const step = stepFor(range, 200);
+    const data = await loki.range(query, range, { step: String(step) }, { signal });
+    if (signal.aborted) return;
+    replace(note, `${data.result.length} series`);
+    replace(bars, chart.element);
+    chart.draw(data.result, range, step);
+    older.hidden = true;
+    replace(list, data.result.slice(0, 100).map(({ metric, values }) => h("div", { class: "log-line" }, h("code", {}, seriesName(metric)), h("span", {}, ` ${values?.at(-1)?.[1] ?? ""}`))));
+  }
+
+  function startTail(query) {
+    replace(list);
+    older.hidden = true;
+    pauseButton.hidden = false;
+    tail = new Tail(list, query, { onState: (text) => replace(note, text), onFilter });
+    pause(false);
+    drawBars(query, new AbortController().signal);
+  }
+
+  function fromAddress() {
+    const { params } = read();
+    stopTail();
+    if (document.activeElement !== input) input.value = params.get("q") ?? "";
+    replace(tailButton, params.has("tail") ? "■ stop tail" : "▶ live tail");
+    return refresh();
+  }
+
+  // Reading a line while following it moves away: scrolling down pauses.
+  const onScroll = () => tail && !tail.isPaused && window.scrollY > 400 && pause(true);
+  window.addEventListener("scroll", onScroll, { passive: true });
+  fromAddress();
+  return { refresh, update: fromAddress, stop: () => [stopTail(), controller?.abort(), window.removeEventListener("scroll", onScroll)] };
+}
+
+// A plain query needs a selector that every stream has; "" when there is no stream at all.
+async function resolveQuery(text, signal) {
+  const plain = toLogql(text, "");
+  if (plain.startsWith("{") || isMetricQuery(text)) return plain;
+  const labels = (await loki.labels(current(), { signal })) ?? [];
+  const label = PREFERRED.find((name) => labels.includes(name)) ?? labels[0];
+  return label ? toLogql(text, `{${label}=~".+"}`) : "";
+}

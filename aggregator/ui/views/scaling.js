@@ -1,0 +1,57 @@
+// Scaling: every policy with its last decision, the reason, and what became of it.
+
+import { bellwether } from "../api.js";
+import { empty, h, table } from "../dom.js";
+import { ago, dateTime, number } from "../format.js";
+import { panel } from "../panel.js";
+import { tag } from "../severity.js";
+
+export default function scaling(main) {
+  const policies = panel("Policies", load);
+  main.append(policies.element);
+  policies.refresh();
+  return { refresh: policies.refresh, update: policies.refresh, stop: policies.stop };
+}
+
+async function load({ signal, note }) {
+  const all = await bellwether.scaling({ signal });
+  note(`${all.length}`);
+  if (!all.length) {
+    return empty("No scaling policy is loaded.",
+      "A policy is a YAML file beside the rules: it names a query, a target and a webhook.",
+      h("code", {}, "bellwether serve --rules rules/  with  rules/scaling/example.yaml  as a start"));
+  }
+  return all.map(card);
+}
+
+function card(policy) {
+  const desired = policy.desired ?? policy.current;
+  const change = policy.current === null || policy.current === undefined ? "" : desired > policy.current ? "▲ growing" : desired < policy.current ? "▼ shrinking" : "＝ steady";
+  return h("article", { class: "card" },
+    h("header", {}, h("h3", {}, policy.policy ?? policy.name), tag(policy.mode ?? "enforce", policy.mode === "enforce" ? "ok" : "warning"),
+      h("span", { class: "dim" }, change)),
+    h("div", { class: "sizes" },
+      size("current", policy.current), size("desired", desired), size("min", policy.min), size("max", policy.max), gauge(policy)),
+    h("p", {}, policy.reason || "no decision yet", policy.last_decision_ms ? h("span", { class: "dim", title: dateTime(policy.last_decision_ms) }, `  ${ago(policy.last_decision_ms)}`) : ""),
+    list("Checks", policy.checks),
+    list("Deliveries", policy.deliveries));
+}
+
+const size = (name, value) => h("div", { class: "size" }, h("b", {}, number(value)), h("span", {}, name));
+
+const gauge = ({ min, max, current, desired }) =>
+  h("meter", { min: String(min ?? 0), max: String(max ?? 1), value: String(desired ?? current ?? 0), "aria-label": "desired size between minimum and maximum" });
+
+// Rows of whatever the server tells about a check or a delivery.
+function list(title, rows) {
+  if (!Array.isArray(rows) || !rows.length) return null;
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  return h("details", { open: title === "Checks" }, h("summary", {}, `${title} (${rows.length})`),
+    table(names.map((name) => ({ name: name.replaceAll("_", " ").replace(/ ms$/, "") })), rows.map((row) => names.map((name) => cell(name, row[name])))));
+}
+
+function cell(name, value) {
+  if (value === null || value === undefined) return "–";
+  if (name.endsWith("_ms") && value > 1e11) return h("span", { title: dateTime(value) }, ago(value));
+  return typeof value === "object" ? h("code", {}, JSON.stringify(value)) : typeof value === "number" ? number(value) : String(value);
+}

@@ -1,0 +1,77 @@
+// Status of this server: what comes in, what was refused and why, what the stores hold.
+
+import { bellwether, prom } from "../api.js";
+import { Chart } from "../chart.js";
+import { empty, h, table } from "../dom.js";
+import { ago, bytes, dateTime, number } from "../format.js";
+import * as format from "../format.js";
+import { panel } from "../panel.js";
+import { STATUS_CHARTS, REJECTED } from "../queries.js";
+import { current, stepFor } from "../timerange.js";
+
+export default function status(main) {
+  const server = panel("Server", loadServer);
+  const stores = panel("Stores", loadStores);
+  const refused = panel("Refused in this time range", loadRefused);
+  const charts = STATUS_CHARTS.map(chartPanel);
+  main.append(server.element, stores.element, refused.element, h("div", { class: "grid" }, charts.map((one) => one.element)));
+  const panels = [server, stores, refused, ...charts];
+  const refresh = () => Promise.all(panels.map((one) => one.refresh()));
+  refresh();
+  return { refresh, update: refresh, stop: () => panels.forEach((one) => one.stop()) };
+}
+
+async function loadServer({ signal }) {
+  const { version, started_ms: started, metrics, logs, ...rest } = await bellwether.status({ signal });
+  const others = Object.entries(rest).filter(([, value]) => typeof value !== "object");
+  return h("dl", { class: "facts-list" },
+    fact("Version", version), fact("Started", started && `${dateTime(started)} (${ago(started)})`), others.map(([name, value]) => fact(title(name), shown(name, value))));
+}
+
+async function loadStores({ signal }) {
+  const { metrics, logs } = await bellwether.status({ signal });
+  const store = (name, figures) => h("div", { class: "store" }, h("h3", {}, name),
+    h("dl", { class: "facts-list" }, Object.entries(figures ?? {}).filter(([key]) => key !== "damage").map(([key, value]) => fact(title(key), shown(key, value)))),
+    (figures?.damage ?? []).map((line) => h("p", { class: "failure" }, `✖ set aside as damaged: ${line}`)));
+  return h("div", { class: "grid two" }, store("Metrics", metrics), store("Logs", logs));
+}
+
+const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value ?? "–"));
+const title = (key) => key.replace(/_(ms|bytes)$/, "").replaceAll("_", " ");
+
+function shown(key, value) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "object" && "start" in value) return `${dateTime(value.start)} … ${dateTime(value.end)}`;
+  if (typeof value === "object") return JSON.stringify(value);
+  if (key.endsWith("bytes")) return bytes(value);
+  if (key.endsWith("_ms") && value > 1e11) return dateTime(value);
+  return typeof value === "number" ? number(value) : String(value);
+}
+
+async function loadRefused({ signal }) {
+  const range = current();
+  const width = Math.max(60, Math.round((range.to - range.from) / 1000));
+  const { data } = await prom.query(REJECTED.replaceAll("$range", `${width}s`), range.to, { signal });
+  const rows = data.result.filter(({ value }) => Number(value[1]) > 0).sort((a, b) => b.value[1] - a.value[1]);
+  if (!rows.length) return h("p", { class: "all-well" }, "✔ Nothing was refused.");
+  return table([{ name: "Reason" }, { name: "Kind" }, { name: "Count", class: "num" }],
+    rows.map(({ metric, value }) => [metric.reason ?? "–", metric.kind ?? metric.signal ?? "–", number(value[1])]));
+}
+
+function chartPanel({ title: name, unit, by, query }) {
+  const chart = new Chart({ format: format[unit], label: name, name: (metric) => metric[by] ?? metric.__name__ ?? "value" });
+  let isDrawn = false;
+  return panel(h("h3", {}, name), async ({ signal }) => {
+    const range = current();
+    const step = stepFor(range, 240);
+    const { data } = await prom.range(query, range, step, { signal });
+    if (!data.result.length) {
+      isDrawn = false;
+      return empty("No data in this time range.");
+    }
+    requestAnimationFrame(() => chart.draw(data.result, range, step));
+    if (isDrawn) return undefined;
+    isDrawn = true;
+    return chart.element;
+  }, { className: "small" });
+}
