@@ -1,0 +1,359 @@
+//! Looks a condition up in a part's index: which chunks may meet it.
+//!
+//! Invariant: a chunk that is left out has no matching row. Whatever cannot be decided cheaply is
+//! answered with "any chunk" (`None`).
+
+use super::{
+    bundle::{Bundle, BundleError},
+    cache::{Cache, CacheKey},
+    filter::{self, LONG_ID_BYTES},
+    index::{DICTIONARY_PAIR_BYTES_MAX, Fields, RUN_BYTES_MAX, id_hash, pair_hash, schema},
+    table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER},
+};
+use crate::{
+    bytes::Damaged,
+    condition::{Condition, Needle, Piece},
+    tokens,
+};
+use memchr::memmem;
+use roaring::RoaringBitmap;
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
+use tantivy::{
+    DocSet, Index, InvertedIndexReader, SegmentReader, TERMINATED,
+    postings::TermInfo,
+    schema::{Field, IndexRecordOption},
+};
+
+/// A condition that leaves more than 1 in [`WORTH_DIVISOR`] · [`WORTH_FACTOR`] of the chunks is not
+/// worth its lookup: the scan is as fast.
+const WORTH_FACTOR: u64 = 2;
+const WORTH_DIVISOR: u64 = 5;
+/// Terms that one piece may match before it is taken for "any chunk".
+const TERMS_MAX: usize = 4096;
+
+/// All terms of one field in plain form.
+pub(crate) struct TermList {
+    /// A newline, then every term followed by a newline.
+    text: Vec<u8>,
+    /// Where each term begins.
+    starts: Vec<u32>,
+    postings: Vec<Postings>,
+    folded: OnceLock<(Vec<u8>, Vec<u32>)>,
+}
+
+#[derive(Clone, Copy)]
+struct Postings {
+    chunks: u32,
+    bytes: u32,
+    offset: u64,
+}
+
+/// The open index of a part.
+pub(crate) struct PartIndex {
+    part: u64,
+    runs: Arc<InvertedIndexReader>,
+    ids: Arc<InvertedIndexReader>,
+    pairs: Arc<InvertedIndexReader>,
+    filters: Vec<u8>,
+    /// Chunks that the index cannot rule out by runs.
+    long_runs: RoaringBitmap,
+}
+
+/// `None`: any chunk.
+type Candidates = Option<RoaringBitmap>;
+
+impl PartIndex {
+    /// Opens and checks the index of part `part`.
+    pub(crate) fn open(
+        part: u64,
+        file: Arc<disk::ReadFile>,
+        filters: Vec<u8>,
+        chunks: &[ChunkMeta],
+    ) -> Result<PartIndex, BundleError> {
+        let index = Index::open(Bundle::open(file)?).map_err(io::Error::other)?;
+        let segments = index.searchable_segments().map_err(io::Error::other)?;
+        let [segment] = segments.as_slice() else {
+            return Err(Damaged::new("index does not have exactly one segment").into());
+        };
+        let reader = SegmentReader::open(segment).map_err(io::Error::other)?;
+        if reader.max_doc() as usize != chunks.len() {
+            return Err(Damaged::new("index and chunk table disagree").into());
+        }
+        let Fields { runs, ids, pairs } = schema().1;
+        let field = |field: Field| reader.inverted_index(field).map_err(io::Error::other);
+        let flagged = |(number, chunk): (usize, &ChunkMeta)| {
+            (chunk.flags & FLAG_LONG_RUN != 0).then_some(number as u32)
+        };
+        Ok(PartIndex {
+            part,
+            runs: field(runs)?,
+            ids: field(ids)?,
+            pairs: field(pairs)?,
+            filters,
+            long_runs: chunks.iter().enumerate().filter_map(flagged).collect(),
+        })
+    }
+}
+
+/// One lookup in one part.
+pub(crate) struct Lookup<'a> {
+    pub(crate) index: &'a PartIndex,
+    pub(crate) chunks: &'a [ChunkMeta],
+    pub(crate) cache: &'a Cache<TermList>,
+}
+
+impl Lookup<'_> {
+    /// Chunks that may meet the condition.
+    pub(crate) fn candidates(&self, condition: &Condition) -> io::Result<Candidates> {
+        match condition {
+            Condition::True => Ok(None),
+            Condition::And(parts) => self.all(parts.iter().map(|part| move || self.candidates(part))),
+            Condition::Or(parts) => {
+                let mut union = RoaringBitmap::new();
+                for part in parts {
+                    match self.candidates(part)? {
+                        None => return Ok(None),
+                        Some(found) => union |= found,
+                    }
+                }
+                Ok(self.if_worth(union))
+            }
+            Condition::Has(needle) => self.needle(needle),
+            Condition::Pair(pair) => self.pair(pair).map(Some),
+        }
+    }
+
+    fn all<F>(&self, parts: impl Iterator<Item = F>) -> io::Result<Candidates>
+    where
+        F: FnOnce() -> io::Result<Candidates>,
+    {
+        let mut meet: Candidates = None;
+        for part in parts {
+            let Some(found) = part()? else { continue };
+            let both = match meet {
+                None => found,
+                Some(meet) => meet & found,
+            };
+            if both.is_empty() {
+                return Ok(Some(both));
+            }
+            meet = Some(both);
+        }
+        Ok(meet)
+    }
+
+    fn if_worth(&self, found: RoaringBitmap) -> Candidates {
+        let is_most = found.len() * WORTH_DIVISOR > self.chunks.len() as u64 * WORTH_FACTOR;
+        (!is_most || self.chunks.len() < 4).then_some(found)
+    }
+
+    /// Long pieces first: they are the rarest.
+    fn needle(&self, needle: &Needle) -> io::Result<Candidates> {
+        let mut pieces: Vec<&Piece> = needle.pieces.iter().collect();
+        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.text.len()));
+        self.all(pieces.into_iter().map(|piece| {
+            move || if piece.is_id { self.id(piece, needle.fold) } else { self.run(piece, needle.fold) }
+        }))
+    }
+
+    fn run(&self, piece: &Piece, fold: bool) -> io::Result<Candidates> {
+        if piece.text.len() > RUN_BYTES_MAX {
+            return Ok(Some(self.index.long_runs.clone()));
+        }
+        let found = self.dictionary(&self.index.runs, 0, piece, fold)?;
+        Ok(found.map(|found| found | &self.index.long_runs).and_then(|found| self.if_worth(found)))
+    }
+
+    fn id(&self, piece: &Piece, fold: bool) -> io::Result<Candidates> {
+        let Some(mut found) = self.dictionary(&self.index.ids, 1, piece, fold)? else { return Ok(None) };
+        for (number, chunk) in self.chunks.iter().enumerate() {
+            if !found.contains(number as u32) && self.filter_may_have(chunk, piece, fold) {
+                found.insert(number as u32);
+            }
+        }
+        Ok(self.if_worth(found))
+    }
+
+    /// Whether an id that only this chunk has may contain the piece.
+    fn filter_may_have(&self, chunk: &ChunkMeta, piece: &Piece, fold: bool) -> bool {
+        if chunk.flags & FLAG_NO_FILTER != 0 {
+            return true;
+        }
+        let length = piece.text.len();
+        let is_whole = piece.left && piece.right;
+        if length <= LONG_ID_BYTES {
+            // A folded id has the length of the piece or, written with odd letters, a greater one.
+            let shortest = if fold { length } else { length + 1 };
+            let longer = chunk.filter.id_lengths >> shortest != 0;
+            if (fold || !is_whole) && longer {
+                return true;
+            }
+            let same_length = chunk.filter.id_lengths >> length & 1 != 0;
+            if !fold && same_length && filter::may_contain(self.fuse(chunk), id_hash(&piece.text)) {
+                return true;
+            }
+            if is_whole && !fold {
+                return false;
+            }
+        }
+        chunk.flags & FLAG_LONG_IDS_CUT != 0 || self.long_ids_have(chunk, piece, fold)
+    }
+
+    fn fuse(&self, chunk: &ChunkMeta) -> &[u8] {
+        let start = chunk.filter.offset as usize;
+        self.index.filters.get(start..start + chunk.filter.fuse_bytes as usize).unwrap_or(&[0])
+    }
+
+    fn long_ids_have(&self, chunk: &ChunkMeta, piece: &Piece, fold: bool) -> bool {
+        if chunk.filter.long_bytes == 0 {
+            return false;
+        }
+        let start = chunk.filter.offset as usize + chunk.filter.fuse_bytes as usize;
+        let Some(list) = self.index.filters.get(start..start + chunk.filter.long_bytes as usize) else {
+            return true;
+        };
+        if !fold {
+            return memmem::find(list, &piece.text).is_some();
+        }
+        let mut folded = Vec::with_capacity(list.len());
+        tokens::fold(list, &mut folded);
+        memmem::find(&folded, &piece.text).is_some()
+    }
+
+    fn pair(&self, pair: &[u8]) -> io::Result<RoaringBitmap> {
+        let mut found = RoaringBitmap::new();
+        if pair.len() <= DICTIONARY_PAIR_BYTES_MAX
+            && let Some(info) = self.index.pairs.terms().get(pair)?
+        {
+            self.read_postings(&self.index.pairs, &info, &mut found)?;
+        }
+        let hash = pair_hash(pair);
+        for (number, chunk) in self.chunks.iter().enumerate() {
+            if chunk.flags & FLAG_NO_FILTER != 0 || filter::may_contain(self.fuse(chunk), hash) {
+                found.insert(number as u32);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Chunks of all dictionary terms that the piece may be a part of.
+    fn dictionary(
+        &self,
+        reader: &InvertedIndexReader,
+        kind: u8,
+        piece: &Piece,
+        fold: bool,
+    ) -> io::Result<Candidates> {
+        let mut found = RoaringBitmap::new();
+        if piece.left && piece.right && !fold {
+            if let Some(info) = reader.terms().get(&piece.text)? {
+                self.read_postings(reader, &info, &mut found)?;
+            }
+            return Ok(Some(found));
+        }
+        let key = CacheKey { part: self.index.part, kind };
+        let list = self.cache.get_or_make(key, || TermList::load(reader))?;
+        let terms = list.search(piece, fold);
+        let is_common = |&term: &usize| {
+            u64::from(list.postings[term].chunks) * WORTH_DIVISOR > self.chunks.len() as u64 * WORTH_FACTOR
+        };
+        if terms.len() > TERMS_MAX || self.chunks.len() >= 4 && terms.iter().any(is_common) {
+            return Ok(None);
+        }
+        for term in terms {
+            self.read_postings(reader, &list.info(term), &mut found)?;
+        }
+        Ok(Some(found))
+    }
+
+    fn read_postings(
+        &self,
+        reader: &InvertedIndexReader,
+        info: &TermInfo,
+        found: &mut RoaringBitmap,
+    ) -> io::Result<()> {
+        let mut postings = reader.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
+        loop {
+            let chunk = postings.doc();
+            if chunk == TERMINATED {
+                return Ok(());
+            }
+            found.insert(chunk);
+            postings.advance();
+        }
+    }
+}
+
+impl TermList {
+    fn load(reader: &InvertedIndexReader) -> io::Result<(TermList, usize)> {
+        let mut list =
+            TermList { text: vec![b'\n'], starts: Vec::new(), postings: Vec::new(), folded: OnceLock::new() };
+        let mut stream = reader.terms().stream()?;
+        while stream.advance() {
+            list.starts.push(list.text.len() as u32);
+            list.text.extend_from_slice(stream.key());
+            list.text.push(b'\n');
+            let info = stream.value();
+            list.postings.push(Postings {
+                chunks: info.doc_freq,
+                bytes: info.postings_range.len() as u32,
+                offset: info.postings_range.start as u64,
+            });
+        }
+        let bytes = list.text.len() * 2 + list.starts.len() * (8 + size_of::<Postings>());
+        Ok((list, bytes))
+    }
+
+    fn info(&self, term: usize) -> TermInfo {
+        let postings = self.postings[term];
+        let start = postings.offset as usize;
+        TermInfo {
+            doc_freq: postings.chunks,
+            postings_range: start..start + postings.bytes as usize,
+            positions_range: 0..0,
+        }
+    }
+
+    /// Terms that contain the piece, at their begin or end where the piece says so; at most one
+    /// more than [`TERMS_MAX`].
+    fn search(&self, piece: &Piece, fold: bool) -> Vec<usize> {
+        let (text, starts) = if fold {
+            let (text, starts) = self.folded.get_or_init(|| self.fold());
+            (text, starts)
+        } else {
+            (&self.text, &self.starts)
+        };
+        let mut wanted = Vec::with_capacity(piece.text.len() + 2);
+        if piece.left {
+            wanted.push(b'\n');
+        }
+        wanted.extend_from_slice(&piece.text);
+        if piece.right {
+            wanted.push(b'\n');
+        }
+        let finder = memmem::Finder::new(&wanted);
+        let mut terms = Vec::new();
+        let mut at = 0;
+        while let Some(hit) = finder.find(&text[at..])
+            && terms.len() <= TERMS_MAX
+        {
+            let inside = (at + hit + usize::from(piece.left)) as u32;
+            let term = starts.partition_point(|&start| start <= inside) - 1;
+            terms.push(term);
+            // On to the newline that ends this term.
+            at = starts.get(term + 1).map_or(text.len(), |&next| next as usize) - 1;
+        }
+        terms
+    }
+
+    fn fold(&self) -> (Vec<u8>, Vec<u32>) {
+        let mut text = Vec::with_capacity(self.text.len());
+        tokens::fold(&self.text, &mut text);
+        let newlines = memchr::memchr_iter(b'\n', &text).map(|newline| newline as u32 + 1);
+        let starts = newlines.take(self.starts.len()).collect();
+        (text, starts)
+    }
+}

@@ -1,0 +1,171 @@
+//! Parts: immutable folders of log rows, published whole. Drawn in `docs/formats/logstore.md`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `data.bin` | chunks: columns and frames of lines |
+//! | `table.bin` | streams and the chunk table |
+//! | `index.bin` | tantivy's files, one document per chunk |
+//! | `filters.bin` | filters of ids that only one chunk has |
+//!
+//! A part whose index is damaged is still served, by scanning; a damaged chunk is left out and
+//! reported.
+
+pub(crate) mod bundle;
+pub(crate) mod cache;
+pub(crate) mod columns;
+pub(crate) mod filter;
+pub(crate) mod index;
+pub(crate) mod lookup;
+pub(crate) mod reader;
+pub(crate) mod table;
+pub(crate) mod writer;
+
+use crate::{
+    bytes::{Damaged, unseal},
+    condition::Condition,
+    damage::Damage,
+    stream::{Registry, Stream},
+};
+use cache::Cache;
+use disk::{Dir, ReadFile};
+use lookup::{Lookup, PartIndex, TermList};
+use model::TimeRange;
+use reader::ReadError;
+use roaring::RoaringBitmap;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+use table::Table;
+
+pub(crate) const DATA_FILE: &str = "data.bin";
+pub(crate) const TABLE_FILE: &str = "table.bin";
+pub(crate) const INDEX_FILE: &str = "index.bin";
+pub(crate) const FILTER_FILE: &str = "filters.bin";
+pub(crate) const DATA_MAGIC: &[u8; 8] = b"BWLDAT\0\x01";
+pub(crate) const FILTER_MAGIC: &[u8; 8] = b"BWLFIL\0\x01";
+
+/// How a part is listed in the manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PartId {
+    /// Unique for ever; a part that was merged or flushed later has a higher one.
+    pub(crate) id: u64,
+    /// Its rows arrived after those of parts of lower rank of the same day.
+    pub(crate) rank: u64,
+    /// Days since the epoch of its rows' times.
+    pub(crate) day: i64,
+}
+
+impl PartId {
+    /// The folder's name.
+    pub(crate) fn name(&self) -> String {
+        format!("part-{:016x}", self.id)
+    }
+}
+
+/// An open part.
+pub(crate) struct Part {
+    pub(crate) id: PartId,
+    pub(crate) table: Table,
+    /// By index of the table's streams.
+    pub(crate) streams: Vec<Arc<Stream>>,
+    pub(crate) range: TimeRange,
+    pub(crate) rows: u64,
+    pub(crate) line_bytes: u64,
+    pub(crate) disk_bytes: u64,
+    pub(crate) index_bytes: u64,
+    data: ReadFile,
+    /// Opened with the part, because the folder goes when the part is merged away.
+    index_file: Arc<ReadFile>,
+    filter_file: ReadFile,
+    index: OnceLock<Option<PartIndex>>,
+    damage: Arc<Damage>,
+    /// Some chunk could not be read: the part stays as it is, for whoever can save more of it.
+    is_damaged: AtomicBool,
+}
+
+impl Part {
+    /// Opens the part in `dir`.
+    pub(crate) fn open(
+        dir: Dir,
+        id: PartId,
+        registry: &Registry,
+        damage: &Arc<Damage>,
+    ) -> Result<Part, ReadError> {
+        let table = Table::decode(&dir.read(TABLE_FILE)?, TABLE_FILE)?;
+        let data = dir.open(DATA_FILE)?;
+        let mut magic = [0; DATA_MAGIC.len()];
+        data.read_exact_at(&mut magic, 0)?;
+        if magic != *DATA_MAGIC {
+            return Err(Damaged::new("`data.bin` has another format or version").into());
+        }
+        let streams: Vec<Arc<Stream>> = table
+            .streams
+            .iter()
+            .filter_map(|labels| registry.get_or_add(labels.as_ref(), usize::MAX))
+            .collect();
+        for run in table.chunks.iter().flat_map(|chunk| &chunk.runs) {
+            streams[run.stream as usize].note_in_parts(run.newest_ns);
+        }
+        let (index_file, filter_file) = (Arc::new(dir.open(INDEX_FILE)?), dir.open(FILTER_FILE)?);
+        Ok(Part {
+            id,
+            range: table::range_of(table.chunks.iter().flat_map(|chunk| &chunk.runs)),
+            rows: table.chunks.iter().map(|chunk| chunk.rows()).sum(),
+            line_bytes: table.chunks.iter().map(|chunk| chunk.line_bytes()).sum(),
+            disk_bytes: dir.bytes_used()?,
+            index_bytes: index_file.len() + filter_file.len(),
+            table,
+            streams,
+            data,
+            index_file,
+            filter_file,
+            index: OnceLock::new(),
+            damage: damage.clone(),
+            is_damaged: AtomicBool::new(false),
+        })
+    }
+
+    /// Chunks that may meet the condition; `None` for any.
+    pub(crate) fn candidates(&self, condition: &Condition, cache: &Cache<TermList>) -> Option<RoaringBitmap> {
+        if *condition == Condition::True {
+            return None;
+        }
+        let index = self.index.get_or_init(|| self.open_index()).as_ref()?;
+        let lookup = Lookup { index, chunks: &self.table.chunks, cache };
+        match lookup.candidates(condition) {
+            Ok(found) => found,
+            Err(error) => {
+                self.damage.note(format!("index of `{}`: {error}", self.id.name()));
+                None
+            }
+        }
+    }
+
+    fn open_index(&self) -> Option<PartIndex> {
+        let open = || {
+            let mut filters = vec![0; self.filter_file.len() as usize];
+            self.filter_file.read_exact_at(&mut filters, 0)?;
+            let filters = unseal(FILTER_MAGIC, &filters, FILTER_FILE)?.to_vec();
+            PartIndex::open(self.id.id, self.index_file.clone(), filters, &self.table.chunks)
+        };
+        match open() {
+            Ok(index) => Some(index),
+            Err(error) => {
+                self.damage.note(format!("index of `{}`: {error}", self.id.name()));
+                None
+            }
+        }
+    }
+
+    /// Whether some chunk could not be read.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Relaxed)
+    }
+
+    /// Notes that a chunk cannot be read.
+    pub(crate) fn note_damage(&self, chunk: usize, error: &ReadError) {
+        self.is_damaged.store(true, Relaxed);
+        self.damage.note(format!("chunk {chunk} of `{}`: {error}", self.id.name()));
+    }
+}

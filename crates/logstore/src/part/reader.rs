@@ -1,0 +1,208 @@
+//! Reads one chunk, section by section and only what is asked for.
+
+use super::{
+    Part,
+    columns::{Column, REST_NAME, decode_lengths, decode_times},
+    table::{ChunkMeta, Section},
+};
+use crate::bytes::{Damaged, decompress, put_bytes};
+use model::LabelsRef;
+use std::io;
+
+/// Why a chunk could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// See the module.
+pub(crate) struct ChunkReader<'a> {
+    part: &'a Part,
+    pub(crate) meta: &'a ChunkMeta,
+}
+
+/// The lines of one frame.
+pub(crate) struct Frame {
+    pub(crate) text: Vec<u8>,
+    /// Where each line ends.
+    pub(crate) ends: Vec<u32>,
+    /// The chunk's row that is its first.
+    pub(crate) first_row: usize,
+}
+
+impl Frame {
+    pub(crate) fn line(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.text[start..self.ends[index] as usize]
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.ends.len()
+    }
+}
+
+/// The metadata of a chunk's rows, decoded.
+pub(crate) struct MetadataColumns {
+    /// Ascending by name.
+    columns: Vec<(String, Column)>,
+}
+
+impl<'a> ChunkReader<'a> {
+    pub(crate) fn new(part: &'a Part, chunk: usize) -> Self {
+        ChunkReader { part, meta: &part.table.chunks[chunk] }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.meta.rows() as usize
+    }
+
+    fn section(&self, offset: u64, section: &Section) -> Result<Vec<u8>, ReadError> {
+        let mut stored = vec![0; section.stored_bytes as usize + 4];
+        self.part.data.read_exact_at(&mut stored, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Damaged::new(format!("section at {offset} is cut off")).into(),
+            _ => ReadError::Io(error),
+        })?;
+        let Some((bytes, crc)) = stored.split_last_chunk::<4>() else {
+            return Err(Damaged::new("section is too short").into());
+        };
+        if crc32c::crc32c(bytes) != u32::from_le_bytes(*crc) {
+            return Err(Damaged::new(format!("section at {offset} fails its checksum")).into());
+        }
+        Ok(decompress(bytes, section.raw_bytes as usize)?)
+    }
+
+    /// Every row's time.
+    pub(crate) fn times(&self) -> Result<Vec<i64>, ReadError> {
+        let bytes = self.section(self.meta.offset, &self.meta.times)?;
+        Ok(decode_times(&bytes, &self.meta.runs)?)
+    }
+
+    fn lengths_at(&self) -> u64 {
+        self.meta.offset + self.meta.times.disk_bytes()
+    }
+
+    fn columns_at(&self) -> u64 {
+        self.lengths_at() + self.meta.lengths.disk_bytes()
+    }
+
+    fn frames_at(&self) -> u64 {
+        self.columns_at() + self.meta.columns.iter().map(|column| column.section.disk_bytes()).sum::<u64>()
+    }
+
+    /// Every line's bytes.
+    pub(crate) fn lengths(&self) -> Result<Vec<u32>, ReadError> {
+        let bytes = self.section(self.lengths_at(), &self.meta.lengths)?;
+        Ok(decode_lengths(&bytes, self.rows())?)
+    }
+
+    /// One column of metadata; `None` when no row has it.
+    pub(crate) fn column(&self, name: &str) -> Result<Option<Column>, ReadError> {
+        let mut at = self.columns_at();
+        for column in &self.meta.columns {
+            if self.part.table.names[column.name as usize] == name {
+                let bytes = self.section(at, &column.section)?;
+                return Ok(Some(Column::decode(&bytes, self.rows())?));
+            }
+            at += column.section.disk_bytes();
+        }
+        Ok(None)
+    }
+
+    /// Whether some rows' metadata lie in the shared column.
+    pub(crate) fn has_rest(&self) -> bool {
+        self.meta.columns.iter().any(|column| self.part.table.names[column.name as usize] == REST_NAME)
+    }
+
+    /// All columns of metadata.
+    pub(crate) fn metadata(&self) -> Result<MetadataColumns, ReadError> {
+        let mut at = self.columns_at();
+        let mut columns = Vec::with_capacity(self.meta.columns.len());
+        for column in &self.meta.columns {
+            let bytes = self.section(at, &column.section)?;
+            let name = self.part.table.names[column.name as usize].clone();
+            columns.push((name, Column::decode(&bytes, self.rows())?));
+            at += column.section.disk_bytes();
+        }
+        columns.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(MetadataColumns { columns })
+    }
+
+    /// The first rows of all frames, and the number of rows as the last.
+    pub(crate) fn frame_starts(&self) -> Vec<usize> {
+        let mut starts = vec![0];
+        for frame in &self.meta.frames {
+            starts.push(starts[starts.len() - 1] + frame.rows as usize);
+        }
+        starts
+    }
+
+    /// The lines of frame `index`, whose first row is `first_row`.
+    pub(crate) fn frame(&self, index: usize, first_row: usize, lengths: &[u32]) -> Result<Frame, ReadError> {
+        let before = &self.meta.frames[..index];
+        let at = self.frames_at() + before.iter().map(|frame| frame.section.disk_bytes()).sum::<u64>();
+        let meta = self.meta.frames[index];
+        let text = self.section(at, &meta.section)?;
+        let mut end = 0u32;
+        let lengths = lengths.get(first_row..first_row + meta.rows as usize);
+        let ends: Vec<u32> = lengths
+            .unwrap_or_default()
+            .iter()
+            .map(|&length| {
+                end = end.saturating_add(length);
+                end
+            })
+            .collect();
+        if ends.len() != meta.rows as usize || end as usize != text.len() {
+            return Err(Damaged::new("frame does not fit its lengths").into());
+        }
+        Ok(Frame { text, ends, first_row })
+    }
+}
+
+impl MetadataColumns {
+    /// Writes a row's metadata in canonical form.
+    pub(crate) fn put(&self, row: usize, out: &mut Vec<u8>) {
+        out.clear();
+        let has_rest = self
+            .columns
+            .first()
+            .is_some_and(|(name, column)| name == REST_NAME && !column.get(row).is_empty());
+        if has_rest {
+            return self.put_with_rest(row, out);
+        }
+        for (name, column) in &self.columns {
+            let value = column.get(row);
+            if !value.is_empty() {
+                put_bytes(out, name.as_bytes());
+                put_bytes(out, value);
+            }
+        }
+    }
+
+    /// One name's values for all rows, wherever they lie.
+    pub(crate) fn gather(&self, name: &str, rows: usize) -> Column {
+        let (mut ends, mut text, mut set) = (Vec::with_capacity(rows), Vec::new(), Vec::new());
+        for row in 0..rows {
+            self.put(row, &mut set);
+            let value = LabelsRef::from_trusted_bytes(&set).get(name).unwrap_or("");
+            text.extend_from_slice(value.as_bytes());
+            ends.push(text.len());
+        }
+        Column::Strings { ends, text }
+    }
+
+    fn put_with_rest(&self, row: usize, out: &mut Vec<u8>) {
+        let own = self.columns.iter().skip(1).map(|(name, column)| (name.as_str(), column.get(row)));
+        let mut pairs: Vec<(&str, &[u8])> = own.filter(|(_, value)| !value.is_empty()).collect();
+        let rest = LabelsRef::from_trusted_bytes(self.columns[0].1.get(row));
+        pairs.extend(rest.iter().map(|(name, value)| (name, value.as_bytes())));
+        pairs.sort_unstable();
+        for (name, value) in pairs {
+            put_bytes(out, name.as_bytes());
+            put_bytes(out, value);
+        }
+    }
+}

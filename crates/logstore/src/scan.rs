@@ -1,0 +1,398 @@
+//! Scans: which blocks and chunks may hold what a request wants, and the rows they do hold.
+//!
+//! A unit is one block of memory or one chunk of a part. The index rules chunks out when the scan
+//! is made; what is left is decided row by row when a unit is read.
+
+use crate::{
+    Logstore,
+    condition::Condition,
+    filters::Filters,
+    flush::read_error,
+    logstore::View,
+    memory::MemorySnapshot,
+    part::{
+        Part,
+        reader::{ChunkReader, Frame, MetadataColumns, ReadError},
+        table::range_of,
+    },
+    probe::run_rows,
+    selector::Selector,
+    stream::{Stream, line_id},
+    tombstone::Tombstone,
+};
+use model::{LabelsRef, TimeRange};
+use std::{ops::Range, sync::Arc};
+use store::{Direction, LogRequest, LogScan, QueryContext, Row, RowSink, ScanUnit, StoreError, StreamId};
+
+/// Rows between two looks at the context.
+const CHECK_ROWS: usize = 4096;
+
+/// See the module.
+pub(crate) struct Scan {
+    view: View,
+    range: TimeRange,
+    direction: Direction,
+    filters: Filters,
+    units: Vec<ScanUnit>,
+    sources: Vec<Source>,
+}
+
+/// Where a unit's rows are.
+enum Source {
+    Block {
+        memory: usize,
+        block: usize,
+        /// Stretches of the block's order, one for each selected stream, narrowed to the range.
+        runs: Vec<Range<usize>>,
+    },
+    Chunk {
+        part: usize,
+        chunk: usize,
+        /// Selected runs of the chunk.
+        runs: Vec<usize>,
+    },
+}
+
+impl Logstore {
+    pub(crate) fn scan_request(
+        &self,
+        request: &LogRequest,
+        context: &QueryContext,
+    ) -> Result<Scan, StoreError> {
+        let view = self.view();
+        let range = TimeRange::new(request.range.start.max(view.oldest_ns), request.range.end);
+        let mut found: Vec<(ScanUnit, u64, Source)> = Vec::new();
+        let selector = Selector::new(&request.matchers);
+        let condition = Condition::of_request(request);
+        for (index, part) in view.parts.iter().enumerate() {
+            context.check()?;
+            for (unit, source) in self.part_units(index, part, &selector, &condition, range) {
+                found.push((unit, part.id.rank, source));
+            }
+        }
+        for (index, memory) in view.memories.iter().enumerate() {
+            context.check()?;
+            for (unit, source) in memory_units(index, memory, &selector, range) {
+                found.push((unit, u64::MAX, source));
+            }
+        }
+        // Stable, so that of units that begin together the older arrivals come first.
+        match request.direction {
+            Direction::Forward => found.sort_by_key(|(unit, rank, _)| (unit.range.start, *rank)),
+            Direction::Backward => {
+                found.reverse();
+                found.sort_by_key(|(unit, rank, _)| std::cmp::Reverse((unit.range.end, *rank)));
+            }
+        }
+        let (units, sources) = found.into_iter().map(|(unit, _, source)| (unit, source)).unzip();
+        let filters = Filters::new(&request.filters);
+        Ok(Scan { view, range, direction: request.direction, filters, units, sources })
+    }
+
+    fn part_units(
+        &self,
+        index: usize,
+        part: &Part,
+        selector: &Selector<'_>,
+        condition: &Condition,
+        range: TimeRange,
+    ) -> Vec<(ScanUnit, Source)> {
+        let mut units = Vec::new();
+        if part.range.start >= range.end || part.range.end < range.start {
+            return units;
+        }
+        let selected = selector.select(part.streams.iter().map(|stream| &**stream));
+        if !selected.contains(&true) {
+            return units;
+        }
+        let candidates = part.candidates(condition, &self.cache);
+        for (chunk, meta) in part.table.chunks.iter().enumerate() {
+            if candidates.as_ref().is_some_and(|candidates| !candidates.contains(chunk as u32)) {
+                continue;
+            }
+            let is_wanted = |run: &crate::part::table::Run| {
+                selected[run.stream as usize] && run.oldest_ns < range.end && run.newest_ns >= range.start
+            };
+            let runs: Vec<usize> =
+                meta.runs.iter().enumerate().filter(|(_, run)| is_wanted(run)).map(|(run, _)| run).collect();
+            if runs.is_empty() {
+                continue;
+            }
+            let wanted = || runs.iter().map(|&run| &meta.runs[run]);
+            let unit = ScanUnit {
+                range: clip(range_of(wanted()), range),
+                rows_max: wanted().map(|run| u64::from(run.rows)).sum(),
+                bytes: wanted().map(|run| run.bytes).sum(),
+            };
+            units.push((unit, Source::Chunk { part: index, chunk, runs }));
+        }
+        units
+    }
+}
+
+/// The closed `rows` as far as they lie in the half-open `wanted`.
+fn clip(rows: TimeRange, wanted: TimeRange) -> TimeRange {
+    TimeRange::new(rows.start.max(wanted.start), rows.end.min(wanted.end.saturating_sub(1)))
+}
+
+fn memory_units(
+    index: usize,
+    memory: &MemorySnapshot,
+    selector: &Selector<'_>,
+    range: TimeRange,
+) -> Vec<(ScanUnit, Source)> {
+    let selected = selector.select(memory.streams.iter().map(|stream| &**stream));
+    let mut units = Vec::new();
+    for (block_index, block) in memory.blocks.iter().enumerate() {
+        let mut unit = ScanUnit { range: TimeRange::new(i64::MAX, i64::MIN), rows_max: 0, bytes: 0 };
+        let mut runs = Vec::new();
+        for (stream, run) in block.runs() {
+            let run =
+                if selected[stream as usize] { block.narrow(&run, range.start, range.end) } else { 0..0 };
+            if run.is_empty() {
+                continue;
+            }
+            unit.range.start = unit.range.start.min(block.ordered(run.start).timestamp_ns);
+            unit.range.end = unit.range.end.max(block.ordered(run.end - 1).timestamp_ns);
+            unit.rows_max += run.len() as u64;
+            unit.bytes += run.clone().map(|at| block.ordered(at).line.len() as u64).sum::<u64>();
+            runs.push(run);
+        }
+        if !runs.is_empty() {
+            units.push((unit, Source::Block { memory: index, block: block_index, runs }));
+        }
+    }
+    units
+}
+
+impl LogScan for Scan {
+    fn units(&self) -> &[ScanUnit] {
+        &self.units
+    }
+
+    fn read(&self, index: usize, context: &QueryContext, sink: &mut dyn RowSink) -> Result<(), StoreError> {
+        match &self.sources[index] {
+            Source::Block { memory, block, runs } => {
+                self.read_block(&self.view.memories[*memory], *block, runs, context, sink)
+            }
+            Source::Chunk { part, chunk, runs } => {
+                let part = &self.view.parts[*part];
+                match self.read_chunk(part, *chunk, runs, context, sink) {
+                    Err(ChunkError::Read(ReadError::Damaged(damaged))) => {
+                        part.note_damage(*chunk, &ReadError::Damaged(damaged));
+                        Ok(())
+                    }
+                    Err(ChunkError::Read(error)) => Err(read_error(error)),
+                    Err(ChunkError::Store(error)) => Err(error),
+                    Ok(()) => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ChunkError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<store::StopReason> for ChunkError {
+    fn from(reason: store::StopReason) -> Self {
+        ChunkError::Store(reason.into())
+    }
+}
+
+impl Scan {
+    fn read_block(
+        &self,
+        memory: &MemorySnapshot,
+        block: usize,
+        runs: &[Range<usize>],
+        context: &QueryContext,
+        sink: &mut dyn RowSink,
+    ) -> Result<(), StoreError> {
+        let block = &memory.blocks[block];
+        for run in runs {
+            let stream = &memory.streams[block.ordered(run.start).stream as usize];
+            for slice in in_direction(run.clone(), CHECK_ROWS, self.direction) {
+                let bytes = slice.clone().map(|at| block.ordered(at).line.len() as u64).sum();
+                context.charge_read(slice.len() as u64, bytes)?;
+                for at in in_direction(slice, 1, self.direction).map(|slice| slice.start) {
+                    let row = block.ordered(at);
+                    if self.filters.pass(row.line)
+                        && emit(stream, row.timestamp_ns, row.line, row.metadata, sink).is_break()
+                    {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_chunk(
+        &self,
+        part: &Part,
+        chunk: usize,
+        runs: &[usize],
+        context: &QueryContext,
+        sink: &mut dyn RowSink,
+    ) -> Result<(), ChunkError> {
+        context.check()?;
+        let reader = ChunkReader::new(part, chunk);
+        let mut rows = ChunkRows::new(self, part, &reader, runs)?;
+        let starts = reader.frame_starts();
+        for frame in in_direction(0..reader.meta.frames.len(), 1, self.direction).map(|frame| frame.start) {
+            let (first, end) = (starts[frame], starts[frame + 1]);
+            if !rows.wanted.iter().any(|wanted| wanted.start < end && first < wanted.end) {
+                continue;
+            }
+            let frame = reader.frame(frame, first, &rows.lengths)?;
+            context.charge_read(frame.rows() as u64, frame.text.len() as u64)?;
+            if rows.emit(&reader, &frame, sink)?.is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is known of a chunk's rows while its frames are read.
+struct ChunkRows<'a> {
+    scan: &'a Scan,
+    times: Vec<i64>,
+    lengths: Vec<u32>,
+    /// Rows of selected runs within the range, ascending, with the run's stream and deletions.
+    wanted: Vec<Range<usize>>,
+    streams: Vec<(&'a Arc<Stream>, Vec<&'a Tombstone>)>,
+    metadata: Option<MetadataColumns>,
+    found: Vec<usize>,
+    scratch: Vec<u8>,
+}
+
+impl<'a> ChunkRows<'a> {
+    fn new(
+        scan: &'a Scan,
+        part: &'a Part,
+        reader: &ChunkReader<'_>,
+        runs: &[usize],
+    ) -> Result<Self, ReadError> {
+        let times = reader.times()?;
+        let all: Vec<Range<usize>> = run_rows(reader.meta).collect();
+        let mut wanted = Vec::with_capacity(runs.len());
+        let mut streams = Vec::with_capacity(runs.len());
+        for &run in runs {
+            let (meta, rows) = (&reader.meta.runs[run], all[run].clone());
+            let of_run = &times[rows.clone()];
+            let first = rows.start + of_run.partition_point(|&time| time < scan.range.start);
+            let end = rows.start + of_run.partition_point(|&time| time < scan.range.end);
+            wanted.push(first..end.max(first));
+            let stream = &part.streams[meta.stream as usize];
+            let closed = TimeRange::new(meta.oldest_ns, meta.newest_ns);
+            let tombstones = scan.view.tombstones.iter().map(|tombstone| &**tombstone);
+            let covering =
+                tombstones.filter(|tombstone| tombstone.may_cover(part.id.id, &stream.labels, closed));
+            streams.push((stream, covering.collect()));
+        }
+        Ok(ChunkRows {
+            scan,
+            times,
+            lengths: reader.lengths()?,
+            wanted,
+            streams,
+            metadata: None,
+            found: Vec::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Yields the rows of one frame.
+    fn emit(
+        &mut self,
+        reader: &ChunkReader<'_>,
+        frame: &Frame,
+        sink: &mut dyn RowSink,
+    ) -> Result<std::ops::ControlFlow<()>, ReadError> {
+        let (first, end) = (frame.first_row, frame.first_row + frame.rows());
+        let begin = self.wanted.partition_point(|wanted| wanted.end <= first);
+        let beyond = self.wanted.partition_point(|wanted| wanted.start < end);
+        for run in in_direction(begin..beyond.max(begin), 1, self.scan.direction).map(|run| run.start) {
+            let wanted = &self.wanted[run];
+            let rows = wanted.start.max(first)..wanted.end.min(end);
+            if rows.is_empty() {
+                continue;
+            }
+            self.found.clear();
+            self.scan.filters.select(frame, rows.start - first..rows.end - first, &mut self.found);
+            if self.scan.direction == Direction::Backward {
+                self.found.reverse();
+            }
+            for at in 0..self.found.len() {
+                let index = self.found[at];
+                if self.emit_row(reader, frame, run, index, sink)?.is_break() {
+                    return Ok(std::ops::ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(std::ops::ControlFlow::Continue(()))
+    }
+
+    fn emit_row(
+        &mut self,
+        reader: &ChunkReader<'_>,
+        frame: &Frame,
+        run: usize,
+        index: usize,
+        sink: &mut dyn RowSink,
+    ) -> Result<std::ops::ControlFlow<()>, ReadError> {
+        let row = frame.first_row + index;
+        let (time, line) = (self.times[row], frame.line(index));
+        let (stream, tombstones) = &self.streams[run];
+        if tombstones.iter().any(|tombstone| tombstone.covers(time, line)) {
+            return Ok(std::ops::ControlFlow::Continue(()));
+        }
+        let metadata = match self.metadata.take() {
+            Some(metadata) => metadata,
+            None => reader.metadata()?,
+        };
+        metadata.put(row, &mut self.scratch);
+        self.metadata = Some(metadata);
+        Ok(emit(stream, time, line, &self.scratch, sink))
+    }
+}
+
+fn emit(
+    stream: &Stream,
+    timestamp_ns: i64,
+    line: &[u8],
+    metadata: &[u8],
+    sink: &mut dyn RowSink,
+) -> std::ops::ControlFlow<()> {
+    // Lines are valid UTF-8 when they are taken and checksummed ever after.
+    let Ok(text) = std::str::from_utf8(line) else { return std::ops::ControlFlow::Continue(()) };
+    sink.row(Row {
+        stream: StreamId(stream.number),
+        labels: &stream.labels,
+        timestamp_ns,
+        line: text,
+        metadata: LabelsRef::from_trusted_bytes(metadata),
+        id: line_id(stream.hash, timestamp_ns, line, metadata),
+    })
+}
+
+/// Stretches of up to `step` of `range`, the last first when backward.
+fn in_direction(
+    range: Range<usize>,
+    step: usize,
+    direction: Direction,
+) -> impl Iterator<Item = Range<usize>> {
+    let count = range.len().div_ceil(step);
+    (0..count).map(move |index| {
+        let index = if direction == Direction::Forward { index } else { count - 1 - index };
+        let start = range.start + index * step;
+        start..(start + step).min(range.end)
+    })
+}
