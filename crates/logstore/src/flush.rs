@@ -109,7 +109,7 @@ impl Logstore {
         let id = PartId { id, rank: rank.unwrap_or(id), day };
         let tmp = format!("{}{}", id.name(), disk::TMP_SUFFIX);
         let written = (|| {
-            let mut writer = PartWriter::new(self.parts_dir.sub(&tmp)?, raw_bytes, zstd_level)?;
+            let mut writer = PartWriter::new(self.parts_dir.sub(&tmp)?, self.shape, raw_bytes, zstd_level)?;
             fill(&mut writer)?;
             let written = writer.finish()?;
             if written.rows > 0 {

@@ -9,7 +9,7 @@ use crate::{
     damage::Damage,
     manifest::{MANIFEST_FILE, Manifest},
     memory::{Memory, MemorySnapshot},
-    part::{Part, PartId, cache::Cache, lookup::TermList},
+    part::{Part, PartId, cache::Cache, lookup::TermList, writer::Shape},
     record::{self, RecordWriter},
     stream::Registry,
     tombstone::Tombstone,
@@ -30,6 +30,7 @@ const DAMAGED_SUFFIX: &str = ".damaged";
 /// Logs on local disk; see the crate.
 pub struct Logstore {
     pub(crate) options: LogstoreOptions,
+    pub(crate) shape: Shape,
     pub(crate) log: Log,
     pub(crate) dir: Dir,
     pub(crate) parts_dir: Dir,
@@ -95,6 +96,16 @@ impl Logstore {
     /// When the folder is in use, cannot be read, or was written by a newer release. A damaged
     /// part or record is set aside and reported instead.
     pub fn open(dir: Dir, options: LogstoreOptions, now_ns: i64) -> Result<Logstore, StoreError> {
+        Self::open_shaped(dir, options, Shape::default(), now_ns)
+    }
+
+    /// As [`Logstore::open`], with pieces of another size.
+    pub(crate) fn open_shaped(
+        dir: Dir,
+        options: LogstoreOptions,
+        shape: Shape,
+        now_ns: i64,
+    ) -> Result<Logstore, StoreError> {
         let lock = dir.lock()?;
         let damage = Arc::new(Damage::default());
         let mut manifest = read_manifest(&dir)?;
@@ -137,6 +148,7 @@ impl Logstore {
             cache: Cache::new(options.cache_bytes_max),
             oldest_ns: AtomicI64::new(options.limits.oldest_ns(now_ns)),
             options,
+            shape,
             log,
             dir,
             parts_dir,

@@ -12,12 +12,23 @@ use disk::{Dir, WriteFile};
 use model::{Labels, LabelsRef};
 use std::{collections::HashMap, io};
 
-/// A chunk ends when it has this much, or at the end of a stream when it has half of it.
-pub(crate) const CHUNK_BYTES: usize = 2 << 20;
-/// A chunk of short lines ends at this many rows.
-const CHUNK_ROWS_MAX: usize = 1 << 17;
-/// A frame of lines ends when it has this much: what one hit must decompress.
-const FRAME_BYTES: usize = 256 << 10;
+/// How large the pieces of a part are; tests make them small.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// A chunk ends when it has this much, or at the end of a stream when it has half of it.
+    pub(crate) chunk_bytes: usize,
+    /// A chunk of short lines ends at this many rows.
+    pub(crate) chunk_rows_max: usize,
+    /// A frame of lines ends when it has this much: what one hit must decompress.
+    pub(crate) frame_bytes: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Shape { chunk_bytes: 2 << 20, chunk_rows_max: 1 << 17, frame_bytes: 256 << 10 }
+    }
+}
+
 /// More levels than this in one run are not counted.
 const LEVELS_MAX: usize = 16;
 /// Level of columns, which are small.
@@ -73,6 +84,7 @@ impl Numbers {
 /// See the module.
 pub(crate) struct PartWriter {
     dir: Dir,
+    shape: Shape,
     data: WriteFile,
     lines: zstd::bulk::Compressor<'static>,
     small: zstd::bulk::Compressor<'static>,
@@ -92,7 +104,7 @@ pub(crate) struct Written {
 
 impl PartWriter {
     /// A part in the empty folder `dir`, of about `raw_bytes` of lines.
-    pub(crate) fn new(dir: Dir, raw_bytes: u64, zstd_level: i32) -> io::Result<Self> {
+    pub(crate) fn new(dir: Dir, shape: Shape, raw_bytes: u64, zstd_level: i32) -> io::Result<Self> {
         let mut data = dir.create(DATA_FILE)?;
         data.write_all(DATA_MAGIC)?;
         let mut levels = Numbers::default();
@@ -100,6 +112,7 @@ impl PartWriter {
         Ok(PartWriter {
             data,
             dir,
+            shape,
             lines: zstd::bulk::Compressor::new(zstd_level)?,
             small: zstd::bulk::Compressor::new(COLUMN_ZSTD_LEVEL)?,
             streams: Vec::new(),
@@ -113,7 +126,7 @@ impl PartWriter {
 
     /// Starts the next stream in storage order; rows pushed from now on belong to it.
     pub(crate) fn stream(&mut self, labels: &Labels) -> io::Result<()> {
-        if self.chunk.bytes() >= CHUNK_BYTES / 2 {
+        if self.chunk.bytes() >= self.shape.chunk_bytes / 2 {
             self.end_chunk()?;
         }
         self.streams.push(labels.clone());
@@ -124,7 +137,7 @@ impl PartWriter {
     pub(crate) fn row(&mut self, timestamp_ns: i64, line: &[u8], metadata: LabelsRef<'_>) -> io::Result<()> {
         let row_bytes = line.len() + metadata.as_bytes().len();
         let rows = self.chunk.times.len();
-        if rows > 0 && (self.chunk.bytes() + row_bytes > CHUNK_BYTES || rows >= CHUNK_ROWS_MAX) {
+        if rows > 0 && (self.chunk.bytes() + row_bytes > self.shape.chunk_bytes || rows >= self.shape.chunk_rows_max) {
             self.end_chunk()?;
         }
         let stream = self.streams.len() as u32 - 1;
@@ -193,7 +206,7 @@ impl PartWriter {
             rows += 1;
             end += length as usize;
             let is_last = index + 1 == chunk.lengths.len();
-            if end - start >= FRAME_BYTES || is_last {
+            if end - start >= self.shape.frame_bytes || is_last {
                 let stored = self.lines.compress(&chunk.text[start..end])?;
                 let section = put_section(&mut self.data, end - start, &stored)?;
                 frames.push(FrameMeta { rows, section });

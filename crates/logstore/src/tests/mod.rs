@@ -1,20 +1,53 @@
 //! Tests of the whole store: the shared suite, comparison with the in-memory reference, crashes.
 
+mod crash;
+mod damage;
 mod model;
 
-use crate::{Logstore, LogstoreOptions};
+use crate::{Logstore, LogstoreOptions, part::writer::Shape};
 use disk::{Dir, Faults};
-use store::AgeLimits;
+use store::{AgeLimits, StoreError, conformance};
 
-/// Options that make tests see many blocks, parts and merges.
-fn small_options() -> LogstoreOptions {
+/// Pieces so small that tests see many chunks and frames.
+const SMALL: Shape = Shape { chunk_bytes: 600, chunk_rows_max: 20, frame_bytes: 150 };
+
+fn options() -> LogstoreOptions {
     LogstoreOptions { limits: AgeLimits::NONE, memory_bytes_max: 64 << 10, ..LogstoreOptions::default() }
 }
 
-fn simulated() -> Dir {
-    Dir::simulated(7, Faults::default())
+/// Pieces of which the shared suite's larger cases still make many.
+const MEDIUM: Shape = Shape { chunk_bytes: 16 << 10, chunk_rows_max: 2000, frame_bytes: 3000 };
+
+fn try_open(dir: &Dir) -> Result<Logstore, StoreError> {
+    Logstore::open_shaped(dir.clone(), options(), SMALL, 0)
 }
 
 fn open(dir: &Dir) -> Logstore {
-    Logstore::open(dir.clone(), small_options(), 0).unwrap()
+    try_open(dir).unwrap()
+}
+
+#[test]
+fn the_shared_suite_passes_in_small_pieces() {
+    let place = || Dir::simulated(1, Faults::default());
+    conformance::durable_log_store(place, |dir| {
+        Box::new(Logstore::open_shaped(dir.clone(), options(), MEDIUM, 0).unwrap())
+    });
+}
+
+#[test]
+fn the_shared_suite_passes_on_disk() {
+    let options = || LogstoreOptions { limits: AgeLimits::NONE, ..LogstoreOptions::default() };
+    conformance::durable_log_store(
+        || tempfile::tempdir().unwrap(),
+        |place| Box::new(Logstore::open(Dir::real(place.path()).unwrap(), options(), 0).unwrap()),
+    );
+}
+
+#[test]
+fn the_shared_limits_hold() {
+    conformance::log_store_limits(|limits| {
+        let dir = Dir::simulated(1, Faults::default());
+        let options = LogstoreOptions { limits, ..LogstoreOptions::default() };
+        Box::new(Logstore::open_shaped(dir, options, SMALL, 0).unwrap())
+    });
 }

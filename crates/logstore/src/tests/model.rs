@@ -1,9 +1,9 @@
 //! The store against the in-memory reference: random batches, flushes, merges, deletions and
 //! reopenings, then every kind of question.
 
-use super::{open, simulated};
+use super::open;
 use crate::Logstore;
-use disk::Dir;
+use disk::{Dir, Faults};
 use model::{Labels, LabelsRef, LogBatch, MatchOp, Matcher, TimeRange};
 use proptest::prelude::*;
 use regex::bytes::Regex;
@@ -90,7 +90,7 @@ fn batch(lines: &[Line]) -> LogBatch {
 
 /// Runs the steps on both stores.
 fn run(steps: &[Step]) -> (Dir, Logstore, MemLogStore, Vec<Line>) {
-    let dir = simulated();
+    let dir = Dir::simulated(7, Faults::default());
     let (mut store, reference) = (open(&dir), MemLogStore::new());
     let mut lines = Vec::new();
     for step in steps {
