@@ -291,6 +291,10 @@ impl<'a> Exec<'a> {
             Value::Map(map) => {
                 map.entries.iter().map(|(key, item)| (Value::from(key.as_str()), item.clone())).collect()
             }
+            Value::Object(object) if object.items().is_some() => {
+                let items = object.items().unwrap_or_default();
+                items.into_iter().enumerate().map(|(i, item)| (Value::Int(i as i64), item)).collect()
+            }
             Value::Object(object) if object.is_map() => {
                 object.entries().into_iter().map(|(key, item)| (Value::from(key), item)).collect()
             }

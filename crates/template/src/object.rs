@@ -23,6 +23,12 @@ pub trait Object: Send + Sync {
         false
     }
 
+    /// The items, where this behaves as a list that has fields or methods besides, such as
+    /// `.Alerts` and `.Alerts.Firing`.
+    fn items(&self) -> Option<Vec<Value>> {
+        None
+    }
+
     /// Keys and values in ascending order of key, for printing and for `range`.
     fn entries(&self) -> Vec<(String, Value)> {
         Vec::new()

@@ -85,7 +85,10 @@ impl Value {
             Value::List(items) => !items.is_empty(),
             Value::Map(map) => !map.entries.is_empty(),
             Value::Time(_) | Value::Function(_) => true,
-            Value::Object(object) => !object.is_map() || !object.entries().is_empty(),
+            Value::Object(object) => match object.items() {
+                Some(items) => !items.is_empty(),
+                None => !object.is_map() || !object.entries().is_empty(),
+            },
         }
     }
 

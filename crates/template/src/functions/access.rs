@@ -119,6 +119,10 @@ pub(crate) fn index(item: &Value, keys: &[Value]) -> Result<Value, String> {
                 object.field(key).unwrap_or_else(|| Value::from(""))
             }
             (Value::List(items), Value::Int(at)) => items[position(*at, items.len())?].clone(),
+            (Value::Object(object), Value::Int(at)) if object.items().is_some() => {
+                let items = object.items().unwrap_or_default();
+                items[position(*at, items.len())?].clone()
+            }
             (Value::String(text), Value::Int(at)) => {
                 Value::Int(text.as_bytes()[position(*at, text.len())?].into())
             }
@@ -171,6 +175,7 @@ pub(crate) fn length(item: &Value) -> Result<Value, String> {
         Value::String(text) | Value::Html(text) => text.len(),
         Value::List(items) => items.len(),
         Value::Map(map) => map.entries.len(),
+        Value::Object(object) if object.items().is_some() => object.items().map_or(0, |items| items.len()),
         Value::Object(object) if object.is_map() => object.entries().len(),
         Value::Nil => return Err("len of nil pointer".to_owned()),
         other => return Err(format!("len of type {}", other.type_name())),

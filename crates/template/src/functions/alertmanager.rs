@@ -113,6 +113,9 @@ fn nested_json(value: &Value, depth: usize) -> serde_json::Value {
         Value::String(text) | Value::Html(text) => Json::from(text.as_ref()),
         Value::List(items) => items.iter().map(|item| nested_json(item, depth + 1)).collect(),
         Value::Map(map) => map.entries.iter().map(|(k, v)| (k.clone(), nested_json(v, depth + 1))).collect(),
+        Value::Object(object) if object.items().is_some() => {
+            object.items().into_iter().flatten().map(|item| nested_json(&item, depth + 1)).collect()
+        }
         Value::Object(object) => {
             object.entries().into_iter().map(|(k, v)| (k, nested_json(&v, depth + 1))).collect()
         }

@@ -1,0 +1,182 @@
+//! An alert as the notification half knows it: a label set with a time of validity.
+//!
+//! Invariants: `labels` holds at least one pair; `starts_at_ms <= ends_at_ms`. Whether an alert is
+//! resolved depends on the time asked for, because most alerts end by not being renewed.
+
+use crate::stored;
+use model::Labels;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Identity of a label set, in Alertmanager's form: FNV-1a of names and values in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Fingerprint(pub u64);
+
+impl Fingerprint {
+    /// The fingerprint of `labels`.
+    pub fn of(labels: &Labels) -> Self {
+        const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        let mut hash = OFFSET;
+        let mut add = |bytes: &[u8]| {
+            for byte in bytes.iter().chain(&[0xff]) {
+                hash = (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
+            }
+        };
+        for (name, value) in labels.iter() {
+            add(name.as_bytes());
+            add(value.as_bytes());
+        }
+        Fingerprint(hash)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// What identifies the alert.
+    #[serde(with = "stored::labels")]
+    pub labels: Labels,
+    /// What is said about it.
+    #[serde(with = "stored::labels")]
+    pub annotations: Labels,
+    /// When it began to fire.
+    pub starts_at_ms: i64,
+    /// When it ends, or ended; in the future while it fires.
+    pub ends_at_ms: i64,
+    /// When it was last heard of.
+    pub updated_at_ms: i64,
+    /// Where it comes from, as a link.
+    pub generator_url: String,
+    /// The end was not given by the sender but follows from `resolve_timeout`.
+    pub timeout: bool,
+    /// A rule of this process holds the alert: it ends when the rule says so and never by the
+    /// passing of time, so that a failing query does not look like recovery.
+    pub held: bool,
+}
+
+impl Alert {
+    /// The `alertname` label.
+    pub fn name(&self) -> &str {
+        self.labels.value(ALERT_NAME)
+    }
+
+    /// The alert's identity.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.labels)
+    }
+
+    /// Whether the alert is over at `now_ms`.
+    pub fn is_resolved(&self, now_ms: i64) -> bool {
+        self.ends_at_ms <= now_ms && (!self.held || self.ended_explicitly())
+    }
+
+    /// Whether the last thing heard of the alert was its end.
+    fn ended_explicitly(&self) -> bool {
+        self.ends_at_ms <= self.updated_at_ms
+    }
+
+    /// What the alert table holds once `newer` has arrived: spans that overlap become one.
+    pub fn succeeded_by(&self, newer: Alert, now_ms: i64) -> Alert {
+        let inside = |instant: i64| instant > self.starts_at_ms && instant < self.ends_at_ms;
+        if inside(newer.ends_at_ms) || inside(newer.starts_at_ms) {
+            self.merged(newer, now_ms)
+        } else {
+            newer
+        }
+    }
+
+    /// The earliest start, the newest annotations, and the end that counts.
+    fn merged(&self, mut newer: Alert, now_ms: i64) -> Alert {
+        newer.starts_at_ms = newer.starts_at_ms.min(self.starts_at_ms);
+        if newer.is_resolved(now_ms) {
+            if self.is_resolved(now_ms) {
+                newer.ends_at_ms = newer.ends_at_ms.max(self.ends_at_ms);
+            }
+        } else if !self.timeout {
+            newer.ends_at_ms = newer.ends_at_ms.max(self.ends_at_ms);
+        }
+        newer
+    }
+
+    /// After a restart: an alert that was waiting for renewal gets its time anew, because its
+    /// sender could not reach us. One that had ended stays so.
+    pub fn renew_after_restart(&mut self, now_ms: i64) {
+        if !self.ended_explicitly() {
+            let lease_ms = self.ends_at_ms.saturating_sub(self.updated_at_ms);
+            self.ends_at_ms = self.ends_at_ms.max(now_ms.saturating_add(lease_ms));
+        }
+    }
+}
+
+/// The label that holds an alert's name.
+pub const ALERT_NAME: &str = "alertname";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert(starts_at_ms: i64, ends_at_ms: i64, updated_at_ms: i64) -> Alert {
+        Alert {
+            labels: Labels::from_pairs([("alertname", "test")]),
+            annotations: Labels::empty(),
+            starts_at_ms,
+            ends_at_ms,
+            updated_at_ms,
+            generator_url: String::new(),
+            timeout: false,
+            held: false,
+        }
+    }
+
+    #[test]
+    fn fingerprints_are_those_of_alertmanager() {
+        // FNV-1a of `alertname 0xff test 0xff`, computed independently.
+        let mut expected: u64 = 0xcbf29ce484222325;
+        for byte in b"alertname\xfftest\xff" {
+            expected = (expected ^ u64::from(*byte)).wrapping_mul(0x100000001b3);
+        }
+        assert_eq!(alert(0, 0, 0).fingerprint(), Fingerprint(expected));
+        assert_eq!(Fingerprint(7).to_string(), "0000000000000007");
+    }
+
+    #[test]
+    fn overlapping_spans_merge_and_others_replace() {
+        let now = 100;
+        let old = alert(10, 200, 10);
+        let merged = old.succeeded_by(alert(20, 300, 100), now);
+        assert_eq!((merged.starts_at_ms, merged.ends_at_ms), (10, 300));
+        let shorter = old.succeeded_by(alert(20, 150, 100), now);
+        assert_eq!((shorter.starts_at_ms, shorter.ends_at_ms), (10, 200), "the latest explicit end counts");
+        let resolved = old.succeeded_by(alert(20, 90, 100), now);
+        assert_eq!((resolved.starts_at_ms, resolved.ends_at_ms), (10, 90));
+        let later = alert(10, 50, 50).succeeded_by(alert(60, 300, 100), now);
+        assert_eq!((later.starts_at_ms, later.ends_at_ms), (60, 300), "another episode");
+        let derived = Alert { timeout: true, ..alert(10, 200, 10) };
+        assert_eq!(derived.succeeded_by(alert(20, 150, 100), now).ends_at_ms, 150);
+    }
+
+    #[test]
+    fn a_held_alert_ends_only_when_its_rule_says_so() {
+        let held = Alert { held: true, ..alert(10, 50, 20) };
+        assert!(!held.is_resolved(1_000_000));
+        let ended = Alert { held: true, ..alert(10, 50, 50) };
+        assert!(ended.is_resolved(50) && !ended.is_resolved(49));
+    }
+
+    #[test]
+    fn a_restart_renews_leases_but_not_ends() {
+        let mut waiting = alert(10, 50, 20);
+        waiting.renew_after_restart(1000);
+        assert_eq!(waiting.ends_at_ms, 1030);
+        let mut ended = alert(10, 50, 60);
+        ended.renew_after_restart(1000);
+        assert_eq!(ended.ends_at_ms, 50);
+    }
+}

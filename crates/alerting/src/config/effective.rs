@@ -1,0 +1,64 @@
+//! The configuration as it is shown: what was written, with secrets hidden.
+
+use serde_json::Value;
+
+const HIDDEN: &str = "<secret>";
+
+/// The YAML in `text` again, without secrets. Keys are in alphabetical order.
+pub(super) fn shown(text: &str) -> String {
+    let parsed: Result<Value, _> = serde_saphyr::from_str(text);
+    let Ok(mut value) = parsed else { return String::new() };
+    hide(&mut value);
+    serde_saphyr::to_string(&value).unwrap_or_default()
+}
+
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    Value::String(text) if is_secret(name) => HIDDEN.clone_into(text),
+                    Value::String(text) if name == "url" => *text = without_token(text),
+                    other => hide(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        _ => {}
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    ["password", "secret", "credentials", "token"].iter().any(|word| name.ends_with(word))
+}
+
+/// A webhook's path often holds a token: only scheme and host are shown, unless there is no more.
+fn without_token(url: &str) -> String {
+    let Ok(parsed) = reqwest::Url::parse(url) else { return HIDDEN.to_owned() };
+    let plain = parsed.path() == "/" && parsed.query().is_none() && parsed.password().is_none();
+    if plain {
+        return url.to_owned();
+    }
+    let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}/{HIDDEN}", parsed.scheme(), parsed.host_str().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_hidden_and_the_rest_is_kept() {
+        let text = "global: {smtp_auth_password: hunter2, smtp_from: a@b}\nreceivers:\n- name: x\n  webhook_configs:\n  \
+                    - {url: 'https://hooks.example.org:8443/T0/s3cret', secret: k3y}\n";
+        let shown = shown(text);
+        for hidden in ["hunter2", "s3cret", "k3y"] {
+            assert!(!shown.contains(hidden), "{shown}");
+        }
+        assert!(
+            shown.contains("https://hooks.example.org:8443/<secret>") && shown.contains("a@b"),
+            "{shown}"
+        );
+        assert!(serde_saphyr::from_str::<Value>(&shown).is_ok());
+    }
+}

@@ -1,0 +1,195 @@
+//! `email_configs`.
+
+use super::{Context, global::GlobalYaml, webhook::secret};
+use crate::problem::Place;
+use daemon::Secret;
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// A mail receiver ready for use. Texts are templates.
+#[derive(Clone, Debug)]
+pub struct EmailConfig {
+    /// Recipients, separated by commas.
+    pub to: String,
+    /// Sender.
+    pub from: String,
+    /// The mail server's name.
+    pub host: String,
+    /// The mail server's port.
+    pub port: u16,
+    /// What we call ourselves in EHLO.
+    pub hello: String,
+    /// User and password.
+    pub auth: Option<(String, Secret)>,
+    /// How the connection is protected.
+    pub tls: SmtpTls,
+    /// Whether the server's certificate is believed whatever it says.
+    pub insecure_skip_verify: bool,
+    /// The name the certificate must have, when it is not the host's.
+    pub server_name: Option<String>,
+    /// Further headers, and `Subject`, by name as written.
+    pub headers: BTreeMap<String, String>,
+    /// The HTML part; empty for none.
+    pub html: String,
+    /// The text part; empty for none.
+    pub text: String,
+    /// Whether mails of one group are told to be one conversation.
+    pub threading: bool,
+}
+
+/// See [`EmailConfig::tls`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// From the first byte (port 465).
+    Implicit,
+    /// STARTTLS, or no mail.
+    Required,
+    /// No TLS; `require_tls: false`.
+    Plain,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EmailYaml {
+    pub(super) send_resolved: Option<bool>,
+    to: Option<Spanned<String>>,
+    from: Option<String>,
+    hello: Option<String>,
+    smarthost: Option<Spanned<String>>,
+    auth_username: Option<String>,
+    auth_password: Option<Secret>,
+    auth_password_file: Option<PathBuf>,
+    auth_identity: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, Spanned<String>>,
+    html: Option<String>,
+    text: Option<String>,
+    require_tls: Option<bool>,
+    force_implicit_tls: Option<bool>,
+    tls_config: Option<TlsYaml>,
+    threading: Option<ThreadingYaml>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsYaml {
+    #[serde(default)]
+    insecure_skip_verify: bool,
+    server_name: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ThreadingYaml {
+    #[serde(default)]
+    enabled: bool,
+}
+
+const IMPLICIT_TLS_PORT: u16 = 465;
+const DEFAULT_HTML: &str = r#"{{ template "email.default.html" . }}"#;
+const DEFAULT_TEXT: &str = r#"{{ template "email.default.text" . }}"#;
+const DEFAULT_SUBJECT: &str = r#"{{ template "email.default.subject" . }}"#;
+
+impl EmailYaml {
+    pub(super) fn build(
+        &self,
+        context: &mut Context<'_>,
+        global: &GlobalYaml,
+        place: Place,
+    ) -> Option<EmailConfig> {
+        let Some(to) = self.to.as_ref().filter(|to| !to.value.trim().is_empty()) else {
+            context.report(place, "missing `to` address in email config");
+            return None;
+        };
+        let Some(from) = self.from.as_ref().or(global.smtp_from.as_ref()) else {
+            context.report(place, "no `from` address: set it here or as `smtp_from`");
+            return None;
+        };
+        let (host, port) = self.smarthost(context, global, place)?;
+        let implicit = self.force_implicit_tls.or(global.smtp_force_implicit_tls);
+        let tls = if implicit.unwrap_or(port == IMPLICIT_TLS_PORT) {
+            SmtpTls::Implicit
+        } else if self.require_tls.or(global.smtp_require_tls).unwrap_or(true) {
+            SmtpTls::Required
+        } else {
+            SmtpTls::Plain
+        };
+        let hello = self.hello.as_ref().or(global.smtp_hello.as_ref());
+        Some(EmailConfig {
+            to: to.value.clone(),
+            from: from.clone(),
+            host,
+            port,
+            hello: hello.cloned().unwrap_or_else(|| "localhost".to_owned()),
+            auth: self.auth(context, global, place),
+            tls,
+            insecure_skip_verify: self.tls_config.as_ref().is_some_and(|tls| tls.insecure_skip_verify),
+            server_name: self.tls_config.as_ref().and_then(|tls| tls.server_name.clone()),
+            headers: self.headers(context),
+            html: self.html.clone().unwrap_or_else(|| DEFAULT_HTML.to_owned()),
+            text: self.text.clone().unwrap_or_else(|| DEFAULT_TEXT.to_owned()),
+            threading: self.threading.as_ref().is_none_or(|threading| threading.enabled),
+        })
+    }
+
+    fn smarthost(
+        &self,
+        context: &mut Context<'_>,
+        global: &GlobalYaml,
+        place: Place,
+    ) -> Option<(String, u16)> {
+        let Some(smarthost) = self.smarthost.as_ref().or(global.smtp_smarthost.as_ref()) else {
+            context.report(place, "no mail server: set `smarthost` here or `smtp_smarthost`");
+            return None;
+        };
+        let parsed =
+            smarthost.value.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        match parsed.filter(|(host, _)| !host.is_empty()) {
+            Some((host, port)) => Some((host.trim_matches(['[', ']']).to_owned(), port)),
+            None => {
+                let message = format!("`{}` is not a mail server of the form host:port", smarthost.value);
+                context.report(Place::of(smarthost), message);
+                None
+            }
+        }
+    }
+
+    fn auth(&self, context: &mut Context<'_>, global: &GlobalYaml, place: Place) -> Option<(String, Secret)> {
+        let identity = self.auth_identity.as_ref().or(global.smtp_auth_identity.as_ref());
+        let username = self.auth_username.as_ref().or(global.smtp_auth_username.as_ref())?;
+        if identity.is_some_and(|identity| !identity.is_empty() && identity != username) {
+            context.report(place, "an `auth_identity` other than the user is not supported");
+        }
+        let own = self.auth_password.is_some() || self.auth_password_file.is_some();
+        let (inline, file) = if own {
+            (self.auth_password.as_ref(), self.auth_password_file.as_ref())
+        } else {
+            (global.smtp_auth_password.as_ref(), global.smtp_auth_password_file.as_ref())
+        };
+        match secret(context, place, "auth_password", inline, file) {
+            Some(password) => Some((username.clone(), password)),
+            None => {
+                context
+                    .report(place, "`auth_username` is set, but no `auth_password` or `auth_password_file`");
+                None
+            }
+        }
+    }
+
+    /// The given headers; names differ by more than case.
+    fn headers(&self, context: &mut Context<'_>) -> BTreeMap<String, String> {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut headers = BTreeMap::new();
+        for (name, value) in &self.headers {
+            if !seen.insert(name.to_ascii_lowercase()) {
+                context.report(Place::of(value), format!("duplicate header `{name}` in email config"));
+            }
+            headers.insert(name.clone(), value.value.clone());
+        }
+        if !seen.contains("subject") {
+            headers.insert("Subject".to_owned(), DEFAULT_SUBJECT.to_owned());
+        }
+        headers
+    }
+}

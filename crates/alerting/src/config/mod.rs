@@ -1,0 +1,258 @@
+//! Alertmanager's configuration format: strict, every problem with its place, every secret also
+//! by file.
+//!
+//! Without a file there is a route to one receiver that tells nobody: alerts are then visible on
+//! the page and through the API.
+
+mod effective;
+mod email;
+mod global;
+mod receiver;
+mod route;
+mod webhook;
+
+pub use email::{EmailConfig, SmtpTls};
+pub use receiver::{Integration, IntegrationConfig, Receiver};
+pub(crate) use route::matchers as route_matchers;
+pub use webhook::{Authorization, WebhookConfig};
+
+use crate::{
+    expand::NotificationTemplates,
+    inhibit::{InhibitRule, InhibitRuleYaml},
+    problem::{Place, Problem, Problems, parse_yaml, read_file},
+    route::RouteTree,
+    time_interval::{TimeInterval, TimeIntervalYaml},
+};
+use global::GlobalYaml;
+use receiver::ReceiverYaml;
+use route::RouteYaml;
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The name of the receiver that a server without a configuration has.
+pub const BUILT_IN_RECEIVER: &str = "recorded-only";
+
+/// Everything the notification half is told by its user.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Ends an alert whose sender gave no end and does not renew it.
+    pub resolve_timeout_ms: i64,
+    /// Which alerts go where, and when.
+    pub routes: RouteTree,
+    /// By name.
+    pub receivers: BTreeMap<String, Arc<Receiver>>,
+    /// Which alerts silence which.
+    pub inhibit_rules: Vec<InhibitRule>,
+    /// By name.
+    pub time_intervals: BTreeMap<String, TimeInterval>,
+    /// Named templates for notifications.
+    pub templates: NotificationTemplates,
+    /// The configuration as it is shown, with secrets hidden.
+    pub shown: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let text =
+            format!("route:\n  receiver: {BUILT_IN_RECEIVER}\nreceivers:\n- name: {BUILT_IN_RECEIVER}\n");
+        Config::parse("built-in configuration", &text, Path::new("."))
+            .expect("the built-in configuration is tested to be good")
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigYaml {
+    #[serde(default)]
+    global: Option<GlobalYaml>,
+    route: Option<Spanned<RouteYaml>>,
+    #[serde(default)]
+    receivers: Vec<Spanned<ReceiverYaml>>,
+    #[serde(default)]
+    inhibit_rules: Vec<Spanned<InhibitRuleYaml>>,
+    #[serde(default)]
+    time_intervals: Vec<Spanned<TimeIntervalYaml>>,
+    /// The older name of the same list.
+    #[serde(default)]
+    mute_time_intervals: Vec<Spanned<TimeIntervalYaml>>,
+    #[serde(default)]
+    templates: Vec<Spanned<String>>,
+}
+
+impl Config {
+    /// Reads `path`; relative paths in it count from its folder.
+    ///
+    /// # Errors
+    /// Every problem found, each with its place.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let text = read_file(path).map_err(|problem| Problems(vec![problem]))?;
+        Self::parse(&path.display().to_string(), &text, path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// As [`Config::load`], from text; `folder` is where relative paths count from.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Self, Problems> {
+        let parsed: ConfigYaml =
+            parse_yaml(text, file).map_err(|problem| Problems(vec![name_the_supported(problem)]))?;
+        let mut context = Context { file, folder, problems: Vec::new() };
+        let global = parsed.global.unwrap_or_default();
+        let receivers = receivers(&mut context, &global, &parsed.receivers);
+        let time_intervals =
+            time_intervals(&mut context, &parsed.time_intervals, &parsed.mute_time_intervals);
+        let routes = match &parsed.route {
+            Some(root) => route::build(&mut context, root, &receivers, &time_intervals),
+            None => {
+                context.report(Place { line: 1, column: 1 }, "no route provided");
+                None
+            }
+        };
+        let built = parsed.inhibit_rules.iter().map(|rule| rule.value.build(file));
+        let inhibit_rules = built.filter_map(|rule| context.keep(rule)).collect();
+        let templates = templates(&mut context, &parsed.templates);
+        let resolve_timeout_ms = global.resolve_timeout_ms(&mut context);
+        match (routes, context.problems) {
+            (Some(routes), problems) if problems.is_empty() => Ok(Config {
+                resolve_timeout_ms,
+                routes,
+                receivers,
+                inhibit_rules,
+                time_intervals,
+                templates,
+                shown: effective::shown(text),
+            }),
+            (_, problems) => Err(Problems(problems)),
+        }
+    }
+}
+
+/// What building needs, and the problems so far.
+pub(crate) struct Context<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) folder: &'a Path,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Context<'_> {
+    pub(crate) fn report(&mut self, place: Place, message: impl Into<String>) {
+        self.problems.push(place.problem(self.file, message));
+    }
+
+    /// The good value, or `None` and one problem more.
+    pub(crate) fn keep<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    /// A duration where one is given; `default_ms` when not, or when it is wrong.
+    pub(crate) fn duration(&mut self, field: &str, text: Option<&Spanned<String>>, default_ms: i64) -> i64 {
+        let Some(text) = text else { return default_ms };
+        match model::parse_duration_ms(&text.value) {
+            Ok(duration_ms) => duration_ms,
+            Err(error) => {
+                self.report(Place::of(text), format!("{field}: {error}"));
+                default_ms
+            }
+        }
+    }
+
+    /// A path counted from the configuration's folder.
+    pub(crate) fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+}
+
+fn receivers(
+    context: &mut Context<'_>,
+    global: &GlobalYaml,
+    written: &[Spanned<ReceiverYaml>],
+) -> BTreeMap<String, Arc<Receiver>> {
+    let mut receivers = BTreeMap::new();
+    for receiver in written {
+        let built = receiver.value.build(context, global, Place::of(receiver));
+        if receivers.insert(built.name.clone(), Arc::new(built)).is_some() {
+            let message = format!("notification config name `{}` is not unique", receiver.value.name());
+            context.report(Place::of(receiver), message);
+        }
+    }
+    receivers
+}
+
+fn time_intervals(
+    context: &mut Context<'_>,
+    written: &[Spanned<TimeIntervalYaml>],
+    older: &[Spanned<TimeIntervalYaml>],
+) -> BTreeMap<String, TimeInterval> {
+    let mut intervals = BTreeMap::new();
+    for interval in written.iter().chain(older) {
+        let place = Place::of(interval.value.name());
+        let Some(built) = context.keep(interval.value.build(context.file)) else { continue };
+        if built.name.is_empty() {
+            context.report(place, "time interval without a name");
+        }
+        if let Some(twice) = intervals.insert(built.name.clone(), built) {
+            context.report(place, format!("time interval `{}` is not unique", twice.name));
+        }
+    }
+    intervals
+}
+
+fn templates(context: &mut Context<'_>, patterns: &[Spanned<String>]) -> NotificationTemplates {
+    let mut templates = NotificationTemplates::default();
+    for pattern in patterns {
+        let files = match template_files(&context.path(Path::new(&pattern.value))) {
+            Ok(files) => files,
+            Err(error) => {
+                context.report(Place::of(pattern), format!("failed to read `{}`: {error}", pattern.value));
+                continue;
+            }
+        };
+        for path in files {
+            let name = path.display().to_string();
+            let Some(text) = context.keep(read_file(&path)) else { continue };
+            if let Err((line, message)) = templates.add(&name, &text) {
+                context.problems.push(Place { line, column: 1 }.problem(&name, message));
+            }
+        }
+    }
+    templates
+}
+
+/// The files of `folder/pattern`, in order; only the last part may have `*` and `?`.
+fn template_files(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if !name.contains(['*', '?']) {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let regex = regex::escape(&name).replace(r"\*", ".*").replace(r"\?", ".");
+    let regex = regex::Regex::new(&format!("^{regex}$")).map_err(std::io::Error::other)?;
+    let folder = pattern.parent().unwrap_or(Path::new("."));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if regex.is_match(&entry.file_name().to_string_lossy()) {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// An integration that we do not have is a plain "unknown field" to the reader of YAML.
+fn name_the_supported(mut problem: Problem) -> Problem {
+    let unknown = problem.message.split('`').nth(1).unwrap_or_default();
+    if problem.message.contains("unknown field") && unknown.ends_with("_configs") {
+        problem.message = format!(
+            "receiver integration `{unknown}` is not supported; supported are `email_configs` and `webhook_configs`"
+        );
+    }
+    problem
+}
+
+#[cfg(test)]
+mod tests;

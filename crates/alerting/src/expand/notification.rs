@@ -1,0 +1,157 @@
+//! Templates of notifications: named ones from files, over ours, and the texts of receivers.
+
+use super::key_values::key_values;
+use crate::notify::message::quote_meta;
+use crate::notify::{Message, NotifiedAlert};
+use jiff::{Timestamp, tz::TimeZone};
+use std::{fmt, sync::LazyLock};
+use template::{Definitions, Object, Options, Template, Value, functions};
+
+/// What receivers use unless they say otherwise.
+const DEFAULT: &str = include_str!("default.tmpl");
+
+/// Named templates that receivers' texts may call.
+#[derive(Clone)]
+pub struct NotificationTemplates(Definitions);
+
+impl Default for NotificationTemplates {
+    fn default() -> Self {
+        static OURS: LazyLock<Definitions> = LazyLock::new(|| {
+            let mut definitions = Definitions::default();
+            definitions
+                .add("default.tmpl", DEFAULT, &functions::alertmanager())
+                .expect("the templates of the program are tested to parse");
+            definitions
+        });
+        NotificationTemplates(OURS.clone())
+    }
+}
+
+impl fmt::Debug for NotificationTemplates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.names()).finish()
+    }
+}
+
+impl NotificationTemplates {
+    /// Adds the templates that `text` defines.
+    ///
+    /// # Errors
+    /// The line and what is wrong there.
+    pub fn add(&mut self, name: &str, text: &str) -> Result<(), (usize, String)> {
+        self.0.add(name, text, &functions::alertmanager()).map_err(|error| (error.line, error.message))
+    }
+
+    /// Whether a receiver's text parses.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self, text: &str) -> Result<(), String> {
+        self.parse(text).map(|_| ())
+    }
+
+    /// Expands a receiver's text; `html` escapes what it inserts.
+    ///
+    /// # Errors
+    /// When the text does not parse or fails.
+    pub fn expand(&self, text: &str, data: &Value, html: bool, now_ms: i64) -> Result<String, String> {
+        let options = Options { html, now_ns: now_ms.saturating_mul(1_000_000), ..Options::default() };
+        self.parse(text)?.execute_with(data, &options).map_err(|error| error.to_string())
+    }
+
+    fn parse(&self, text: &str) -> Result<Template, String> {
+        Template::parse_with("", text, &functions::alertmanager(), self.0.clone())
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// The data of a notification template.
+pub(crate) fn data(message: &Message, external_url: &str) -> Value {
+    Value::object(MessageObject { message: message.clone(), external_url: external_url.to_owned() })
+}
+
+struct MessageObject {
+    message: Message,
+    external_url: String,
+}
+
+impl Object for MessageObject {
+    fn type_name(&self) -> &str {
+        "*template.Data"
+    }
+
+    fn field(&self, name: &str) -> Option<Value> {
+        let message = &self.message;
+        Some(match name {
+            "Receiver" => Value::from(quote_meta(&message.receiver)),
+            "Status" => Value::from(message.status()),
+            "Alerts" => Value::object(AlertList(message.alerts.clone())),
+            "GroupLabels" => key_values(&message.group_labels),
+            "CommonLabels" => key_values(&message.common_labels()),
+            "CommonAnnotations" => key_values(&message.common_annotations()),
+            "ExternalURL" => Value::from(self.external_url.as_str()),
+            "NotificationReason" => Value::from(message.reason.as_str()),
+            "GroupKey" => Value::from(message.group_key.as_str()),
+            _ => return None,
+        })
+    }
+}
+
+struct AlertList(Vec<NotifiedAlert>);
+
+impl AlertList {
+    fn with_resolved(&self, resolved: bool) -> Value {
+        Value::object(AlertList(self.0.iter().filter(|alert| alert.resolved == resolved).cloned().collect()))
+    }
+}
+
+impl Object for AlertList {
+    fn type_name(&self) -> &str {
+        "template.Alerts"
+    }
+
+    fn field(&self, _name: &str) -> Option<Value> {
+        None
+    }
+
+    fn method(&self, name: &str, args: &[Value]) -> Option<Result<Value, String>> {
+        match (name, args) {
+            ("Firing", []) => Some(Ok(self.with_resolved(false))),
+            ("Resolved", []) => Some(Ok(self.with_resolved(true))),
+            _ => None,
+        }
+    }
+
+    fn items(&self) -> Option<Vec<Value>> {
+        Some(self.0.iter().map(|alert| Value::object(AlertObject(alert.clone()))).collect())
+    }
+}
+
+struct AlertObject(NotifiedAlert);
+
+impl Object for AlertObject {
+    fn type_name(&self) -> &str {
+        "template.Alert"
+    }
+
+    fn field(&self, name: &str) -> Option<Value> {
+        let alert = &self.0.alert;
+        Some(match name {
+            "Status" => Value::from(self.0.status()),
+            "Labels" => key_values(&alert.labels),
+            "Annotations" => key_values(&alert.annotations),
+            "StartsAt" => time(Some(alert.starts_at_ms)),
+            "EndsAt" => time(self.0.resolved.then_some(alert.ends_at_ms)),
+            "GeneratorURL" => Value::from(alert.generator_url.as_str()),
+            "Fingerprint" => Value::from(alert.fingerprint().to_string()),
+            _ => return None,
+        })
+    }
+}
+
+/// An instant in UTC; `None` is Go's zero time.
+fn time(at_ms: Option<i64>) -> Value {
+    const GO_ZERO_MS: i64 = -62_135_596_800_000;
+    let at = Timestamp::from_millisecond(at_ms.unwrap_or(GO_ZERO_MS)).unwrap_or(Timestamp::UNIX_EPOCH);
+    Value::from(at.to_zoned_datetime(TimeZone::UTC))
+}

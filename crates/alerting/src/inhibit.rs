@@ -1,0 +1,151 @@
+//! Inhibition: while a source fires, targets that agree with it on some labels are not told.
+//!
+//! An alert that is source and target of a rule is not inhibited by one that is both as well, or
+//! it would inhibit itself.
+
+use crate::{
+    alert::{Alert, Fingerprint},
+    config::route_matchers,
+    matchers::all_match,
+    problem::Problem,
+};
+use model::{Labels, Matcher};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use std::collections::BTreeMap;
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct InhibitRule {
+    sources: Vec<Matcher>,
+    targets: Vec<Matcher>,
+    /// Labels on which both must agree; an absent label agrees with an empty one.
+    equal: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InhibitRuleYaml {
+    #[serde(rename = "name")]
+    _name: Option<String>,
+    #[serde(default)]
+    source_match: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    source_match_re: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    source_matchers: Vec<Spanned<String>>,
+    #[serde(default)]
+    target_match: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    target_match_re: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    target_matchers: Vec<Spanned<String>>,
+    #[serde(default)]
+    equal: Vec<String>,
+}
+
+impl InhibitRuleYaml {
+    pub(crate) fn build(&self, file: &str) -> Result<InhibitRule, Problem> {
+        Ok(InhibitRule {
+            sources: route_matchers(file, &self.source_match, &self.source_match_re, &self.source_matchers)?,
+            targets: route_matchers(file, &self.target_match, &self.target_match_re, &self.target_matchers)?,
+            equal: self.equal.clone(),
+        })
+    }
+}
+
+/// The alerts that inhibit others now, found once for many questions.
+pub struct Inhibitor<'a> {
+    rules: Vec<(&'a InhibitRule, Vec<&'a Alert>)>,
+}
+
+impl<'a> Inhibitor<'a> {
+    /// Finds the sources of `rules` among `alerts` that fire at `now_ms`.
+    pub fn new(
+        rules: &'a [InhibitRule],
+        alerts: impl Iterator<Item = &'a Alert> + Clone,
+        now_ms: i64,
+    ) -> Self {
+        let sources = |rule: &'a InhibitRule| {
+            let is_source =
+                |alert: &&Alert| !alert.is_resolved(now_ms) && all_match(&rule.sources, &alert.labels);
+            alerts.clone().filter(is_source).collect()
+        };
+        Inhibitor { rules: rules.iter().map(|rule| (rule, sources(rule))).collect() }
+    }
+
+    /// The alerts that inhibit one with these labels, the first of each rule.
+    pub fn inhibitors_of(&self, labels: &Labels) -> Vec<Fingerprint> {
+        let mut found: Vec<_> = self
+            .rules
+            .iter()
+            .filter(|(rule, _)| all_match(&rule.targets, labels))
+            .filter_map(|(rule, sources)| rule.inhibitor(labels, sources))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+impl InhibitRule {
+    fn inhibitor(&self, target: &Labels, sources: &[&Alert]) -> Option<Fingerprint> {
+        let target_is_source = all_match(&self.sources, target);
+        let inhibits = |source: &&&Alert| {
+            let agrees = self.equal.iter().all(|name| source.labels.value(name) == target.value(name));
+            agrees && !(target_is_source && all_match(&self.targets, &source.labels))
+        };
+        sources.iter().find(inhibits).map(|source| source.fingerprint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use std::path::Path;
+
+    fn alert(labels: &[(&str, &str)], ends_at_ms: i64) -> Alert {
+        Alert {
+            labels: Labels::from_pairs(labels.iter().copied()),
+            annotations: Labels::empty(),
+            starts_at_ms: 0,
+            ends_at_ms,
+            updated_at_ms: 0,
+            generator_url: String::new(),
+            timeout: false,
+            held: false,
+        }
+    }
+
+    fn rules(written: &str) -> Vec<InhibitRule> {
+        let text = format!("route: {{receiver: r}}\nreceivers: [{{name: r}}]\ninhibit_rules:\n- {written}\n");
+        Config::parse("f", &text, Path::new(".")).unwrap().inhibit_rules
+    }
+
+    #[test]
+    fn sources_inhibit_targets_that_agree() {
+        let rules = rules("{source_matchers: [s=1], target_matchers: [t=1], equal: [zone]}");
+        let alerts = [alert(&[("s", "1"), ("zone", "a")], 100), alert(&[("s", "1"), ("zone", "b")], 10)];
+        let inhibitor = Inhibitor::new(&rules, alerts.iter(), 50);
+        for (target, expected) in [
+            (&[("t", "1"), ("zone", "a")][..], 1),
+            (&[("t", "1"), ("zone", "b")], 0),
+            (&[("t", "1")], 0),
+            (&[("t", "2"), ("zone", "a")], 0),
+        ] {
+            let found = inhibitor.inhibitors_of(&Labels::from_pairs(target.iter().copied()));
+            assert_eq!(found.len(), expected, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn missing_labels_agree_and_nothing_inhibits_itself() {
+        let rules = rules("{source_match: {s: '1'}, target_match_re: {s: '.+'}, equal: [zone]}");
+        let alerts = [alert(&[("s", "1"), ("x", "1")], 100)];
+        let inhibitor = Inhibitor::new(&rules, alerts.iter(), 50);
+        assert_eq!(inhibitor.inhibitors_of(&Labels::from_pairs([("s", "2")])), [alerts[0].fingerprint()]);
+        assert!(inhibitor.inhibitors_of(&alerts[0].labels).is_empty());
+        assert!(inhibitor.inhibitors_of(&Labels::from_pairs([("s", "1"), ("x", "2")])).is_empty());
+    }
+}

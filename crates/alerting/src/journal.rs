@@ -1,0 +1,175 @@
+//! The durable memory: one `redb` file, one transaction per transition.
+//!
+//! | table | key | value (JSON) |
+//! |---|---|---|
+//! | `alerts` | fingerprint | [`crate::alert::Alert`] |
+//! | `silences` | id | [`crate::silence::Silence`] |
+//! | `notifications` | group key and receiver | what the receiver was told last |
+//! | `outbox` | delivery id | a notification that was decided and not yet delivered |
+//! | `rule_groups` | file and group | active alerts of each rule of the group |
+//! | `meta` | `format` | [`FORMAT`] |
+//!
+//! A commit is on disk when it returns, so neither kill -9 nor a power cut forgets an alert or
+//! tells it twice. JSON keeps records readable by later releases: fields may be added, with a
+//! default.
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use serde::{Serialize, de::DeserializeOwned};
+use std::path::Path;
+
+/// Version of the record layout.
+const FORMAT: &str = "1";
+const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
+
+/// Why the journal could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum JournalError {
+    #[error("journal: {0}")]
+    Storage(#[from] Box<redb::Error>),
+    #[error("journal: record `{key}` of table `{table}`: {error}")]
+    Record { table: &'static str, key: String, error: serde_json::Error },
+    #[error("journal has format `{0}`, this program writes `{FORMAT}`")]
+    Format(String),
+    #[error("failed to create `{path}`: {error}")]
+    Folder { path: String, error: std::io::Error },
+}
+
+fn storage(error: impl Into<redb::Error>) -> JournalError {
+    JournalError::Storage(Box::new(error.into()))
+}
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    Alerts,
+    Silences,
+    Notifications,
+    Outbox,
+    RuleGroups,
+}
+
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Table::Alerts => "alerts",
+            Table::Silences => "silences",
+            Table::Notifications => "notifications",
+            Table::Outbox => "outbox",
+            Table::RuleGroups => "rule_groups",
+        }
+    }
+
+    fn definition(self) -> TableDefinition<'static, &'static str, &'static str> {
+        TableDefinition::new(self.name())
+    }
+}
+
+/// One record to write, or to remove when `value` is `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Change {
+    table: Table,
+    key: String,
+    value: Option<String>,
+}
+
+impl Change {
+    pub(crate) fn put(table: Table, key: impl Into<String>, record: &impl Serialize) -> Self {
+        let value = serde_json::to_string(record).expect("records have string keys and finite shapes");
+        Change { table, key: key.into(), value: Some(value) }
+    }
+
+    pub(crate) fn remove(table: Table, key: impl Into<String>) -> Self {
+        Change { table, key: key.into(), value: None }
+    }
+}
+
+/// See the module.
+pub(crate) struct Journal(Database);
+
+impl Journal {
+    /// Opens or creates `alerting.redb` in `folder`.
+    pub(crate) fn open(folder: &Path) -> Result<Self, JournalError> {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| JournalError::Folder { path: folder.display().to_string(), error })?;
+        Self::prepare(Database::create(folder.join("alerting.redb")).map_err(storage)?)
+    }
+
+    fn prepare(database: Database) -> Result<Self, JournalError> {
+        let transaction = database.begin_write().map_err(storage)?;
+        {
+            let mut meta = transaction.open_table(META).map_err(storage)?;
+            let found = meta.get("format").map_err(storage)?.map(|format| format.value().to_owned());
+            match found {
+                Some(format) if format == FORMAT => {}
+                Some(format) => return Err(JournalError::Format(format)),
+                None => {
+                    meta.insert("format", FORMAT).map_err(storage)?;
+                }
+            }
+        }
+        transaction.commit().map_err(storage)?;
+        Ok(Journal(database))
+    }
+
+    /// Writes all of `changes` or none; they are durable on return.
+    pub(crate) fn commit(&self, changes: &[Change]) -> Result<(), JournalError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.0.begin_write().map_err(storage)?;
+        for change in changes {
+            let mut table = transaction.open_table(change.table.definition()).map_err(storage)?;
+            match &change.value {
+                Some(value) => drop(table.insert(change.key.as_str(), value.as_str()).map_err(storage)?),
+                None => drop(table.remove(change.key.as_str()).map_err(storage)?),
+            }
+        }
+        transaction.commit().map_err(storage)
+    }
+
+    /// Every record of a table, in order of key.
+    pub(crate) fn load<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(String, T)>, JournalError> {
+        let transaction = self.0.begin_read().map_err(storage)?;
+        let rows = match transaction.open_table(table.definition()) {
+            Ok(rows) => rows,
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(storage(error)),
+        };
+        let mut records = Vec::new();
+        for row in rows.iter().map_err(storage)? {
+            let (key, value) = row.map_err(storage)?;
+            let key = key.value().to_owned();
+            let record = serde_json::from_str(value.value()).map_err(|error| JournalError::Record {
+                table: table.name(),
+                key: key.clone(),
+                error,
+            })?;
+            records.push((key, record));
+        }
+        Ok(records)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_survive_reopening_and_removal_is_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        {
+            let journal = Journal::open(folder.path()).unwrap();
+            let puts = ["a", "b"].map(|key| Change::put(Table::Silences, key, &[1, 2]));
+            journal.commit(&puts).unwrap();
+            journal
+                .commit(&[Change::remove(Table::Silences, "a"), Change::put(Table::Outbox, "a", &"x")])
+                .unwrap();
+        }
+        let journal = Journal::open(folder.path()).unwrap();
+        assert_eq!(journal.load::<Vec<u8>>(Table::Silences).unwrap(), [("b".to_owned(), vec![1, 2])]);
+        assert_eq!(journal.load::<String>(Table::Outbox).unwrap().len(), 1);
+        assert!(journal.load::<String>(Table::Alerts).unwrap().is_empty());
+        assert!(journal.load::<u8>(Table::Outbox).unwrap_err().to_string().contains("`outbox`"));
+    }
+}

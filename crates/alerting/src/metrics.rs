@@ -1,0 +1,125 @@
+//! What rules and notifications say about themselves on `/metrics`.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+};
+use std::sync::atomic::AtomicU64;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByGroup {
+    rule_group: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByIntegration {
+    integration: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByWhat {
+    what: &'static str,
+}
+
+/// See the module. Clones share the numbers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metrics {
+    evaluations: Family<ByGroup, Counter>,
+    evaluation_failures: Family<ByGroup, Counter>,
+    iterations_missed: Family<ByGroup, Counter>,
+    last_duration: Family<ByGroup, Gauge<f64, AtomicU64>>,
+    attempts: Family<ByIntegration, Counter>,
+    attempts_failed: Family<ByIntegration, Counter>,
+    given_up: Family<ByIntegration, Counter>,
+    reload_ok: Family<ByWhat, Gauge>,
+    pub(crate) journal_failures: Counter,
+    pub(crate) alerts: Gauge,
+    pub(crate) outbox: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn register(&self, metrics: &daemon::metrics::Metrics) {
+        let this = self.clone();
+        metrics.register(|registry| {
+            registry.register("bellwether_rule_evaluations", "Rules evaluated", this.evaluations);
+            registry.register(
+                "bellwether_rule_evaluation_failures",
+                "Rule evaluations that failed",
+                this.evaluation_failures,
+            );
+            registry.register(
+                "bellwether_rule_group_iterations_missed",
+                "Evaluations of rule groups that were skipped because an earlier one took too long",
+                this.iterations_missed,
+            );
+            registry.register(
+                "bellwether_rule_group_last_duration_seconds",
+                "How long the last evaluation of a rule group took",
+                this.last_duration,
+            );
+            registry.register("bellwether_notification_attempts", "Attempts to notify", this.attempts);
+            registry.register(
+                "bellwether_notification_attempts_failed",
+                "Attempts to notify that failed",
+                this.attempts_failed,
+            );
+            registry.register(
+                "bellwether_notifications_given_up",
+                "Notifications that were not delivered before the group's next flush",
+                this.given_up,
+            );
+            registry.register(
+                "bellwether_alerting_reload_successful",
+                "Whether the last reload of rules or of the notification configuration was good",
+                this.reload_ok,
+            );
+            registry.register(
+                "bellwether_alerting_journal_failures",
+                "Transitions that could not be made durable at once",
+                this.journal_failures,
+            );
+            registry.register("bellwether_alerts", "Alerts held by the dispatcher", this.alerts);
+            registry.register(
+                "bellwether_notification_outbox",
+                "Notifications decided and not yet delivered",
+                this.outbox,
+            );
+        });
+    }
+
+    pub(crate) fn evaluated(&self, group: &str, rules: u64, failures: u64, seconds: f64) {
+        let label = ByGroup { rule_group: group.to_owned() };
+        self.evaluations.get_or_create(&label).inc_by(rules);
+        self.evaluation_failures.get_or_create(&label).inc_by(failures);
+        self.last_duration.get_or_create(&label).set(seconds);
+    }
+
+    pub(crate) fn missed(&self, group: &str, iterations: u64) {
+        let label = ByGroup { rule_group: group.to_owned() };
+        self.iterations_missed.get_or_create(&label).inc_by(iterations);
+    }
+
+    /// Forgets a group that is no more.
+    pub(crate) fn forget(&self, group: &str) {
+        let label = ByGroup { rule_group: group.to_owned() };
+        for family in [&self.evaluations, &self.evaluation_failures, &self.iterations_missed] {
+            family.remove(&label);
+        }
+        self.last_duration.remove(&label);
+    }
+
+    pub(crate) fn attempted(&self, integration: &'static str, succeeded: bool) {
+        let label = ByIntegration { integration };
+        self.attempts.get_or_create(&label).inc();
+        self.attempts_failed.get_or_create(&label).inc_by(u64::from(!succeeded));
+    }
+
+    pub(crate) fn gave_up(&self, integration: &'static str) {
+        self.given_up.get_or_create(&ByIntegration { integration }).inc();
+    }
+
+    /// `what` is `rules` or `notifications`.
+    pub(crate) fn reloaded(&self, what: &'static str, good: bool) {
+        self.reload_ok.get_or_create(&ByWhat { what }).set(i64::from(good));
+    }
+}

@@ -1,0 +1,151 @@
+//! The notification log: what each receiver was told last about each group, and whether there is
+//! something to tell now.
+//!
+//! Beyond what Alertmanager keeps, an entry knows the alerts that the receiver holds open: told as
+//! firing and not yet told as resolved. By it a resolve is told even when the alert was muted
+//! meanwhile, and a change of the routing does not tell everything again.
+
+use super::message::Reason;
+use crate::alert::Fingerprint;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// How long an entry is kept after its last notification, at least.
+const KEPT_MS: i64 = 120 * 3_600_000;
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Alertmanager's name of the group.
+    pub(crate) group_key: String,
+    /// The integration within the configuration.
+    pub(crate) integration: String,
+    /// Who was reached, whatever the receiver is called.
+    pub(crate) target: String,
+    /// What was told as firing.
+    pub(crate) firing: BTreeSet<Fingerprint>,
+    /// What was told as resolved.
+    pub(crate) resolved: BTreeSet<Fingerprint>,
+    /// What the receiver takes to be firing.
+    pub(crate) open: BTreeSet<Fingerprint>,
+    /// When.
+    pub(crate) at_ms: i64,
+    /// How many notifications there have been.
+    pub(crate) sequence: u64,
+    /// The route's repeat interval then.
+    pub(crate) repeat_interval_ms: i64,
+}
+
+impl Entry {
+    /// The key of an entry.
+    pub(crate) fn key(integration: &str, group_key: &str) -> String {
+        format!("{integration}|{group_key}")
+    }
+
+    /// Whether the entry serves no purpose any more.
+    pub(crate) fn is_expired(&self, now_ms: i64) -> bool {
+        self.at_ms + KEPT_MS.max(2 * self.repeat_interval_ms) < now_ms
+    }
+
+    /// What becomes of the entry when `firing` and `resolved` have been told.
+    pub(crate) fn told(
+        &mut self,
+        firing: &BTreeSet<Fingerprint>,
+        resolved: &BTreeSet<Fingerprint>,
+        now_ms: i64,
+    ) {
+        self.open.extend(firing);
+        self.open.retain(|alert| !resolved.contains(alert));
+        self.firing.clone_from(firing);
+        self.resolved.clone_from(resolved);
+        self.at_ms = now_ms;
+        self.sequence += 1;
+    }
+}
+
+/// What a group holds at a flush, as far as it is not muted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now<'a> {
+    /// Alerts that fire.
+    pub(crate) firing: &'a BTreeSet<Fingerprint>,
+    /// Alerts that are over.
+    pub(crate) resolved: &'a BTreeSet<Fingerprint>,
+    /// Whether the receiver wants to hear of the end of alerts.
+    pub(crate) send_resolved: bool,
+    /// The route's.
+    pub(crate) repeat_interval_ms: i64,
+    /// The time of the flush.
+    pub(crate) now_ms: i64,
+}
+
+/// Why the receiver must be told, or `None` when it need not.
+pub(crate) fn decide(entry: Option<&Entry>, now: Now<'_>) -> Option<Reason> {
+    let Some(entry) = entry else {
+        return (!now.firing.is_empty()).then_some(Reason::First);
+    };
+    if !now.firing.is_subset(&entry.firing) {
+        return Some(Reason::NewAlerts);
+    }
+    if now.firing.is_empty() {
+        return (!entry.open.is_empty() && !now.resolved.is_empty()).then_some(Reason::AllResolved);
+    }
+    if now.send_resolved && !now.resolved.is_subset(&entry.resolved) {
+        return Some(Reason::SomeResolved);
+    }
+    (entry.at_ms < now.now_ms - now.repeat_interval_ms).then_some(Reason::Repeat)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ids: &[u64]) -> BTreeSet<Fingerprint> {
+        ids.iter().copied().map(Fingerprint).collect()
+    }
+
+    fn check(entry: Option<(&[u64], &[u64])>, firing: &[u64], resolved: &[u64], expected: Option<Reason>) {
+        let entry = entry.map(|(firing, resolved)| {
+            let mut entry = Entry::default();
+            entry.told(&set(firing), &set(resolved), 1000);
+            entry
+        });
+        let (firing, resolved) = (set(firing), set(resolved));
+        for (send_resolved, now_ms) in [(true, 1500), (false, 1500), (true, 9000)] {
+            let expected = match expected {
+                Some(Reason::SomeResolved) if !send_resolved => None,
+                None if now_ms == 9000 && entry.is_some() && !firing.is_empty() => Some(Reason::Repeat),
+                other => other,
+            };
+            let now =
+                Now { firing: &firing, resolved: &resolved, send_resolved, repeat_interval_ms: 5000, now_ms };
+            assert_eq!(
+                decide(entry.as_ref(), now),
+                expected,
+                "{firing:?} {resolved:?} {send_resolved} {now_ms}"
+            );
+        }
+    }
+
+    #[test]
+    fn decisions() {
+        check(None, &[], &[1], None);
+        check(None, &[1], &[], Some(Reason::First));
+        check(Some((&[1], &[])), &[1], &[], None);
+        check(Some((&[1], &[])), &[1, 2], &[], Some(Reason::NewAlerts));
+        check(Some((&[1, 2], &[])), &[1], &[2], Some(Reason::SomeResolved));
+        check(Some((&[1, 2], &[])), &[], &[1, 2], Some(Reason::AllResolved));
+        check(Some((&[], &[1, 2])), &[], &[1, 2], None);
+        check(Some((&[1], &[])), &[], &[], None);
+        check(Some((&[], &[1])), &[1], &[], Some(Reason::NewAlerts));
+    }
+
+    #[test]
+    fn open_alerts_are_those_not_told_as_resolved() {
+        let mut entry = Entry::default();
+        entry.told(&set(&[1, 2]), &set(&[]), 1);
+        entry.told(&set(&[2]), &set(&[]), 2);
+        assert_eq!(entry.open, set(&[1, 2]), "a muted alert stays open");
+        entry.told(&set(&[]), &set(&[1]), 3);
+        assert_eq!((entry.open.clone(), entry.sequence), (set(&[2]), 3));
+    }
+}

@@ -1,0 +1,137 @@
+//! The mail: text and HTML, and headers that make the mails of one group one conversation.
+
+use super::{Message, webhook::AttemptError};
+use crate::{
+    config::{EmailConfig, SmtpTls},
+    expand::{NotificationTemplates, notification_data},
+};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor,
+    address::Envelope,
+    message::{
+        Mailbox, Mailboxes, MultiPart, SinglePart,
+        header::{HeaderName, HeaderValue},
+    },
+    transport::smtp::{
+        authentication::{Credentials, Mechanism},
+        client::{Tls, TlsParameters},
+        extension::ClientId,
+    },
+};
+use std::time::Duration;
+
+/// How long the server may take for one command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
+
+fn permanent(message: impl Into<String>) -> AttemptError {
+    AttemptError { message: message.into(), recoverable: false }
+}
+
+/// Sends `message` once.
+pub(crate) async fn send(
+    config: &EmailConfig,
+    templates: &NotificationTemplates,
+    message: &Message,
+    idempotency_key: &str,
+    external_url: &str,
+    now_ms: i64,
+) -> Result<(), AttemptError> {
+    let mail = compose(config, templates, message, idempotency_key, external_url, now_ms)?;
+    let sent = transport(config)?.send(mail).await;
+    sent.map(|_| ()).map_err(|error| AttemptError {
+        // 5xx is the server's last word; anything else may pass.
+        recoverable: !error.is_permanent(),
+        message: describe(&error),
+    })
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) if !error.to_string().contains(&cause.to_string()) => format!("{error}: {cause}"),
+        _ => error.to_string(),
+    }
+}
+
+fn transport(config: &EmailConfig) -> Result<AsyncSmtpTransport<Tokio1Executor>, AttemptError> {
+    let parameters = || {
+        let name = config.server_name.clone().unwrap_or_else(|| config.host.clone());
+        TlsParameters::builder(name)
+            .dangerous_accept_invalid_certs(config.insecure_skip_verify)
+            .build_rustls()
+            .map_err(|error| permanent(error.to_string()))
+    };
+    let tls = match config.tls {
+        SmtpTls::Plain => Tls::None,
+        SmtpTls::Required => Tls::Required(parameters()?),
+        SmtpTls::Implicit => Tls::Wrapper(parameters()?),
+    };
+    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(config.host.as_str())
+        .port(config.port)
+        .hello_name(ClientId::Domain(config.hello.clone()))
+        .timeout(Some(COMMAND_TIMEOUT))
+        .tls(tls);
+    if let Some((user, password)) = &config.auth {
+        builder = builder
+            .credentials(Credentials::new(user.clone(), password.expose().to_owned()))
+            .authentication(vec![Mechanism::Plain, Mechanism::Login]);
+    }
+    Ok(builder.build())
+}
+
+/// The mail for `message`. Its identity is the notification's, so a repeat is recognised.
+pub(crate) fn compose(
+    config: &EmailConfig,
+    templates: &NotificationTemplates,
+    message: &Message,
+    idempotency_key: &str,
+    external_url: &str,
+    now_ms: i64,
+) -> Result<Mail, AttemptError> {
+    let data = notification_data(message, external_url);
+    let expand = |text: &str, html: bool| {
+        templates.expand(text, &data, html, now_ms).map_err(|error| permanent(format!("template: {error}")))
+    };
+    let from: Mailbox = parse_address("from", &expand(&config.from, false)?)?;
+    let to: Mailboxes = parse_address("to", &expand(&config.to, false)?)?;
+    let recipients = to.iter().map(|mailbox| mailbox.email.clone()).collect();
+    let envelope =
+        Envelope::new(Some(from.email.clone()), recipients).map_err(|error| permanent(error.to_string()))?;
+    let domain = from.email.domain().to_owned();
+    let sent_at = std::time::UNIX_EPOCH + Duration::from_millis(now_ms.max(0) as u64);
+    let mut builder = Mail::builder()
+        .envelope(envelope)
+        .from(from)
+        .mailbox(lettre::message::header::To::from(to))
+        .date(sent_at)
+        .message_id(Some(format!("<{idempotency_key}@{domain}>")));
+    if config.threading {
+        let thread = xxhash_rust::xxh3::xxh3_64(message.group_key.as_bytes());
+        let root = format!("<group-{thread:016x}@{domain}>");
+        builder = builder.references(root.clone()).in_reply_to(root);
+    }
+    for (name, text) in &config.headers {
+        let value = expand(text, false)?.replace(['\r', '\n'], " ");
+        builder = if name.eq_ignore_ascii_case("subject") {
+            builder.subject(value)
+        } else {
+            let header = HeaderName::new_from_ascii(name.clone())
+                .map_err(|_| permanent(format!("`{name}` is not the name of a header")))?;
+            builder.raw_header(HeaderValue::new(header, value))
+        };
+    }
+    let text = expand(&config.text, false)?;
+    let html = expand(&config.html, true)?;
+    let built = match (text.is_empty(), html.is_empty()) {
+        (false, true) => builder.singlepart(SinglePart::plain(text)),
+        (true, false) => builder.singlepart(SinglePart::html(html)),
+        _ => builder.multipart(MultiPart::alternative_plain_html(text, html)),
+    };
+    built.map_err(|error| permanent(error.to_string()))
+}
+
+fn parse_address<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, AttemptError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.trim().parse().map_err(|error| permanent(format!("`{text}` in `{field}`: {error}")))
+}

@@ -1,0 +1,137 @@
+//! What is told: the alerts of a group at one flush, and what they have in common.
+
+use crate::alert::Alert;
+use crate::stored;
+use model::Labels;
+use serde::{Deserialize, Serialize};
+
+/// Why a notification is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The group has never been told.
+    First,
+    /// An alert fires that was not told as firing.
+    NewAlerts,
+    /// Some alerts are over.
+    SomeResolved,
+    /// All are.
+    AllResolved,
+    /// Nothing has changed for long enough.
+    Repeat,
+}
+
+impl Reason {
+    /// Alertmanager's words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::First => "first notification",
+            Reason::NewAlerts => "new alerts added",
+            Reason::SomeResolved => "some alerts resolved",
+            Reason::AllResolved => "all alerts resolved",
+            Reason::Repeat => "repeat interval elapsed",
+        }
+    }
+}
+
+/// An alert with its state at the flush.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotifiedAlert {
+    /// The alert.
+    pub alert: Alert,
+    /// Whether it was over.
+    pub resolved: bool,
+}
+
+impl NotifiedAlert {
+    /// `firing` or `resolved`.
+    pub fn status(&self) -> &'static str {
+        if self.resolved { "resolved" } else { "firing" }
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// The receiver's name.
+    pub receiver: String,
+    /// Alertmanager's name of the group.
+    pub group_key: String,
+    /// The labels that make the group.
+    #[serde(with = "stored::labels")]
+    pub group_labels: Labels,
+    /// By job, instance, then all labels.
+    pub alerts: Vec<NotifiedAlert>,
+    /// Why it is sent.
+    pub reason: Reason,
+}
+
+impl Message {
+    /// `firing` while any alert fires.
+    pub fn status(&self) -> &'static str {
+        if self.alerts.iter().any(|alert| !alert.resolved) { "firing" } else { "resolved" }
+    }
+
+    /// Labels that all alerts have.
+    pub fn common_labels(&self) -> Labels {
+        common(self.alerts.iter().map(|alert| &alert.alert.labels))
+    }
+
+    /// Annotations that all alerts have.
+    pub fn common_annotations(&self) -> Labels {
+        common(self.alerts.iter().map(|alert| &alert.alert.annotations))
+    }
+
+    /// Leaves out alerts beyond `alerts_max` (0 for all) and returns how many.
+    pub fn truncate(&mut self, alerts_max: usize) -> usize {
+        if alerts_max == 0 || self.alerts.len() <= alerts_max {
+            return 0;
+        }
+        let left_out = self.alerts.len() - alerts_max;
+        self.alerts.truncate(alerts_max);
+        left_out
+    }
+}
+
+/// The order of alerts in a message.
+pub(crate) fn sort(alerts: &mut [NotifiedAlert]) {
+    let place = |alert: &NotifiedAlert| {
+        let labels = &alert.alert.labels;
+        (labels.value("job").to_owned(), labels.value("instance").to_owned(), labels.clone())
+    };
+    alerts.sort_by_cached_key(place);
+}
+
+fn common<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> Labels {
+    let Some(first) = sets.next() else { return Labels::empty() };
+    let mut common: Vec<(&str, &str)> = first.iter().collect();
+    for set in sets {
+        common.retain(|(name, value)| set.get(name) == Some(value));
+    }
+    Labels::from_pairs(common)
+}
+
+/// A text that a regular expression matches literally, as Go quotes it.
+pub(crate) fn quote_meta(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_is_what_all_have() {
+        let sets = [[("a", "1"), ("b", "1")], [("a", "1"), ("b", "2")]].map(Labels::from_pairs);
+        assert_eq!(common(sets.iter()).to_string(), r#"{a="1"}"#);
+        assert_eq!(common([].into_iter()), Labels::empty());
+        assert_eq!(quote_meta("team.x-1"), r"team\.x-1");
+    }
+}

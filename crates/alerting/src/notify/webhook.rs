@@ -1,0 +1,221 @@
+//! The webhook: Alertmanager's JSON, with a key by which a receiver recognises a repeat and, where
+//! a secret is configured, a signature by which it recognises us (Standard Webhooks).
+
+use super::message::{Message, NotifiedAlert, quote_meta};
+use crate::{
+    config::{Authorization, WebhookConfig},
+    signature, timestamp,
+};
+use model::Labels;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    receiver: String,
+    status: &'static str,
+    alerts: Vec<BodyAlert<'a>>,
+    group_labels: BTreeMap<&'a str, &'a str>,
+    common_labels: BTreeMap<String, String>,
+    common_annotations: BTreeMap<String, String>,
+    #[serde(rename = "externalURL")]
+    external_url: &'a str,
+    version: &'static str,
+    group_key: &'a str,
+    truncated_alerts: usize,
+    #[serde(rename = "notification_reason")]
+    reason: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BodyAlert<'a> {
+    status: &'static str,
+    labels: BTreeMap<&'a str, &'a str>,
+    annotations: BTreeMap<&'a str, &'a str>,
+    starts_at: String,
+    ends_at: String,
+    #[serde(rename = "generatorURL")]
+    generator_url: &'a str,
+    fingerprint: String,
+}
+
+/// The body for `message`, truncated to `alerts_max`.
+pub(crate) fn body(message: &Message, alerts_max: usize, external_url: &str) -> String {
+    let mut message = message.clone();
+    let truncated_alerts = message.truncate(alerts_max);
+    let body = Body {
+        receiver: quote_meta(&message.receiver),
+        status: message.status(),
+        alerts: message.alerts.iter().map(body_alert).collect(),
+        group_labels: message.group_labels.iter().collect(),
+        common_labels: owned(&message.common_labels()),
+        common_annotations: owned(&message.common_annotations()),
+        external_url,
+        version: "4",
+        group_key: &message.group_key,
+        truncated_alerts,
+        reason: message.reason.as_str(),
+    };
+    let text = serde_json::to_string(&body).expect("a body has string keys only");
+    format!("{}\n", escape_html(&text))
+}
+
+fn owned(labels: &Labels) -> BTreeMap<String, String> {
+    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn body_alert(alert: &NotifiedAlert) -> BodyAlert<'_> {
+    let ends_at =
+        if alert.resolved { timestamp::shortest(alert.alert.ends_at_ms) } else { timestamp::ZERO.to_owned() };
+    BodyAlert {
+        status: alert.status(),
+        labels: alert.alert.labels.iter().collect(),
+        annotations: alert.alert.annotations.iter().collect(),
+        starts_at: timestamp::shortest(alert.alert.starts_at_ms),
+        ends_at,
+        generator_url: &alert.alert.generator_url,
+        fingerprint: alert.alert.fingerprint().to_string(),
+    }
+}
+
+/// Go's encoder writes these as escapes, so that JSON can stand in HTML. They occur in strings
+/// only, where the escape means the same.
+fn escape_html(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' => out.push_str(r"\u003c"),
+            '>' => out.push_str(r"\u003e"),
+            '&' => out.push_str(r"\u0026"),
+            '\u{2028}' => out.push_str(r"\u2028"),
+            '\u{2029}' => out.push_str(r"\u2029"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Why an attempt failed, and whether another may help.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct AttemptError {
+    /// What happened.
+    pub(crate) message: String,
+    /// Whether the same attempt may succeed later.
+    pub(crate) recoverable: bool,
+}
+
+/// Posts `message` once.
+pub(crate) async fn send(
+    client: &reqwest::Client,
+    config: &WebhookConfig,
+    message: &Message,
+    idempotency_key: &str,
+    external_url: &str,
+    now_ms: i64,
+) -> Result<(), AttemptError> {
+    let body = body(message, config.max_alerts, external_url);
+    let headers = headers(config, idempotency_key, &body, now_ms);
+    let mut request = client.post(config.url.clone()).timeout(config.timeout).headers(headers);
+    match &config.authorization {
+        Some(Authorization::Basic { username, password }) => {
+            request = request.basic_auth(username, password.as_ref().map(daemon::Secret::expose));
+        }
+        Some(Authorization::Credentials { scheme, credentials }) => {
+            request = request.header("authorization", format!("{scheme} {}", credentials.expose()));
+        }
+        None => {}
+    }
+    let response = request.body(body).send().await.map_err(|error| AttemptError {
+        // The URL may hold a token.
+        message: describe(&error.without_url()),
+        recoverable: true,
+    })?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    Err(AttemptError {
+        message: format!("unexpected status code {status}"),
+        recoverable: status.is_server_error(),
+    })
+}
+
+/// An error with its causes, which say more than itself.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text.push_str(": ");
+        text.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    text
+}
+
+fn headers(config: &WebhookConfig, idempotency_key: &str, body: &str, now_ms: i64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    let mut texts = vec![("idempotency-key", idempotency_key.to_owned())];
+    if let Some(secret) = &config.secret {
+        texts.extend(signature::headers(secret, idempotency_key, now_ms, body));
+    }
+    for (name, text) in texts {
+        // Keys and signatures are hexadecimal, base64 and digits.
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{alert::Alert, notify::Reason};
+
+    #[test]
+    fn the_body_is_that_of_alertmanager() {
+        let alert = |instance: &str, resolved: bool| NotifiedAlert {
+            alert: Alert {
+                labels: Labels::from_pairs([("alertname", "T"), ("instance", instance)]),
+                annotations: Labels::from_pairs([("summary", "<b> & \"q\"")]),
+                starts_at_ms: 1_643_114_203_250,
+                ends_at_ms: 1_643_114_204_000,
+                updated_at_ms: 0,
+                generator_url: "http://p/graph?a&b".into(),
+                timeout: false,
+                held: false,
+            },
+            resolved,
+        };
+        let message = Message {
+            receiver: "team.x-1".into(),
+            group_key: r#"{}:{alertname="T"}"#.into(),
+            group_labels: Labels::from_pairs([("alertname", "T")]),
+            alerts: vec![alert("a", false), alert("b", true)],
+            reason: Reason::First,
+        };
+        let one = body(&message, 1, "http://bw");
+        assert_eq!(
+            one,
+            concat!(
+                r#"{"receiver":"team\\.x-1","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"T","#,
+                r#""instance":"a"},"annotations":{"summary":"\u003cb\u003e \u0026 \"q\""},"#,
+                r#""startsAt":"2022-01-25T12:36:43.25Z","endsAt":"0001-01-01T00:00:00Z","#,
+                r#""generatorURL":"http://p/graph?a\u0026b","fingerprint":"FP"}],"groupLabels":{"alertname":"T"},"#,
+                r#""commonLabels":{"alertname":"T","instance":"a"},"commonAnnotations":{"summary":"\u003cb\u003e \u0026 \"q\""},"#,
+                r#""externalURL":"http://bw","version":"4","groupKey":"{}:{alertname=\"T\"}","truncatedAlerts":1,"#,
+                r#""notification_reason":"first notification"}"#,
+                "\n"
+            )
+            .replace("FP", &message.alerts[0].alert.fingerprint().to_string())
+        );
+        let both: serde_json::Value = serde_json::from_str(&body(&message, 0, "")).unwrap();
+        assert_eq!(both["alerts"][1]["endsAt"], "2022-01-25T12:36:44Z");
+        assert_eq!(both["commonLabels"].as_object().unwrap().len(), 1);
+    }
+}

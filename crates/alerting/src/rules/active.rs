@@ -1,0 +1,315 @@
+//! The state machine of one alerting rule, as Prometheus defines it.
+//!
+//! | event | effect |
+//! |---|---|
+//! | an element appears | pending; firing once `for` has passed since (at once when it is 0) |
+//! | it is there again | value and annotations are refreshed |
+//! | it goes while pending | forgotten |
+//! | it goes while firing | goes on firing for `keep_firing_for`, then resolved |
+//! | resolved | kept for [`RESOLVED_KEPT_MS`]; an element that comes back is pending anew |
+//!
+//! The table moves only by [`ActiveAlerts::step`], which is called with the result of a query that
+//! succeeded: a failing query leaves everything as it is.
+
+use crate::stored;
+use model::{Labels, Value};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How long a resolved alert is kept and told, so that a receiver that was away hears of it.
+pub const RESOLVED_KEPT_MS: i64 = 15 * 60_000;
+
+/// Where an alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertState {
+    /// Resolved, kept for a while.
+    Inactive,
+    /// There, but not yet for long enough.
+    Pending,
+    /// Told.
+    Firing,
+}
+
+impl AlertState {
+    /// The name in the API and in `alertstate`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlertState::Inactive => "inactive",
+            AlertState::Pending => "pending",
+            AlertState::Firing => "firing",
+        }
+    }
+}
+
+/// One alert of a rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActiveAlert {
+    /// Identity, `alertname` included.
+    #[serde(with = "stored::labels")]
+    pub labels: Labels,
+    /// Expanded annotations.
+    #[serde(with = "stored::labels")]
+    pub annotations: Labels,
+    /// Where it stands.
+    pub state: AlertState,
+    /// The element's last value.
+    #[serde(with = "stored::value")]
+    pub value: Value,
+    /// When the element appeared.
+    pub active_at_ms: i64,
+    /// When it began to fire.
+    pub fired_at_ms: Option<i64>,
+    /// When it was resolved.
+    pub resolved_at_ms: Option<i64>,
+    /// Since when it fires only because of `keep_firing_for`.
+    pub keep_firing_since_ms: Option<i64>,
+    /// When it was last handed on.
+    pub last_sent_ms: Option<i64>,
+}
+
+impl ActiveAlert {
+    /// Whether the alert must be handed on at `now_ms`: at a change at once, then as a reminder.
+    pub fn needs_sending(&self, now_ms: i64, resend_delay_ms: i64) -> bool {
+        match (self.state, self.resolved_at_ms, self.last_sent_ms) {
+            (AlertState::Pending, _, _) => false,
+            (_, _, None) => true,
+            (_, Some(resolved), Some(sent)) if resolved > sent => true,
+            (_, _, Some(sent)) => sent + resend_delay_ms < now_ms,
+        }
+    }
+}
+
+/// An element of a rule's result, with its labels and annotations expanded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The alert's identity.
+    pub labels: Labels,
+    /// Expanded annotations.
+    pub annotations: Labels,
+    /// The element's value.
+    pub value: Value,
+}
+
+/// The times of a rule that steer its alerts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timing {
+    /// The rule's `for`.
+    pub for_ms: i64,
+    /// The rule's `keep_firing_for`.
+    pub keep_firing_for_ms: i64,
+}
+
+/// All alerts of one rule, by labels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ActiveAlerts {
+    alerts: BTreeMap<Labels, ActiveAlert>,
+    grace_until_ms: Option<i64>,
+}
+
+impl ActiveAlerts {
+    /// A table as it was stored. Until `grace_until_ms` an element that is missing changes nothing:
+    /// while this server was away nobody sent it data, which is not recovery.
+    pub fn restored(alerts: impl IntoIterator<Item = ActiveAlert>, grace_until_ms: i64) -> Self {
+        ActiveAlerts {
+            alerts: alerts.into_iter().map(|alert| (alert.labels.clone(), alert)).collect(),
+            grace_until_ms: Some(grace_until_ms),
+        }
+    }
+
+    /// In order of labels.
+    pub fn iter(&self) -> impl Iterator<Item = &ActiveAlert> {
+        self.alerts.values()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ActiveAlert> {
+        self.alerts.values_mut()
+    }
+
+    /// Forgets everything, as when a rule breaks its limit.
+    pub fn clear(&mut self) {
+        self.alerts.clear();
+    }
+
+    /// Takes the result of an evaluation at `now_ms` and returns how many alerts are pending or
+    /// firing. `candidates` have distinct labels.
+    pub fn step(&mut self, candidates: Vec<Candidate>, timing: Timing, now_ms: i64) -> usize {
+        let mut present = std::collections::BTreeSet::new();
+        for candidate in candidates {
+            present.insert(candidate.labels.clone());
+            self.see(candidate, now_ms);
+        }
+        let mut active = 0;
+        let in_grace = self.grace_until_ms.is_some_and(|until| now_ms < until);
+        self.alerts.retain(|labels, alert| {
+            let kept = if present.contains(labels) {
+                alert.keep_firing_since_ms = None;
+                promote(alert, timing, now_ms);
+                true
+            } else {
+                in_grace && alert.state != AlertState::Inactive || miss(alert, timing, now_ms)
+            };
+            active += usize::from(kept && alert.state != AlertState::Inactive);
+            kept
+        });
+        active
+    }
+
+    fn see(&mut self, candidate: Candidate, now_ms: i64) {
+        match self.alerts.get_mut(&candidate.labels) {
+            Some(known) if known.state != AlertState::Inactive => {
+                known.value = candidate.value;
+                known.annotations = candidate.annotations;
+            }
+            _ => {
+                let fresh = ActiveAlert {
+                    labels: candidate.labels.clone(),
+                    annotations: candidate.annotations,
+                    state: AlertState::Pending,
+                    value: candidate.value,
+                    active_at_ms: now_ms,
+                    fired_at_ms: None,
+                    resolved_at_ms: None,
+                    keep_firing_since_ms: None,
+                    last_sent_ms: None,
+                };
+                self.alerts.insert(candidate.labels, fresh);
+            }
+        }
+    }
+}
+
+/// Moves an alert whose element is there along `for`; a `for` that a reload made longer takes a
+/// firing alert back.
+fn promote(alert: &mut ActiveAlert, timing: Timing, now_ms: i64) {
+    let held_long_enough = now_ms - alert.active_at_ms >= timing.for_ms;
+    match (alert.state, held_long_enough) {
+        (AlertState::Pending, true) => {
+            alert.state = AlertState::Firing;
+            alert.fired_at_ms = Some(now_ms);
+        }
+        (AlertState::Firing, false) => {
+            alert.state = AlertState::Pending;
+            alert.fired_at_ms = None;
+        }
+        _ => {}
+    }
+}
+
+/// What an alert whose element is not there becomes; false when it is forgotten.
+fn miss(alert: &mut ActiveAlert, timing: Timing, now_ms: i64) -> bool {
+    match alert.state {
+        AlertState::Pending => false,
+        AlertState::Inactive => {
+            alert.resolved_at_ms.is_some_and(|resolved| now_ms - resolved <= RESOLVED_KEPT_MS)
+        }
+        AlertState::Firing => {
+            if timing.keep_firing_for_ms > 0 {
+                let since = *alert.keep_firing_since_ms.get_or_insert(now_ms);
+                if now_ms - since < timing.keep_firing_for_ms {
+                    return true;
+                }
+            }
+            alert.state = AlertState::Inactive;
+            alert.resolved_at_ms = Some(now_ms);
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+
+    /// Plays one letter per minute: `x` the element is there, `.` it is not. Writes the state
+    /// after each: `-` none, `p` pending, `F` firing, `k` kept firing, `r` resolved.
+    fn play(script: &str, timing: Timing) -> String {
+        let mut table = ActiveAlerts::default();
+        let labels = Labels::from_pairs([("alertname", "a")]);
+        let mut states = String::new();
+        for (minute, letter) in script.chars().enumerate() {
+            let there = (letter == 'x').then(|| Candidate {
+                labels: labels.clone(),
+                annotations: Labels::empty(),
+                value: Value::Float(1.0),
+            });
+            table.step(there.into_iter().collect(), timing, minute as i64 * MINUTE);
+            states.push(match table.iter().next() {
+                None => '-',
+                Some(alert) => match (alert.state, alert.keep_firing_since_ms) {
+                    (AlertState::Pending, _) => 'p',
+                    (AlertState::Firing, None) => 'F',
+                    (AlertState::Firing, Some(_)) => 'k',
+                    (AlertState::Inactive, _) => 'r',
+                },
+            });
+        }
+        states
+    }
+
+    #[test]
+    fn life_of_an_alert() {
+        let minutes =
+            |for_: i64, keep: i64| Timing { for_ms: for_ * MINUTE, keep_firing_for_ms: keep * MINUTE };
+        for (timing, script, expected) in [
+            (minutes(0, 0), ".xx.", "-FFr"),
+            (minutes(2, 0), "xxxx.", "ppFFr"),
+            (minutes(2, 0), "xx.xxx.", "pp-ppFr"),
+            (minutes(0, 2), "x...x", "Fkkrp".replace('p', "F").as_str()),
+            (minutes(0, 2), "x.x...", "FkFkkr"),
+            (minutes(1, 0), "xx.x", "pFrp"),
+        ] {
+            assert_eq!(play(script, timing), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_resolved_alert_is_kept_a_quarter_of_an_hour() {
+        let states = play(&format!("x{}", ".".repeat(18)), Timing::default());
+        assert_eq!(states, format!("F{}--", "r".repeat(16)));
+    }
+
+    #[test]
+    fn what_is_missing_right_after_a_restart_is_not_over() {
+        let labels = Labels::from_pairs([("alertname", "a")]);
+        let there = Candidate { labels, annotations: Labels::empty(), value: Value::Float(1.0) };
+        let mut before = ActiveAlerts::default();
+        before.step(vec![there], Timing::default(), 0);
+        let mut table = ActiveAlerts::restored(before.iter().cloned(), 10 * MINUTE);
+        table.step(vec![], Timing::default(), 9 * MINUTE);
+        assert_eq!(table.iter().next().unwrap().state, AlertState::Firing);
+        table.step(vec![], Timing::default(), 10 * MINUTE);
+        assert_eq!(table.iter().next().unwrap().state, AlertState::Inactive);
+    }
+
+    #[test]
+    fn a_longer_for_takes_a_firing_alert_back() {
+        let mut table = ActiveAlerts::default();
+        let there = || {
+            vec![Candidate {
+                labels: Labels::from_pairs([("alertname", "a")]),
+                annotations: Labels::empty(),
+                value: Value::Float(1.0),
+            }]
+        };
+        table.step(there(), Timing::default(), 0);
+        table.step(there(), Timing { for_ms: 5 * MINUTE, keep_firing_for_ms: 0 }, MINUTE);
+        assert_eq!(table.iter().next().unwrap().state, AlertState::Pending);
+    }
+
+    #[test]
+    fn sending_is_prompt_at_changes_and_strictly_later_than_the_delay() {
+        let mut table = ActiveAlerts::default();
+        let labels = Labels::from_pairs([("alertname", "a")]);
+        let there = Candidate { labels, annotations: Labels::empty(), value: Value::Float(1.0) };
+        table.step(vec![there], Timing::default(), 0);
+        let alert = table.iter_mut().next().unwrap();
+        assert!(alert.needs_sending(0, MINUTE));
+        alert.last_sent_ms = Some(0);
+        assert!(!alert.needs_sending(MINUTE, MINUTE) && alert.needs_sending(MINUTE + 1, MINUTE));
+        table.step(vec![], Timing::default(), MINUTE);
+        assert!(table.iter().next().unwrap().needs_sending(MINUTE, MINUTE), "a resolve is sent at once");
+    }
+}

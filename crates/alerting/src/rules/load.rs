@@ -1,0 +1,294 @@
+//! From rule files to definitions: all of them good, or every problem with its place.
+
+use super::{
+    definition::{DEFAULT_INTERVAL_MS, GroupDefinition, RuleDefinition, RuleKind},
+    schema::{FileYaml, GroupYaml, RuleYaml, TextMap},
+};
+use crate::{
+    expand,
+    problem::{Place, Problem, Problems, parse_yaml, read_file},
+    querier::{Querier, Source},
+};
+use serde_saphyr::Spanned;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+/// Most rule files of one load; a folder with more is a mistake.
+const FILES_MAX: usize = 10_000;
+
+/// What a load found: definitions in order of file and place, and remarks that forbid nothing.
+#[derive(Clone, Debug, Default)]
+pub struct LoadedRules {
+    /// Good groups.
+    pub groups: Vec<GroupDefinition>,
+    /// Such as one rule written twice.
+    pub warnings: Vec<Problem>,
+    /// Kind, name and labels of every rule so far.
+    seen: BTreeSet<(bool, String, Vec<(String, String)>)>,
+}
+
+/// Reads every file among `paths`; a folder stands for its `*.yml` and `*.yaml` files, searched
+/// through. Files that are unit tests (`*.test.yml`, `*.test.yaml`) are left out of folders.
+///
+/// # Errors
+/// Every problem of every file; nothing is loaded then.
+pub fn load_rules(paths: &[PathBuf], querier: &dyn Querier) -> Result<LoadedRules, Problems> {
+    let mut problems = Vec::new();
+    let mut loaded = LoadedRules::default();
+    for path in rule_files(paths, &mut problems) {
+        match read_file(&path) {
+            Ok(text) => parse_rules(&path.display().to_string(), &text, querier, &mut loaded, &mut problems),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
+}
+
+/// The files that `paths` stand for, in order and without repeats.
+pub fn rule_files(paths: &[PathBuf], problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in paths {
+        if let Err(error) = collect(path, true, &mut files) {
+            problems.push(
+                Place::default().problem(&path.display().to_string(), format!("failed to read: {error}")),
+            );
+        }
+    }
+    let mut seen = BTreeSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    files
+}
+
+fn collect(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if files.len() >= FILES_MAX {
+        return Err(std::io::Error::other(format!("more than {FILES_MAX} files")));
+    }
+    if !std::fs::metadata(path)?.is_dir() {
+        if named || is_rule_file(path) {
+            files.push(path.to_owned());
+        }
+        return Ok(());
+    }
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    entries.sort();
+    entries.iter().filter(|entry| !is_hidden(entry)).try_for_each(|entry| collect(entry, false, files))
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+fn is_rule_file(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = name.strip_suffix(".yml").or_else(|| name.strip_suffix(".yaml"));
+    stem.is_some_and(|stem| !stem.ends_with(".test") && !stem.ends_with("_test"))
+}
+
+/// Reads one file's text into `loaded`, or adds to `problems`.
+pub fn parse_rules(
+    file: &str,
+    text: &str,
+    querier: &dyn Querier,
+    loaded: &mut LoadedRules,
+    problems: &mut Vec<Problem>,
+) {
+    let parsed: FileYaml = match parse_yaml(text, file) {
+        Ok(parsed) => parsed,
+        Err(problem) => return problems.push(problem),
+    };
+    let mut reader = Reader { file, querier, loaded, problems };
+    let mut names = BTreeSet::new();
+    for group in parsed.groups.unwrap_or_default() {
+        reader.group(group, &mut names);
+    }
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    querier: &'a dyn Querier,
+    loaded: &'a mut LoadedRules,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn report(&mut self, place: Place, message: impl Into<String>) {
+        self.problems.push(place.problem(self.file, message));
+    }
+
+    fn group(&mut self, group: Spanned<GroupYaml>, names: &mut BTreeSet<String>) {
+        let place = Place::of(&group);
+        let group = group.value;
+        let name = group.name.unwrap_or_default();
+        if name.is_empty() {
+            self.report(place, "group name must not be empty");
+        }
+        if !names.insert(name.clone()) {
+            self.report(place, format!("group name `{name}` is repeated in the file"));
+        }
+        let prefix = format!("group \"{name}\"");
+        let interval_ms = self.duration(&prefix, "interval", group.interval.as_ref()).filter(|ms| *ms > 0);
+        let query_offset_ms = self.duration(&prefix, "query_offset", group.query_offset.as_ref());
+        let source = self.source(&prefix, group.source.as_ref());
+        let group_labels = self.texts(&prefix, "label", group.labels.as_ref(), false);
+        let rules = group.rules.unwrap_or_default();
+        let rules = rules
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, rule)| self.rule(&prefix, index, rule, source, &group_labels))
+            .collect::<Vec<_>>();
+        self.loaded.groups.push(GroupDefinition {
+            file: self.file.to_owned(),
+            name,
+            interval_ms: interval_ms.unwrap_or(DEFAULT_INTERVAL_MS),
+            query_offset_ms: query_offset_ms.unwrap_or(0),
+            limit: group.limit.unwrap_or(0),
+            source,
+            rules,
+        });
+    }
+
+    fn source(&mut self, prefix: &str, text: Option<&Spanned<String>>) -> Source {
+        match text.map(|text| (text.value.as_str(), text)) {
+            None | Some(("metrics", _)) => Source::Metrics,
+            Some(("logs", _)) => Source::Logs,
+            Some((other, at)) => {
+                let message = format!("{prefix}: source is `{other}`, must be `metrics` or `logs`");
+                self.report(Place::of(at), message);
+                Source::Metrics
+            }
+        }
+    }
+
+    fn duration(&mut self, prefix: &str, field: &str, text: Option<&Spanned<String>>) -> Option<i64> {
+        let text = text?;
+        model::parse_duration_ms(&text.value)
+            .map_err(|error| self.report(Place::of(text), format!("{prefix}: {field}: {error}")))
+            .ok()
+    }
+
+    fn rule(
+        &mut self,
+        group: &str,
+        index: usize,
+        rule: Spanned<RuleYaml>,
+        source: Source,
+        group_labels: &[(String, String)],
+    ) -> Option<RuleDefinition> {
+        let place = Place::of(&rule);
+        let rule = rule.value;
+        let named = rule.record.as_ref().or(rule.alert.as_ref());
+        let name = named.map(|name| name.value.clone()).unwrap_or_default();
+        let prefix = format!("{group}, rule {}, \"{name}\"", index + 1);
+        let before = self.problems.len();
+        match (&rule.record, &rule.alert) {
+            (Some(_), Some(alert)) => {
+                self.report(
+                    Place::of(alert),
+                    format!("{prefix}: only one of `record` and `alert` must be set"),
+                );
+            }
+            (None, None) => self.report(place, format!("{prefix}: one of `record` or `alert` must be set")),
+            _ if name.is_empty() => self.report(place, format!("{prefix}: the name must not be empty")),
+            _ => {}
+        }
+        let expr = self.expression(&prefix, place, rule.expr.as_ref(), source);
+        let is_alert = rule.alert.is_some();
+        let own_labels = self.texts(&prefix, "label", rule.labels.as_ref(), is_alert);
+        let labels: BTreeMap<String, String> = group_labels.iter().cloned().chain(own_labels).collect();
+        let kind = if is_alert {
+            RuleKind::Alert {
+                for_ms: self.duration(&prefix, "for", rule.r#for.as_ref()).unwrap_or(0),
+                keep_firing_for_ms: self
+                    .duration(&prefix, "keep_firing_for", rule.keep_firing_for.as_ref())
+                    .unwrap_or(0),
+                annotations: self.texts(&prefix, "annotation", rule.annotations.as_ref(), true),
+                name,
+            }
+        } else {
+            self.recording_only(&prefix, &rule);
+            RuleKind::Record { metric: name }
+        };
+        if self.problems.len() > before {
+            return None;
+        }
+        let definition = RuleDefinition { expr, labels: labels.into_iter().collect(), kind };
+        self.warn_of_duplicate(&prefix, place, &definition);
+        Some(definition)
+    }
+
+    /// What a recording rule must not have.
+    fn recording_only(&mut self, prefix: &str, rule: &RuleYaml) {
+        for (field, given) in [("for", &rule.r#for), ("keep_firing_for", &rule.keep_firing_for)] {
+            if let Some(at) = given {
+                self.report(Place::of(at), format!("{prefix}: invalid field `{field}` in recording rule"));
+            }
+        }
+        if let Some(at) = rule.annotations.iter().flat_map(BTreeMap::values).next() {
+            self.report(Place::of(at), format!("{prefix}: invalid field `annotations` in recording rule"));
+        }
+        if let Some(record) = rule.record.as_ref()
+            && record.value.contains(['{', '}'])
+        {
+            let message =
+                format!("{prefix}: invalid recording rule name: `{}`; braces are not allowed", record.value);
+            self.report(Place::of(record), message);
+        }
+    }
+
+    fn expression(
+        &mut self,
+        prefix: &str,
+        rule: Place,
+        expr: Option<&Spanned<String>>,
+        source: Source,
+    ) -> String {
+        let Some(expr) = expr.filter(|expr| !expr.value.trim().is_empty()) else {
+            self.report(rule, format!("{prefix}: field `expr` must be set"));
+            return String::new();
+        };
+        if let Err(error) = self.querier.check(source, &expr.value) {
+            let message = format!(
+                "{prefix}: could not parse expression: {}:{}: {}",
+                error.line, error.column, error.message
+            );
+            self.report(Place::of(expr), message);
+        }
+        expr.value.clone()
+    }
+
+    /// Labels or annotations, with their names and, where they are templates, their texts checked.
+    fn texts(
+        &mut self,
+        prefix: &str,
+        what: &str,
+        texts: Option<&TextMap>,
+        templates: bool,
+    ) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        for (name, text) in texts.into_iter().flatten() {
+            let is_metric_name = what == "label" && name == model::METRIC_NAME;
+            if name.is_empty() || is_metric_name {
+                self.report(Place::of(text), format!("{prefix}: invalid {what} name: `{name}`"));
+            } else if templates && let Err(error) = expand::check_rule_template(&text.value) {
+                self.report(Place::of(text), format!("{prefix}, {what} `{name}`: {error}"));
+            }
+            pairs.push((name.clone(), text.value.clone()));
+        }
+        pairs
+    }
+
+    fn warn_of_duplicate(&mut self, prefix: &str, place: Place, rule: &RuleDefinition) {
+        let identity = (rule.is_alert(), rule.name().to_owned(), rule.labels.clone());
+        let earlier = !self.loaded.seen.insert(identity);
+        if earlier {
+            let message = format!("{prefix}: another rule has this name and these labels");
+            self.loaded.warnings.push(place.problem(self.file, message));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,18 @@
+//! Rules: read from files ([`load_rules`]), evaluated in slots ([`Slots`]) group by group
+//! ([`Group`]), each alerting rule a state machine ([`ActiveAlerts`]), each result a series.
+
+mod active;
+mod definition;
+mod engine;
+mod group;
+mod load;
+mod schedule;
+mod schema;
+mod series;
+
+pub use active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, RESOLVED_KEPT_MS, Timing};
+pub use definition::{DEFAULT_INTERVAL_MS, GroupDefinition, RuleDefinition, RuleKind};
+pub(crate) use engine::RuleEngine;
+pub use group::{Environment, Group, Health, Outcome, RuleState};
+pub use load::{LoadedRules, load_rules, parse_rules, rule_files};
+pub use schedule::Slots;

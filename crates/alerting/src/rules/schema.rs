@@ -1,0 +1,39 @@
+//! The shape of a rule file, as written. Every field that can be wrong carries its place.
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileYaml {
+    #[serde(default)]
+    pub(super) groups: Option<Vec<Spanned<GroupYaml>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GroupYaml {
+    pub(super) name: Option<String>,
+    pub(super) interval: Option<Spanned<String>>,
+    pub(super) query_offset: Option<Spanned<String>>,
+    pub(super) limit: Option<usize>,
+    pub(super) labels: Option<TextMap>,
+    /// `metrics` (PromQL) or `logs` (LogQL).
+    pub(super) source: Option<Spanned<String>>,
+    pub(super) rules: Option<Vec<Spanned<RuleYaml>>>,
+}
+
+pub(super) type TextMap = BTreeMap<String, Spanned<String>>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleYaml {
+    pub(super) record: Option<Spanned<String>>,
+    pub(super) alert: Option<Spanned<String>>,
+    pub(super) expr: Option<Spanned<String>>,
+    pub(super) r#for: Option<Spanned<String>>,
+    pub(super) keep_firing_for: Option<Spanned<String>>,
+    pub(super) labels: Option<TextMap>,
+    pub(super) annotations: Option<TextMap>,
+}

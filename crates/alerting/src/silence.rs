@@ -1,0 +1,333 @@
+//! Silences: "tell nobody of alerts like these until then".
+//!
+//! A silence is never removed when it ends; it stays listed as expired for [`KEPT_MS`].
+//!
+//! Bounds: at most [`SILENCES_MAX`] silences of [`MATCHERS_MAX`] matchers each.
+
+use crate::matchers::all_match;
+use model::{Labels, MatchOp, Matcher};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How long an expired silence is kept.
+pub const KEPT_MS: i64 = 120 * 3_600_000;
+/// Most silences, the expired ones included.
+pub const SILENCES_MAX: usize = 100_000;
+/// Most matchers of one silence.
+pub const MATCHERS_MAX: usize = 64;
+
+/// Where a silence stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum SilenceState {
+    Active,
+    Pending,
+    Expired,
+}
+
+impl SilenceState {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SilenceState::Active => "active",
+            SilenceState::Pending => "pending",
+            SilenceState::Expired => "expired",
+        }
+    }
+}
+
+/// A matcher of a silence, in the API's form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SilenceMatcher {
+    /// The label.
+    pub name: String,
+    /// The text or expression.
+    pub value: String,
+    /// Whether `value` is a regular expression.
+    pub is_regex: bool,
+    /// Whether a match, rather than its absence, is asked for.
+    #[serde(default = "yes")]
+    pub is_equal: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl SilenceMatcher {
+    /// Ready for use.
+    ///
+    /// # Errors
+    /// When the regular expression does not compile, or there is no name.
+    pub fn compile(&self) -> Result<Matcher, String> {
+        if self.name.is_empty() {
+            return Err("invalid label name \"\"".to_owned());
+        }
+        let op = match (self.is_regex, self.is_equal) {
+            (false, true) => MatchOp::Equal,
+            (false, false) => MatchOp::NotEqual,
+            (true, true) => MatchOp::Regex,
+            (true, false) => MatchOp::NotRegex,
+        };
+        Matcher::new(self.name.as_str(), op, self.value.as_str()).map_err(|error| error.to_string())
+    }
+}
+
+/// A silence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// A version 4 UUID.
+    pub id: String,
+    /// All must match.
+    pub matchers: Vec<SilenceMatcher>,
+    /// From when.
+    pub starts_at_ms: i64,
+    /// Until when.
+    pub ends_at_ms: i64,
+    /// When it was changed last.
+    pub updated_at_ms: i64,
+    /// Who made it.
+    pub created_by: String,
+    /// Why.
+    pub comment: String,
+}
+
+impl Silence {
+    /// Where the silence stands at `now_ms`.
+    pub fn state(&self, now_ms: i64) -> SilenceState {
+        if now_ms < self.starts_at_ms {
+            SilenceState::Pending
+        } else if now_ms < self.ends_at_ms {
+            SilenceState::Active
+        } else {
+            SilenceState::Expired
+        }
+    }
+}
+
+/// What is wrong with a request about silences, by what the caller should do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum SilenceError {
+    #[error("{0}")]
+    Invalid(String),
+    #[error("silence not found")]
+    NotFound,
+    #[error("there are {SILENCES_MAX} silences already")]
+    TooMany,
+}
+
+/// All silences with their matchers compiled.
+#[derive(Debug, Default)]
+pub struct Silences {
+    silences: BTreeMap<String, (Silence, Vec<Matcher>)>,
+}
+
+/// What a change did: silences to store, in order; the last is the one asked for.
+pub type Changed = Vec<Silence>;
+
+impl Silences {
+    /// Adds a silence as it was stored; one that does not compile any more is reported.
+    ///
+    /// # Errors
+    /// When a matcher does not compile.
+    pub fn restore(&mut self, silence: Silence) -> Result<(), SilenceError> {
+        let matchers = compile(&silence.matchers)?;
+        self.silences.insert(silence.id.clone(), (silence, matchers));
+        Ok(())
+    }
+
+    /// Every silence, in order of id.
+    pub fn iter(&self) -> impl Iterator<Item = &Silence> {
+        self.silences.values().map(|(silence, _)| silence)
+    }
+
+    /// The silence called `id`.
+    pub fn get(&self, id: &str) -> Option<&Silence> {
+        self.silences.get(id).map(|(silence, _)| silence)
+    }
+
+    /// Ids of the silences that mute `labels` at `now_ms`.
+    pub fn muting(&self, labels: &Labels, now_ms: i64) -> Vec<String> {
+        let mutes = |(silence, matchers): &&(Silence, Vec<Matcher>)| {
+            silence.state(now_ms) == SilenceState::Active && all_match(matchers, labels)
+        };
+        self.silences.values().filter(mutes).map(|(silence, _)| silence.id.clone()).collect()
+    }
+
+    /// Creates a silence (empty id) or changes one. When matchers, or a start that has passed,
+    /// change, the old silence expires and a new one with `fresh_id` takes its place.
+    ///
+    /// # Errors
+    /// When the silence is not well formed, unknown, or one too many.
+    pub fn set(
+        &mut self,
+        mut wanted: Silence,
+        fresh_id: String,
+        now_ms: i64,
+    ) -> Result<Changed, SilenceError> {
+        let matchers = validated(&wanted, now_ms)?;
+        wanted.updated_at_ms = now_ms;
+        let mut changed = Vec::new();
+        if !wanted.id.is_empty() {
+            let previous = self.get(&wanted.id).ok_or(SilenceError::NotFound)?;
+            if may_update(previous, &wanted, now_ms) {
+                if previous.state(now_ms) == SilenceState::Active {
+                    wanted.starts_at_ms = previous.starts_at_ms;
+                }
+                self.silences.insert(wanted.id.clone(), (wanted.clone(), matchers));
+                return Ok(vec![wanted]);
+            }
+            if previous.state(now_ms) != SilenceState::Expired {
+                let id = wanted.id.clone();
+                changed.extend(self.expire(&id, now_ms)?);
+            }
+        }
+        if self.silences.len() >= SILENCES_MAX {
+            return Err(SilenceError::TooMany);
+        }
+        wanted.id = fresh_id;
+        wanted.starts_at_ms = wanted.starts_at_ms.max(now_ms);
+        self.silences.insert(wanted.id.clone(), (wanted.clone(), matchers));
+        changed.push(wanted);
+        Ok(changed)
+    }
+
+    /// Ends a silence now. Ending one that has ended changes nothing.
+    ///
+    /// # Errors
+    /// When it is not known.
+    pub fn expire(&mut self, id: &str, now_ms: i64) -> Result<Option<Silence>, SilenceError> {
+        let (silence, _) = self.silences.get_mut(id).ok_or(SilenceError::NotFound)?;
+        match silence.state(now_ms) {
+            SilenceState::Expired => return Ok(None),
+            SilenceState::Active => silence.ends_at_ms = now_ms,
+            SilenceState::Pending => {
+                silence.starts_at_ms = now_ms;
+                silence.ends_at_ms = now_ms;
+            }
+        }
+        silence.updated_at_ms = now_ms;
+        Ok(Some(silence.clone()))
+    }
+
+    /// Forgets silences that expired long ago and returns their ids.
+    pub fn collect_expired(&mut self, now_ms: i64) -> Vec<String> {
+        let old = |(silence, _): &&(Silence, Vec<Matcher>)| silence.ends_at_ms + KEPT_MS < now_ms;
+        let ids: Vec<_> = self.silences.values().filter(old).map(|(silence, _)| silence.id.clone()).collect();
+        for id in &ids {
+            self.silences.remove(id);
+        }
+        ids
+    }
+}
+
+fn compile(matchers: &[SilenceMatcher]) -> Result<Vec<Matcher>, SilenceError> {
+    matchers.iter().map(|matcher| matcher.compile().map_err(SilenceError::Invalid)).collect()
+}
+
+fn validated(silence: &Silence, now_ms: i64) -> Result<Vec<Matcher>, SilenceError> {
+    let invalid = |message: String| Err(SilenceError::Invalid(message));
+    if silence.matchers.is_empty() {
+        return invalid("at least one matcher required".to_owned());
+    }
+    if silence.matchers.len() > MATCHERS_MAX {
+        return invalid(format!("more than {MATCHERS_MAX} matchers"));
+    }
+    let matchers = compile(&silence.matchers)?;
+    if matchers.iter().all(Matcher::matches_empty) {
+        return invalid("at least one matcher must not match the empty string".to_owned());
+    }
+    if silence.ends_at_ms <= silence.starts_at_ms {
+        return invalid("start time must be before end time".to_owned());
+    }
+    if silence.ends_at_ms < now_ms {
+        return invalid("end time can't be in the past".to_owned());
+    }
+    Ok(matchers)
+}
+
+/// Whether `wanted` is the same silence with other words or another end.
+fn may_update(previous: &Silence, wanted: &Silence, now_ms: i64) -> bool {
+    if previous.matchers != wanted.matchers {
+        return false;
+    }
+    match previous.state(now_ms) {
+        // A client that read the start in whole seconds still means the same one.
+        SilenceState::Active => {
+            previous.starts_at_ms.abs_diff(wanted.starts_at_ms) < 1000 && wanted.ends_at_ms >= now_ms
+        }
+        SilenceState::Pending => wanted.starts_at_ms >= now_ms,
+        SilenceState::Expired => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn silence(value: &str, starts_at_ms: i64, ends_at_ms: i64) -> Silence {
+        let matcher =
+            SilenceMatcher { name: "alertname".into(), value: value.into(), is_regex: false, is_equal: true };
+        Silence {
+            id: String::new(),
+            matchers: vec![matcher],
+            starts_at_ms,
+            ends_at_ms,
+            updated_at_ms: 0,
+            created_by: "on call".into(),
+            comment: "work".into(),
+        }
+    }
+
+    #[test]
+    fn life_of_a_silence() {
+        let mut silences = Silences::default();
+        let labels = Labels::from_pairs([("alertname", "a")]);
+        silences.set(silence("a", 20, 100), "1".into(), 10).unwrap();
+        assert!(silences.muting(&labels, 10).is_empty());
+        assert_eq!(silences.muting(&labels, 20), ["1"]);
+        assert!(silences.muting(&labels, 100).is_empty());
+        silences.expire("1", 50).unwrap();
+        assert_eq!(silences.get("1").unwrap().state(50), SilenceState::Expired);
+        assert_eq!(silences.expire("1", 60), Ok(None));
+        assert_eq!(silences.expire("2", 60), Err(SilenceError::NotFound));
+        assert_eq!(silences.collect_expired(50 + KEPT_MS), [""; 0]);
+        assert_eq!(silences.collect_expired(51 + KEPT_MS), ["1"]);
+    }
+
+    #[test]
+    fn changes_keep_the_id_only_when_the_silence_is_the_same() {
+        let mut silences = Silences::default();
+        silences.set(silence("a", 5, 100), "1".into(), 10).unwrap();
+        assert_eq!(silences.get("1").unwrap().starts_at_ms, 10, "a past start is now");
+        let with_id = |value: &str, start, end| Silence { id: "1".into(), ..silence(value, start, end) };
+        let changed = silences.set(with_id("a", 10, 50), "2".into(), 20).unwrap();
+        assert_eq!((changed.len(), changed[0].id.as_str(), changed[0].ends_at_ms), (1, "1", 50));
+        let changed = silences.set(with_id("b", 10, 50), "2".into(), 30).unwrap();
+        assert_eq!(
+            changed.iter().map(|s| (s.id.as_str(), s.starts_at_ms, s.ends_at_ms)).collect::<Vec<_>>(),
+            [("1", 10, 30), ("2", 30, 50)]
+        );
+        let unknown = Silence { id: "9".into(), ..silence("a", 40, 50) };
+        assert_eq!(silences.set(unknown, "3".into(), 40), Err(SilenceError::NotFound));
+    }
+
+    #[test]
+    fn malformed_silences_are_refused() {
+        let mut silences = Silences::default();
+        let mut empty = silence("", 10, 20);
+        for bad in [
+            silence("a", 20, 10),
+            silence("a", 1, 5),
+            empty.clone(),
+            Silence { matchers: vec![], ..silence("a", 10, 20) },
+        ] {
+            assert!(matches!(silences.set(bad, "1".into(), 8), Err(SilenceError::Invalid(_))));
+        }
+        empty.matchers[0] =
+            SilenceMatcher { name: "a".into(), value: "(".into(), is_regex: true, is_equal: true };
+        assert!(silences.set(empty, "1".into(), 8).is_err());
+    }
+}
