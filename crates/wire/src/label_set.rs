@@ -32,6 +32,11 @@ impl LabelSet {
         if value.is_empty() && !name.is_empty() {
             return;
         }
+        // Too many already: only the count goes on, not the memory.
+        if self.count > LABELS_MAX {
+            self.count += 1;
+            return;
+        }
         // The previous name is "" at first, so this also refuses an empty name.
         self.canonical &= self.bytes[self.previous_name.clone()] < *name
             && name.len() <= LABEL_BYTES_MAX

@@ -166,6 +166,8 @@ impl<'b> LogWriter<'b> {
 
     /// Ends the entry.
     pub(crate) fn end_entry(&mut self, timestamp_ns: i64, line: &[u8]) -> Result<(), WireError> {
+        // Refused entries are charged too: they took the time to copy what they share.
+        self.expansion.charge(self.labels.byte_count() + line.len() + ENTRY_BYTES)?;
         if let Some((reason, example)) = &self.refused {
             self.report.reject(*reason, 1, || example.clone());
             return Ok(());
@@ -177,7 +179,6 @@ impl<'b> LogWriter<'b> {
             };
             self.labels.insert(DETECTED_LEVEL, level.as_bytes());
         }
-        self.expansion.charge(self.labels.byte_count() + line.len() + ENTRY_BYTES)?;
         let line = String::from_utf8_lossy(line);
         let mut replaced = matches!(line, Cow::Owned(_));
         let written = match self.labels.as_canonical() {

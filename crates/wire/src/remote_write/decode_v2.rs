@@ -100,7 +100,9 @@ impl<'a> Decoder<'a, '_> {
                 _ => {}
             }
         }
-        if let Err(problem) = self.resolve_labels() {
+        let resolved = self.resolve_labels();
+        self.expansion.charge(self.labels.byte_count() + counts.bytes())?;
+        if let Err(problem) = resolved {
             self.report.reject(Refusal::BadSymbolReference, counts.values(), || problem);
             return Ok(());
         }
@@ -111,7 +113,6 @@ impl<'a> Decoder<'a, '_> {
             self.report.reject(Refusal::NoSamples, 1, example);
             return Ok(());
         }
-        self.expansion.charge(self.labels.byte_count() + counts.bytes())?;
         if let Err(error) = self.labels.finish(self.batch) {
             self.labels.reject(&error, counts.values(), &mut self.report);
             return Ok(());
