@@ -1,11 +1,25 @@
 //! PromQL: parse, evaluate.
+//!
+//! [`parse`] turns text into an [`Expr`]; [`instant`] and [`range`] evaluate it over a
+//! [`store::MetricStore`]. Parsing and evaluation are plain synchronous code: run them on a CPU pool
+//! and stop them through their [`store::QueryContext`].
 
+mod annotation;
 pub mod ast;
+mod eval;
 pub mod function;
+mod histogram;
+mod kahan;
 pub mod parser;
 mod position;
+mod quantile;
 mod quote;
 
+pub use annotation::Annotations;
 pub use ast::{Expr, ValueType};
+pub use eval::{Answer, EvalError, EvalOptions, MatrixSeries, Point, QueryValue, instant, range};
 pub use parser::{ParseError, ParseOptions, parse, parse_selector};
 pub use position::{Position, Span};
+
+#[cfg(test)]
+mod testing;

@@ -110,8 +110,8 @@ fn numeric<'a>(
     out: &mut Vec<u8>,
 ) -> Result<&'a str, String> {
     let text = rest.get(..digits).ok_or_else(|| "escape sequence not terminated".to_owned())?;
-    let number = u32::from_str_radix(text, radix)
-        .map_err(|_| format!("unknown escape sequence {}", quote(text)))?;
+    let number =
+        u32::from_str_radix(text, radix).map_err(|_| format!("unknown escape sequence {}", quote(text)))?;
     if is_char {
         let c = char::from_u32(number)
             .ok_or_else(|| "escape sequence is an invalid Unicode code point".to_owned())?;

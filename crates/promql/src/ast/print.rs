@@ -15,7 +15,9 @@ impl Display for Expr {
             Expr::Subquery(node) => write!(f, "{node}"),
             Expr::Paren(node) => write!(f, "({})", node.expr),
             Expr::Unary(node) => write!(f, "{}{}", if node.negative { "-" } else { "+" }, node.expr),
-            Expr::Binary(node) => write!(f, "{} {}{} {}", node.left, node.op.as_str(), Modifier(node), node.right),
+            Expr::Binary(node) => {
+                write!(f, "{} {}{} {}", node.left, node.op.as_str(), Modifier(node), node.right)
+            }
             Expr::Aggregate(node) => write!(f, "{node}"),
             Expr::Call(node) => write!(f, "{}({})", node.function.name, commas(&node.args)),
         }
@@ -100,7 +102,12 @@ fn write_selector(selector: &VectorSelector, f: &mut Formatter<'_>) -> fmt::Resu
             && matcher.op() == MatchOp::Equal
             && selector.name.as_deref() == Some(matcher.value());
         if !is_name {
-            parts.push(format!("{}{}{}", label(matcher.name()), matcher.op().as_str(), quote(matcher.value())));
+            parts.push(format!(
+                "{}{}{}",
+                label(matcher.name()),
+                matcher.op().as_str(),
+                quote(matcher.value())
+            ));
         }
     }
     if bare.is_none() || !parts.is_empty() {

@@ -11,7 +11,8 @@ pub(super) fn check(expr: &Expr) -> Parsed<()> {
             check(&node.expr)?;
             let found = node.expr.value_type();
             if found != ValueType::Vector {
-                let message = format!("subquery is only allowed on instant vector, got {} instead", found.as_str());
+                let message =
+                    format!("subquery is only allowed on instant vector, got {} instead", found.as_str());
                 return Err(error(node.span, message));
             }
         }

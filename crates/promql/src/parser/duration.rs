@@ -98,7 +98,11 @@ impl Parser {
                 self.expect(Kind::Comma, context, "\",\"")?;
                 let b = Box::new(self.duration_sum(0, context)?);
                 self.expect(Kind::RightParen, context, "\")\"")?;
-                Ok(if token.word() == "min_of" { DurationExpr::MinOf(a, b) } else { DurationExpr::MaxOf(a, b) })
+                Ok(if token.word() == "min_of" {
+                    DurationExpr::MinOf(a, b)
+                } else {
+                    DurationExpr::MaxOf(a, b)
+                })
             }
             _ => Err(self.unexpected(context, EXPECTED)),
         }

@@ -12,7 +12,8 @@ use crate::{
 
 /// Splits `text`; the last token is [`Kind::Eof`] or [`Kind::Error`].
 pub(crate) fn tokenize(text: &str) -> Vec<Token> {
-    let mut lexer = Lexer { text, at: Position::default(), start: Position::default(), state: State::default() };
+    let mut lexer =
+        Lexer { text, at: Position::default(), start: Position::default(), state: State::default() };
     let mut tokens = Vec::new();
     loop {
         let token = lexer.next_token();
@@ -121,8 +122,9 @@ impl Lexer<'_> {
             '!' => match self.bump() {
                 Some('~') => self.token(Kind::NotRegex),
                 Some('=') => self.token(Kind::NotEqual),
-                Some(other) => self
-                    .error(format!("unexpected character after '!' inside braces: {}", quote_char(other))),
+                Some(other) => {
+                    self.error(format!("unexpected character after '!' inside braces: {}", quote_char(other)))
+                }
                 None => self.error("unexpected end of input inside braces"),
             },
             '}' => {
@@ -316,13 +318,27 @@ mod tests {
     fn tokens() {
         let kinds = |text: &str| tokenize(text).iter().map(|token| token.kind).collect::<Vec<_>>();
         use Kind::*;
-        assert_eq!(kinds("a:b{c=~'x'}[5m:1s]"), [
-            MetricWord, LeftBrace, Word, EqualRegex, String, RightBrace, LeftBracket, Duration, Colon, Duration,
-            RightBracket, Eof
-        ]);
-        assert_eq!(kinds("1e5 0x1F .2 2. 1h30m Inf # c\n </ >/ <="), [
-            Number, Number, Number, Number, Duration, Number, TrimUpper, TrimLower, LessEqual, Eof
-        ]);
+        assert_eq!(
+            kinds("a:b{c=~'x'}[5m:1s]"),
+            [
+                MetricWord,
+                LeftBrace,
+                Word,
+                EqualRegex,
+                String,
+                RightBrace,
+                LeftBracket,
+                Duration,
+                Colon,
+                Duration,
+                RightBracket,
+                Eof
+            ]
+        );
+        assert_eq!(
+            kinds("1e5 0x1F .2 2. 1h30m Inf # c\n </ >/ <="),
+            [Number, Number, Number, Number, Duration, Number, TrimUpper, TrimLower, LessEqual, Eof]
+        );
     }
 
     #[test]

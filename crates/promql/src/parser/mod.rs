@@ -355,7 +355,10 @@ impl Parser {
             args.push(self.expr(0)?);
             let Some(comma) = self.take(Kind::Comma) else { break };
             if self.peek().kind == Kind::RightParen {
-                return Err(error(comma.span, "trailing commas not allowed in function call args".to_owned()));
+                return Err(error(
+                    comma.span,
+                    "trailing commas not allowed in function call args".to_owned(),
+                ));
             }
         }
         self.expect(Kind::RightParen, "", "")?;
@@ -377,8 +380,12 @@ fn number(token: &Token) -> Parsed<f64> {
     let parsed = if token.kind == Kind::Duration {
         model::parse_duration_ms(&token.text).map(|ms| ms as f64 / 1000.0)
     } else {
-        parse_number(&token.text)
-            .ok_or_else(|| format!("error parsing number: strconv.ParseFloat: parsing {}: invalid syntax", quote(&token.text)))
+        parse_number(&token.text).ok_or_else(|| {
+            format!(
+                "error parsing number: strconv.ParseFloat: parsing {}: invalid syntax",
+                quote(&token.text)
+            )
+        })
     };
     parsed.map_err(|message| error(token.span, message))
 }

@@ -27,7 +27,12 @@ impl Parser {
     }
 
     /// `{a="b", "quoted name"!~"c"}`; a quoted text alone is the metric's name.
-    fn matchers(&mut self, name: &mut Option<String>, matchers: &mut Vec<Matcher>, first: Span) -> Parsed<()> {
+    fn matchers(
+        &mut self,
+        name: &mut Option<String>,
+        matchers: &mut Vec<Matcher>,
+        first: Span,
+    ) -> Parsed<()> {
         self.advance();
         while self.take(Kind::RightBrace).is_none() {
             let label = self.peek().clone();

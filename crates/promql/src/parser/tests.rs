@@ -88,13 +88,22 @@ fn mistakes_are_named_and_placed() {
         ("a{b=c}", "1:5: parse error: unexpected identifier \"c\" in label matching, expected string"),
         ("{}", "1:1: parse error: vector selector must contain at least one non-empty matcher"),
         ("a{__name__=\"b\"}", "1:1: parse error: metric name must not be set twice: \"a\" or \"b\""),
-        ("foo[]", "1:5: parse error: unexpected \"]\" in subquery or range selector, expected number, duration, step(), or range()"),
+        (
+            "foo[]",
+            "1:5: parse error: unexpected \"]\" in subquery or range selector, expected number, duration, step(), or range()",
+        ),
         ("foo[5m", "1:7: parse error: unclosed left bracket"),
         ("foo offset 1m [5m]", "1:15: parse error: no offset modifiers allowed before range"),
         ("sum(a)[5m]", "1:7: parse error: ranges only allowed for vector selectors"),
-        ("(a) offset 5m", "1:1: parse error: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery"),
+        (
+            "(a) offset 5m",
+            "1:1: parse error: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+        ),
         ("a offset 1m offset 2m", "1:1: parse error: offset may not be set multiple times"),
-        ("rate(a)", "1:6: parse error: expected type range vector in call to function \"rate\", got instant vector"),
+        (
+            "rate(a)",
+            "1:6: parse error: expected type range vector in call to function \"rate\", got instant vector",
+        ),
         ("rate(a[5m], 1)", "1:1: parse error: expected 1 argument(s) in call to \"rate\", got 2"),
         ("nope(a)", "1:1: parse error: unknown function with name \"nope\""),
         ("1 > 2", "1:1: parse error: comparisons between scalars must use BOOL modifier"),
@@ -102,11 +111,20 @@ fn mistakes_are_named_and_placed() {
         ("1 and a", "1:1: parse error: set operator \"and\" not allowed in binary scalar expression"),
         ("a and on(b) group_left c", "1:1: parse error: no grouping allowed for \"and\" operation"),
         ("sum by a (b)", "1:8: parse error: unexpected identifier \"a\" in grouping opts, expected \"(\""),
-        ("topk(a)", "1:1: parse error: wrong number of arguments for aggregate expression provided, expected 2, got 1"),
-        ("-\"a\"", "1:1: parse error: unary expression only allowed on expressions of type scalar or instant vector, got \"string\""),
+        (
+            "topk(a)",
+            "1:1: parse error: wrong number of arguments for aggregate expression provided, expected 2, got 1",
+        ),
+        (
+            "-\"a\"",
+            "1:1: parse error: unary expression only allowed on expressions of type scalar or instant vector, got \"string\"",
+        ),
         ("a @ b", "1:5: parse error: unexpected identifier \"b\" in @, expected timestamp"),
         ("a{b=~\"(\"}", "1:3: parse error: error parsing regexp: unclosed group: `(`"),
-        ("rate(\n  a\n)", "2:3: parse error: expected type range vector in call to function \"rate\", got instant vector"),
+        (
+            "rate(\n  a\n)",
+            "2:3: parse error: expected type range vector in call to function \"rate\", got instant vector",
+        ),
         ("a[0s]", "1:3: parse error: duration must be greater than 0"),
     ] {
         let error = parse(text, &options()).expect_err(text);

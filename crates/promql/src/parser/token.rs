@@ -1,9 +1,6 @@
 //! Tokens of PromQL.
 
-use crate::{
-    position::Span,
-    quote::quote,
-};
+use crate::{position::Span, quote::quote};
 
 /// What a token is. Words that mean something in some places are [`Kind::Word`]; the parser looks
 /// at their text, because nearly all of them may also be names.
@@ -56,12 +53,35 @@ pub(crate) struct Token {
 /// Words with a meaning of their own, by the class in which error messages name them.
 const OPERATORS: [&str; 4] = ["and", "or", "unless", "atan2"];
 const AGGREGATORS: [&str; 14] = [
-    "sum", "avg", "count", "min", "max", "group", "stddev", "stdvar", "topk", "bottomk", "count_values",
-    "quantile", "limitk", "limit_ratio",
+    "sum",
+    "avg",
+    "count",
+    "min",
+    "max",
+    "group",
+    "stddev",
+    "stdvar",
+    "topk",
+    "bottomk",
+    "count_values",
+    "quantile",
+    "limitk",
+    "limit_ratio",
 ];
 const KEYWORDS: [&str; 13] = [
-    "offset", "smoothed", "anchored", "by", "without", "on", "ignoring", "group_left", "group_right", "bool",
-    "start", "end", "fill",
+    "offset",
+    "smoothed",
+    "anchored",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "bool",
+    "start",
+    "end",
+    "fill",
 ];
 
 impl Token {
@@ -101,8 +121,22 @@ impl Kind {
         use Kind::*;
         matches!(
             self,
-            Add | Sub | Mul | Div | Mod | Pow | At | EqualEqual | NotEqual | EqualRegex | NotRegex | Less
-                | Greater | LessEqual | GreaterEqual | TrimUpper | TrimLower
+            Add | Sub
+                | Mul
+                | Div
+                | Mod
+                | Pow
+                | At
+                | EqualEqual
+                | NotEqual
+                | EqualRegex
+                | NotRegex
+                | Less
+                | Greater
+                | LessEqual
+                | GreaterEqual
+                | TrimUpper
+                | TrimLower
         )
     }
 }

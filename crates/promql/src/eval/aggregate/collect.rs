@@ -1,0 +1,89 @@
+//! `quantile` and `count_values`: need all values of a group at a step.
+
+use super::{
+    super::{
+        EvalResult, Evaluator, Grid, Series, Sink,
+        column::{ABSENT, Column, Sample, is_absent},
+        fail,
+    },
+    Grouping, Groups,
+};
+use crate::{ast::Aggregate, quantile, quote::quote};
+use model::{Labels, Value, format_float};
+
+impl<'q> Evaluator<'q> {
+    /// `quantile(φ, v)`
+    pub(super) fn group_quantile(
+        &self,
+        aggregate: &Aggregate,
+        grid: Grid,
+        sink: Sink<'_, 'q>,
+    ) -> EvalResult<()> {
+        let Some(parameter) = &aggregate.parameter else { return fail("aggregation needs a parameter") };
+        let quantiles = self.scalar(parameter, grid)?;
+        self.check_quantiles(&quantiles, parameter.span().start);
+        let grouping = Grouping::new(aggregate);
+        let mut groups: Groups<Vec<Column<'q>>> = Groups::new();
+        self.stream(&aggregate.expr, grid, &mut |series| {
+            if series.column.has_histograms() {
+                self.note_ignored_histogram(aggregate);
+            }
+            let key = grouping.key(&series.labels);
+            groups.entry(key, series.drop_name, || Ok(Vec::new()))?.push(series.column);
+            Ok(())
+        })?;
+        let mut values = Vec::new();
+        for group in groups.all {
+            let floats = (0..grid.count).map(|step| {
+                values.clear();
+                let present = group.state.iter().map(|column| column.floats[step]);
+                values.extend(present.filter(|value| !is_absent(*value)));
+                if values.is_empty() { ABSENT } else { quantile::quantile(quantiles[step], &mut values) }
+            });
+            let column = Column::of(floats.collect(), self.context)?;
+            if !column.is_empty() {
+                sink(Series { labels: group.labels, drop_name: group.drop_name, column })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `count_values("label", v)`: how often each value occurs.
+    pub(super) fn count_values(
+        &self,
+        aggregate: &Aggregate,
+        grid: Grid,
+        sink: Sink<'_, 'q>,
+    ) -> EvalResult<()> {
+        let Some(parameter) = &aggregate.parameter else { return fail("aggregation needs a parameter") };
+        let label = self.text(parameter)?.into_owned();
+        if label.is_empty() || label.contains('\u{fffd}') {
+            return fail(format!("invalid label name {}", quote(&label)));
+        }
+        let grouping = Grouping::new(aggregate);
+        let mut groups: Groups<Column<'q>> = Groups::new();
+        self.stream(&aggregate.expr, grid, &mut |series| {
+            let key = grouping.key(&series.labels);
+            for (step, sample) in series.column.present() {
+                let labels = with_value(&key, &label, sample);
+                let counts =
+                    groups.entry(labels, series.drop_name, || Column::absent(grid.count, self.context))?;
+                let before = counts.floats[step];
+                counts.set(step, Value::Float(if is_absent(before) { 1.0 } else { before + 1.0 }));
+            }
+            Ok(())
+        })?;
+        for group in groups.all {
+            sink(Series { labels: group.labels, drop_name: group.drop_name, column: group.state })?;
+        }
+        Ok(())
+    }
+}
+
+fn with_value(key: &Labels, label: &str, sample: Sample<'_>) -> Labels {
+    let text = match sample {
+        Sample::Float(value) => format_float(value),
+        Sample::Histogram(histogram) => crate::histogram::describe(histogram),
+    };
+    key.to_builder().set(label, &text).build()
+}

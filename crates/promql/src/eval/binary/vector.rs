@@ -1,0 +1,282 @@
+//! Arithmetic and comparison between two vectors.
+//!
+//! Series are grouped by their signature (the labels that must agree) once; inside a group every
+//! pair is computed as columns. Which series of a group has a value may change from step to step, so
+//! duplicates are looked for by step.
+
+use super::{
+    super::{
+        EvalResult, Evaluator, Grid, Series, Sink,
+        column::{Column, Sample},
+        fail,
+        name::{self, RESERVED},
+    },
+    operate::{Notes, Outcome, operate, operation_name},
+};
+use crate::ast::{Binary, Cardinality, Matching};
+use hashbrown::HashMap;
+use model::{Labels, METRIC_NAME, Value};
+
+/// Computes the labels by which series match.
+pub(super) struct Signer<'a> {
+    on: bool,
+    labels: Vec<&'a str>,
+}
+
+impl<'a> Signer<'a> {
+    pub(super) fn new(matching: &'a Matching) -> Self {
+        let mut labels: Vec<&str> = matching.labels.iter().map(String::as_str).collect();
+        if !matching.on {
+            labels.push(METRIC_NAME);
+        }
+        Signer { on: matching.on, labels }
+    }
+
+    pub(super) fn signature(&self, labels: &Labels) -> Labels {
+        if self.on { labels.keep(&self.labels) } else { labels.without(&self.labels) }
+    }
+}
+
+/// The series of one signature.
+#[derive(Default)]
+struct Group<'q> {
+    many: Vec<Series<'q>>,
+    one: Vec<Series<'q>>,
+}
+
+/// An operation with its sides named by how many series they may have.
+struct Plan<'b> {
+    binary: &'b Binary,
+    /// Whether the "many" side is the right one.
+    swapped: bool,
+    fill_many: Option<f64>,
+    fill_one: Option<f64>,
+}
+
+impl<'b> Plan<'b> {
+    fn new(binary: &'b Binary) -> Self {
+        let matching = &binary.matching;
+        let swapped = matching.cardinality == Cardinality::OneToMany;
+        let (fill_many, fill_one) = match swapped {
+            true => (matching.fill_right, matching.fill_left),
+            false => (matching.fill_left, matching.fill_right),
+        };
+        Plan { binary, swapped, fill_many, fill_one }
+    }
+
+    fn is_one_to_one(&self) -> bool {
+        self.binary.matching.cardinality == Cardinality::OneToOne
+    }
+
+    fn is_filter(&self) -> bool {
+        self.binary.op.is_comparison() && !self.binary.return_bool
+    }
+
+    /// The labels of the result of `many` with `one`.
+    fn result_labels(&self, many: &Labels, one: Option<&Labels>) -> Labels {
+        let matching = &self.binary.matching;
+        let mut labels = many.clone();
+        if self.drops_name() {
+            labels = labels.without(&RESERVED);
+        }
+        if self.is_one_to_one() {
+            let names: Vec<&str> = matching.labels.iter().map(String::as_str).collect();
+            return if matching.on { labels.keep(&names) } else { labels.without(&names) };
+        }
+        let Some(one) = one.filter(|_| !matching.include.is_empty()) else { return labels };
+        let mut builder = labels.to_builder();
+        for name in &matching.include {
+            builder.set(name, one.value(name));
+        }
+        builder.build()
+    }
+
+    /// Whether the operation loses the metric's name at once; a comparison keeps it.
+    fn drops_name(&self) -> bool {
+        !self.is_filter()
+    }
+}
+
+impl<'q> Evaluator<'q> {
+    pub(super) fn vectors(&self, binary: &Binary, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
+        let plan = Plan::new(binary);
+        let groups = self.group(&plan, grid)?;
+        let mut results = Vec::new();
+        for (signature, group) in groups {
+            self.context.check()?;
+            self.match_group(&plan, &signature, &group, grid, &mut results)?;
+        }
+        let results = merge_results(&plan, results)?;
+        results.into_iter().filter(|series| !series.column.is_empty()).try_for_each(sink)
+    }
+
+    /// Both sides by signature, in order of the first appearance.
+    fn group(&self, plan: &Plan<'_>, grid: Grid) -> EvalResult<Vec<(Labels, Group<'q>)>> {
+        let signer = Signer::new(&plan.binary.matching);
+        let (many, one) = match plan.swapped {
+            true => (&plan.binary.right, &plan.binary.left),
+            false => (&plan.binary.left, &plan.binary.right),
+        };
+        let mut places: HashMap<Labels, usize> = HashMap::new();
+        let mut groups: Vec<(Labels, Group<'q>)> = Vec::new();
+        for (side, is_many) in [(many, true), (one, false)] {
+            self.stream(side, grid, &mut |series| {
+                let signature = signer.signature(&series.labels);
+                let place = *places.entry(signature.clone()).or_insert_with(|| {
+                    groups.push((signature, Group::default()));
+                    groups.len() - 1
+                });
+                let group = &mut groups[place].1;
+                if is_many {
+                    group.many.push(series)
+                } else {
+                    group.one.push(series)
+                }
+                Ok(())
+            })?;
+        }
+        Ok(groups)
+    }
+
+    fn match_group(
+        &self,
+        plan: &Plan<'_>,
+        signature: &Labels,
+        group: &Group<'q>,
+        grid: Grid,
+        results: &mut Vec<Series<'q>>,
+    ) -> EvalResult<()> {
+        self.check_one_side(plan, signature, group)?;
+        if plan.is_one_to_one() {
+            check_many_side(plan, group, grid)?;
+        }
+        for many in &group.many {
+            for one in &group.one {
+                let labels = plan.result_labels(&many.labels, Some(&one.labels));
+                let column =
+                    self.compute(plan, grid, |step| Some((many.column.get(step)?, one.column.get(step)?)))?;
+                results.push(result(plan, labels, many.drop_name, column));
+            }
+            let Some(fill) = plan.fill_one else { continue };
+            let column = self.compute(plan, grid, |step| {
+                let missing = !group.one.iter().any(|one| one.column.has(step));
+                Some((many.column.get(step)?, Sample::Float(fill))).filter(|_| missing)
+            })?;
+            results.push(result(plan, plan.result_labels(&many.labels, None), many.drop_name, column));
+        }
+        let Some(fill) = plan.fill_many else { return Ok(()) };
+        for one in &group.one {
+            let column = self.compute(plan, grid, |step| {
+                let missing = !group.many.iter().any(|many| many.column.has(step));
+                Some((Sample::Float(fill), one.column.get(step)?)).filter(|_| missing)
+            })?;
+            let labels = plan.result_labels(signature, Some(&one.labels));
+            results.push(result(plan, labels, one.drop_name, column));
+        }
+        Ok(())
+    }
+
+    /// The operation at every step where `pair` has both values, given as (many, one).
+    fn compute<'a>(
+        &self,
+        plan: &Plan<'_>,
+        grid: Grid,
+        pair: impl Fn(usize) -> Option<(Sample<'a>, Sample<'a>)>,
+    ) -> EvalResult<Column<'q>> {
+        let binary = plan.binary;
+        let mut column = Column::absent(grid.count, self.context)?;
+        let mut notes = Notes::default();
+        for step in 0..grid.count {
+            let Some((many, one)) = pair(step) else { continue };
+            let (left, right) = if plan.swapped { (one, many) } else { (many, one) };
+            match operate(binary.op, left, right, &mut notes) {
+                Outcome::Value(value) => column.set(step, value),
+                Outcome::Truth(holds) if binary.return_bool => {
+                    column.set(step, Value::Float(f64::from(u8::from(holds))));
+                }
+                Outcome::Truth(true) => column.set(step, left.to_value()),
+                Outcome::Truth(false) => {}
+                Outcome::Incompatible => self.note_incompatible(binary, left, right),
+                Outcome::MixedSchemas => self.note_mixed_schemas(binary),
+            }
+        }
+        self.note(binary, notes);
+        Ok(column)
+    }
+
+    fn note(&self, binary: &Binary, notes: Notes) {
+        let operation = operation_name(binary.op);
+        if notes.reconciled {
+            let message = format!("mismatched custom buckets were reconciled during {operation}");
+            self.info(binary.span.start, &message);
+        }
+        if notes.hints_conflict {
+            let message = format!("conflicting counter resets during histogram {operation}");
+            self.warn(binary.span.start, &message);
+        }
+    }
+
+    fn note_mixed_schemas(&self, binary: &Binary) {
+        let op = binary.op.as_str();
+        let message = format!("incompatible bucket layout encountered for binary operator {op}");
+        self.warn(binary.span.start, &message);
+    }
+
+    /// The "one" side may have only one series of a signature at a step.
+    fn check_one_side(&self, plan: &Plan<'_>, signature: &Labels, group: &Group<'q>) -> EvalResult<()> {
+        let may_match = !group.many.is_empty() || plan.fill_many.is_some();
+        if group.one.len() < 2 || !may_match && plan.is_one_to_one() {
+            return Ok(());
+        }
+        let Some((first, second)) = overlapping(&group.one) else { return Ok(()) };
+        let side = if plan.swapped { "left" } else { "right" };
+        fail(format!(
+            "found duplicate series for the match group {signature} on the {side} hand-side of the operation: \
+             [{second}, {first}];many-to-many matching not allowed: matching labels must be unique on one side"
+        ))
+    }
+}
+
+/// With one-to-one matching, only one series of the left side may find its match at a step.
+fn check_many_side(plan: &Plan<'_>, group: &Group<'_>, grid: Grid) -> EvalResult<()> {
+    if group.many.len() < 2 {
+        return Ok(());
+    }
+    for step in 0..grid.count {
+        let has_match = plan.fill_one.is_some() || group.one.iter().any(|one| one.column.has(step));
+        let found = group.many.iter().filter(|many| many.column.has(step)).count();
+        if has_match && found > 1 {
+            return fail(
+                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The labels of two series that have a value at the same step, in ascending order.
+fn overlapping(all: &[Series<'_>]) -> Option<(Labels, Labels)> {
+    let steps = all[0].column.len();
+    (0..steps).find_map(|step| {
+        let mut present = all.iter().filter(|series| series.column.has(step));
+        let (a, b) = (present.next()?.labels.clone(), present.next()?.labels.clone());
+        Some(if a < b { (a, b) } else { (b, a) })
+    })
+}
+
+fn result<'q>(plan: &Plan<'_>, labels: Labels, drop_name: bool, column: Column<'q>) -> Series<'q> {
+    Series { labels, drop_name: drop_name && plan.is_filter(), column }
+}
+
+/// Results with equal labels become one series.
+fn merge_results<'q>(plan: &Plan<'_>, results: Vec<Series<'q>>) -> EvalResult<Vec<Series<'q>>> {
+    name::merge_equal(results).or_else(|_| {
+        if plan.is_one_to_one() {
+            fail(
+                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+            )
+        } else {
+            fail("multiple matches for labels: grouping labels must ensure unique matches")
+        }
+    })
+}

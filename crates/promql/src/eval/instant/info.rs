@@ -1,0 +1,169 @@
+//! `info`: series enriched with the labels of info metrics that describe the same target.
+
+use super::super::{EvalResult, Evaluator, Grid, Series, Sink, column::Column, fail, name};
+use crate::{
+    ast::{Expr, Modifiers, VectorSelector},
+    position::Span,
+};
+use hashbrown::HashMap;
+use model::{Labels, METRIC_NAME, MatchOp, Matcher};
+
+/// The labels by which a series and its info series know each other.
+const IDENTIFYING: [&str; 2] = ["instance", "job"];
+/// The info metric that is used when none is named.
+const DEFAULT_INFO: &str = "target_info";
+
+/// Which info series, and which of their labels.
+struct Wanted {
+    /// On the info metric's name.
+    names: Vec<Matcher>,
+    /// On labels to be taken over, by name; all labels when empty.
+    data: Vec<Matcher>,
+}
+
+impl Wanted {
+    fn new(selector: Option<&VectorSelector>) -> Self {
+        let matchers = selector.map(|selector| selector.matchers.clone()).unwrap_or_default();
+        let (mut names, data): (Vec<_>, Vec<_>) =
+            matchers.into_iter().partition(|matcher| matcher.name() == METRIC_NAME);
+        if names.is_empty() {
+            names.push(Matcher::equal(METRIC_NAME, DEFAULT_INFO));
+        }
+        Wanted { names, data }
+    }
+
+    /// Whether a base series is itself one of the info series that are asked for.
+    fn is_info(&self, labels: &Labels) -> bool {
+        let is_positive = |m: &&Matcher| matches!(m.op(), MatchOp::Equal | MatchOp::Regex);
+        self.names.iter().any(|matcher| is_positive(&matcher))
+            && self.names.iter().all(|matcher| matcher.matches(labels.metric_name()))
+    }
+
+    fn takes(&self, label: &str) -> bool {
+        label != METRIC_NAME
+            && !IDENTIFYING.contains(&label)
+            && (self.data.is_empty() || self.data.iter().any(|matcher| matcher.name() == label))
+    }
+}
+
+impl<'q> Evaluator<'q> {
+    pub(super) fn info_join(
+        &self,
+        arg: &Expr,
+        selector: Option<&Expr>,
+        grid: Grid,
+        sink: Sink<'_, 'q>,
+    ) -> EvalResult<()> {
+        let selector = match selector.map(Expr::unwrap_parens) {
+            None => None,
+            Some(Expr::Vector(selector)) => Some(selector),
+            Some(_) => return fail("expected label selectors as the second argument of info"),
+        };
+        let wanted = Wanted::new(selector);
+        let base = self.vector(arg, grid)?;
+        let infos = self.info_series(&wanted, arg, grid)?;
+        let mut results = Vec::with_capacity(base.len());
+        for series in base {
+            self.context.check()?;
+            if wanted.is_info(&series.labels) {
+                results.push(series);
+            } else {
+                self.enrich(series, &infos, &wanted, &mut results)?;
+            }
+        }
+        name::merge_equal(results)?.into_iter().try_for_each(sink)
+    }
+
+    /// Info series by their identifying labels, looked up at the time the base samples come from.
+    fn info_series(
+        &self,
+        wanted: &Wanted,
+        arg: &Expr,
+        grid: Grid,
+    ) -> EvalResult<HashMap<Labels, Vec<Series<'q>>>> {
+        let mut matchers = wanted.names.clone();
+        matchers.extend(wanted.data.iter().filter(|matcher| !matcher.matches_empty()).cloned());
+        // Every info series has at least one of the identifying labels; the join looks at them.
+        let selector = VectorSelector {
+            name: None,
+            matchers,
+            modifiers: reference_time(arg),
+            extension: None,
+            span: Span::default(),
+        };
+        let mut infos: HashMap<Labels, Vec<Series<'q>>> = HashMap::new();
+        self.select(&selector, grid, &mut |series| {
+            if series.column.has_histograms() {
+                let name = series.labels.metric_name();
+                return fail(format!("this should be an info metric, with float samples: {name}"));
+            }
+            infos.entry(series.labels.keep(&IDENTIFYING)).or_default().push(series);
+            Ok(())
+        })?;
+        Ok(infos)
+    }
+
+    /// Splits a series by the info labels that hold at each step.
+    fn enrich(
+        &self,
+        series: Series<'q>,
+        infos: &HashMap<Labels, Vec<Series<'q>>>,
+        wanted: &Wanted,
+        results: &mut Vec<Series<'q>>,
+    ) -> EvalResult<()> {
+        let key = series.labels.keep(&IDENTIFYING);
+        let candidates = infos.get(&key).filter(|_| !key.is_empty()).map_or(&[][..], Vec::as_slice);
+        let mut parts: HashMap<Labels, Column<'q>> = HashMap::new();
+        let needs_match = wanted.data.iter().any(|matcher| !matcher.matches_empty());
+        for (step, sample) in series.column.present() {
+            let present: Vec<_> = candidates.iter().filter(|info| info.column.has(step)).collect();
+            if present.is_empty() && needs_match {
+                continue;
+            }
+            let labels = enriched_labels(&series.labels, &present, wanted)?;
+            let column = match parts.entry(labels) {
+                hashbrown::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                hashbrown::hash_map::Entry::Vacant(entry) => {
+                    entry.insert(Column::absent(series.column.len(), self.context)?)
+                }
+            };
+            column.set(step, sample.to_value());
+        }
+        let drop_name = series.drop_name;
+        let mut parts: Vec<_> = parts.into_iter().collect();
+        parts.sort_by(|a, b| a.0.cmp(&b.0));
+        results.extend(parts.into_iter().map(|(labels, column)| Series { labels, drop_name, column }));
+        Ok(())
+    }
+}
+
+/// The series' labels and those of its info series; what the series has itself stays.
+fn enriched_labels(base: &Labels, infos: &[&Series<'_>], wanted: &Wanted) -> EvalResult<Labels> {
+    let mut builder = base.to_builder();
+    let mut taken: HashMap<&str, &str> = HashMap::new();
+    for info in infos {
+        for (label, value) in info.labels.iter().filter(|(label, _)| wanted.takes(label)) {
+            if base.get(label).is_some() {
+                continue;
+            }
+            match taken.insert(label, value) {
+                Some(before) if before != value => return fail(format!("conflicting label: {label}")),
+                _ => builder.set(label, value),
+            };
+        }
+    }
+    Ok(builder.build())
+}
+
+/// When the samples of the base vector were read: the modifiers around its selectors.
+fn reference_time(arg: &Expr) -> Modifiers {
+    match arg.unwrap_parens() {
+        Expr::Vector(selector) => selector.modifiers.clone(),
+        Expr::Matrix(matrix) => matrix.selector.modifiers.clone(),
+        Expr::Subquery(subquery) => subquery.modifiers.clone(),
+        other => {
+            let children = other.children();
+            children.first().map(|child| reference_time(child)).unwrap_or_default()
+        }
+    }
+}

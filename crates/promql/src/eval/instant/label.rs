@@ -1,0 +1,96 @@
+//! `label_replace` and `label_join`.
+
+use super::super::{EvalResult, Evaluator, Grid, Series, Sink, fail, name};
+use crate::{ast::Expr, quote::quote_bytes};
+use model::{Labels, METRIC_NAME, go_regex};
+
+impl<'q> Evaluator<'q> {
+    /// `label_replace(v, dst, replacement, src, regex)`
+    pub(super) fn label_replace(
+        &self,
+        arg: &Expr,
+        rest: &[Expr],
+        grid: Grid,
+        sink: Sink<'_, 'q>,
+    ) -> EvalResult<()> {
+        let [dst, replacement, src, regex] = rest else { return fail("label_replace needs four texts") };
+        let dst = self.label_name(dst, "destination label name")?;
+        let (replacement, src, pattern) = (self.text(replacement)?, self.text(src)?, self.text(regex)?);
+        let Ok(regex) = go_regex::compile_anchored(&pattern) else {
+            return fail(format!("invalid regular expression in label_replace(): {pattern}"));
+        };
+        let template = braced(&replacement);
+        self.relabel(arg, &dst, grid, sink, |labels| {
+            let captures = regex.captures(labels.value(&src))?;
+            let mut value = String::new();
+            captures.expand(&template, &mut value);
+            Some(value)
+        })
+    }
+
+    /// `label_join(v, dst, separator, src…)`
+    pub(super) fn label_join(
+        &self,
+        arg: &Expr,
+        rest: &[Expr],
+        grid: Grid,
+        sink: Sink<'_, 'q>,
+    ) -> EvalResult<()> {
+        let [dst, separator, sources @ ..] = rest else { return fail("label_join needs two texts") };
+        let dst = self.label_name(dst, "destination label name")?;
+        let separator = self.text(separator)?;
+        let sources = sources
+            .iter()
+            .map(|source| self.label_name(source, "source label name"))
+            .collect::<EvalResult<Vec<_>>>()?;
+        self.relabel(arg, &dst, grid, sink, |labels| {
+            let values: Vec<&str> = sources.iter().map(|source| labels.value(source)).collect();
+            Some(values.join(&separator))
+        })
+    }
+
+    fn label_name(&self, expr: &Expr, what: &str) -> EvalResult<String> {
+        let Expr::String(literal) = expr.unwrap_parens() else { return fail("expected a string") };
+        match std::str::from_utf8(&literal.bytes) {
+            Ok(name) if !name.is_empty() => Ok(name.to_owned()),
+            _ => {
+                let name = quote_bytes(&literal.bytes);
+                fail(format!(
+                    "invalid {} {name}",
+                    what.trim_start_matches("destination ").trim_start_matches("source ")
+                ))
+            }
+        }
+    }
+
+    /// Sets one label of every series to what `value` gives, if anything; equal series are merged.
+    fn relabel(
+        &self,
+        arg: &Expr,
+        dst: &str,
+        grid: Grid,
+        sink: Sink<'_, 'q>,
+        value: impl Fn(&Labels) -> Option<String>,
+    ) -> EvalResult<()> {
+        let mut all = Vec::new();
+        self.stream(arg, grid, &mut |series| {
+            all.push(match value(&series.labels) {
+                None => series,
+                Some(value) => {
+                    let labels = series.labels.to_builder().set(dst, &value).build();
+                    // A name that was set anew stays.
+                    let drop_name = series.drop_name && dst != METRIC_NAME;
+                    Series { labels, drop_name, ..series }
+                }
+            });
+            Ok(())
+        })?;
+        name::merge_equal(all)?.into_iter().try_for_each(sink)
+    }
+}
+
+/// Go's `$name` takes as many letters, digits and underscores as follow, as Rust's does; only `$`
+/// before anything else differs, which is then a dollar sign in both.
+fn braced(template: &str) -> String {
+    template.to_owned()
+}

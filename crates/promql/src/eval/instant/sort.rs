@@ -1,0 +1,96 @@
+//! `sort` and its kin: the order of an instant query's answer.
+
+use super::super::{EvalResult, Evaluator, Grid, Series, Sink, column::is_absent};
+use crate::ast::Call;
+use std::cmp::Ordering;
+
+impl<'q> Evaluator<'q> {
+    pub(super) fn sort(&self, call: &Call, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
+        let [arg, labels @ ..] = call.args.as_slice() else { return Ok(()) };
+        if self.is_range {
+            let message = "sort is ineffective for range queries since results are always ordered by labels";
+            self.warn(call.span.start, message);
+            return self.stream(arg, grid, sink);
+        }
+        let labels =
+            labels.iter().map(|label| Ok(self.text(label)?.into_owned())).collect::<EvalResult<Vec<_>>>()?;
+        let mut all = self.vector(arg, grid)?;
+        match call.function.name {
+            "sort" => sort_floats(&mut all, |a, b| a.total_cmp(&b)),
+            "sort_desc" => sort_floats(&mut all, |a, b| b.total_cmp(&a)),
+            "sort_by_label" => all.sort_by(|a, b| by_labels(a, b, &labels)),
+            _ => all.sort_by(|a, b| by_labels(b, a, &labels)),
+        }
+        all.into_iter().try_for_each(sink)
+    }
+}
+
+/// Sorts by value, NaN last; histograms are left out.
+fn sort_floats(all: &mut Vec<Series<'_>>, order: fn(f64, f64) -> Ordering) {
+    all.retain(|series| !is_absent(series.column.floats[0]));
+    all.sort_by(|a, b| {
+        let (a, b) = (a.column.floats[0], b.column.floats[0]);
+        match (a.is_nan(), b.is_nan()) {
+            (false, false) if a == b => Ordering::Equal,
+            (false, false) => order(a, b),
+            (a, b) => a.cmp(&b),
+        }
+    });
+}
+
+/// By the given labels, then by all of them; numbers inside values count as numbers.
+fn by_labels(a: &Series<'_>, b: &Series<'_>, labels: &[String]) -> Ordering {
+    let given = labels.iter().map(|label| natural(a.labels.value(label), b.labels.value(label)));
+    given.fold(Ordering::Equal, Ordering::then).then_with(|| a.labels.cmp(&b.labels))
+}
+
+/// Natural order: runs of digits compare by their number, everything else by its bytes.
+fn natural(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    loop {
+        let (Some(x), Some(y)) = (a.first(), b.first()) else { return a.len().cmp(&b.len()) };
+        if x.is_ascii_digit() && y.is_ascii_digit() {
+            let (left, right) = (digits(a), digits(b));
+            let trimmed = |run: &[u8]| run.iter().position(|d| *d != b'0').unwrap_or(run.len());
+            let (left_number, right_number) = (&left[trimmed(left)..], &right[trimmed(right)..]);
+            let order =
+                left_number.len().cmp(&right_number.len()).then_with(|| left_number.cmp(right_number));
+            if order != Ordering::Equal {
+                return order;
+            }
+            if left.len() != right.len() {
+                return left.len().cmp(&right.len());
+            }
+            (a, b) = (&a[left.len()..], &b[right.len()..]);
+        } else {
+            if x != y {
+                return x.cmp(y);
+            }
+            (a, b) = (&a[1..], &b[1..]);
+        }
+    }
+}
+
+fn digits(text: &[u8]) -> &[u8] {
+    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    &text[..length]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_labels_count_as_numbers() {
+        for (a, b, expected) in [
+            ("cpu2", "cpu10", Ordering::Less),
+            ("a", "b", Ordering::Less),
+            ("10", "9", Ordering::Greater),
+            ("v1.10", "v1.9", Ordering::Greater),
+            ("a1b", "a1b", Ordering::Equal),
+            ("", "a", Ordering::Less),
+        ] {
+            assert_eq!(natural(a, b), expected, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Aggregations over time: `sum_over_time` and its family.
+//!
+//! Functions that know only floats leave histograms out, with a remark where both are present.
+
+use super::super::window::{Remarks, Window};
+use crate::{histogram::HistogramTotal, kahan, quantile};
+use model::Value;
+
+type Out = Option<Value>;
+
+/// The floats of the window; `None` where there are none.
+fn floats(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Option<Vec<f64>> {
+    let values: Vec<f64> = window.floats().map(|(_, value)| value).collect();
+    if values.is_empty() {
+        return None;
+    }
+    if !window.histograms().is_empty() {
+        remarks.ignored_histograms();
+    }
+    Some(values)
+}
+
+impl Remarks<'_, '_> {
+    pub(super) fn ignored_histograms(&self) {
+        let message = "ignored histograms in a range containing both floats and histograms";
+        self.info(&crate::annotation::about_metric(message, self.metric_name));
+    }
+}
+
+/// Computes from all floats or from all histograms.
+fn either(
+    window: &Window<'_>,
+    remarks: &Remarks<'_, '_>,
+    of_floats: impl Fn(&mut dyn Iterator<Item = f64>) -> f64,
+    of_histograms: impl Fn(&HistogramTotal) -> Option<std::sync::Arc<model::Histogram>>,
+) -> Out {
+    let histograms = window.histograms();
+    if histograms.is_empty() {
+        return Some(Value::Float(of_floats(&mut window.values().iter().copied())));
+    }
+    if window.has_floats() {
+        remarks.mixed_kinds();
+        return None;
+    }
+    let mut total = HistogramTotal::default();
+    histograms.iter().for_each(|(_, histogram)| total.add(histogram));
+    if total.incompatible {
+        remarks.mixed_schemas();
+    }
+    if total.reconciled {
+        remarks.info("mismatched custom buckets were reconciled during aggregation");
+    }
+    if total.hints_conflict() {
+        remarks.warn("conflicting counter resets during histogram aggregation");
+    }
+    of_histograms(&total).map(Value::Histogram)
+}
+
+pub(super) fn sum(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
+    either(window, remarks, |values| kahan::sum(values), HistogramTotal::sum)
+}
+
+pub(super) fn avg(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
+    let mean = |values: &mut dyn Iterator<Item = f64>| {
+        let mut mean = kahan::Mean::default();
+        values.for_each(|value| mean.add(value));
+        mean.get()
+    };
+    either(window, remarks, mean, HistogramTotal::mean)
+}
+
+pub(super) fn count(window: &Window<'_>, _: &Remarks<'_, '_>) -> Out {
+    Some(Value::Float(window.len() as f64))
+}
+
+pub(super) fn present(_: &Window<'_>, _: &Remarks<'_, '_>) -> Out {
+    Some(Value::Float(1.0))
+}
+
+pub(super) fn last(window: &Window<'_>, _: &Remarks<'_, '_>) -> Out {
+    Some(window.samples.value(window.end - 1))
+}
+
+pub(super) fn first(window: &Window<'_>, _: &Remarks<'_, '_>) -> Out {
+    Some(window.samples.value(window.first))
+}
+
+pub(super) fn max(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
+    let values = floats(window, remarks)?;
+    let largest = |best: f64, value: f64| if value > best || best.is_nan() { value } else { best };
+    values.into_iter().reduce(largest).map(Value::Float)
+}
+
+pub(super) fn min(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
+    let values = floats(window, remarks)?;
+    let smallest = |best: f64, value: f64| if value < best || best.is_nan() { value } else { best };
+    values.into_iter().reduce(smallest).map(Value::Float)
+}
+
+pub(super) fn quantile(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
+    let mut values = floats(window, remarks)?;
+    Some(Value::Float(quantile::quantile(window.arguments[0], &mut values)))
+}
+
+/// Median of the absolute deviations from the median.
+pub(super) fn mad(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
+    let mut values = floats(window, remarks)?;
+    let median = quantile::quantile(0.5, &mut values);
+    values.iter_mut().for_each(|value| *value = (*value - median).abs());
+    Some(Value::Float(quantile::quantile(0.5, &mut values)))
+}
+
+pub(super) fn stdvar(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
+    Some(Value::Float(variance(&floats(window, remarks)?)))
+}
+
+pub(super) fn stddev(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
+    Some(Value::Float(variance(&floats(window, remarks)?).sqrt()))
+}
+
+/// Welford's method with compensated sums.
+fn variance(values: &[f64]) -> f64 {
+    let (mut mean, mut mean_rest) = (0.0, 0.0);
+    let (mut square, mut square_rest) = (0.0, 0.0);
+    for (index, value) in values.iter().enumerate() {
+        let count = (index + 1) as f64;
+        let delta = value - (mean + mean_rest);
+        (mean, mean_rest) = kahan::add(delta / count, mean, mean_rest);
+        let after = value - (mean + mean_rest);
+        (square, square_rest) = kahan::add(delta * after, square, square_rest);
+    }
+    (square + square_rest) / values.len() as f64
+}
+
+fn seconds(ms: i64) -> Out {
+    Some(Value::Float(ms as f64 / 1000.0))
+}
+
+pub(super) fn ts_of_first(window: &Window<'_>, _: &Remarks<'_, '_>) -> Out {
+    seconds(window.samples.timestamps_ms[window.first])
+}
+
+pub(super) fn ts_of_last(window: &Window<'_>, _: &Remarks<'_, '_>) -> Out {
+    seconds(window.samples.timestamps_ms[window.end - 1])
+}
+
+pub(super) fn ts_of_max(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
+    latest(window, remarks, |value, best| value >= best)
+}
+
+pub(super) fn ts_of_min(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
+    latest(window, remarks, |value, best| value <= best)
+}
+
+/// The time of the best value; of equal ones the latest.
+fn latest(window: &Window<'_>, remarks: &Remarks<'_, '_>, is_better: fn(f64, f64) -> bool) -> Out {
+    floats(window, remarks)?;
+    let best = window
+        .floats()
+        .reduce(|best, point| if is_better(point.1, best.1) || best.1.is_nan() { point } else { best });
+    seconds(best?.0)
+}

@@ -1,0 +1,121 @@
+//! Instant vector selectors: for each step the latest sample that is not too old.
+
+use super::{
+    EvalResult, Evaluator, Grid, Series, Sink,
+    column::{Charge, Column},
+};
+use crate::ast::VectorSelector;
+use model::{Samples, TimeRange};
+use store::{Selection, SeriesSet};
+
+/// What of a sample becomes the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Value,
+    /// Its time, in seconds.
+    Timestamp,
+    /// When its counter began, in seconds; no value where that is unknown.
+    StartTimestamp,
+}
+
+/// Bytes that a decoded sample takes.
+pub(super) const SAMPLE_BYTES: usize = 16;
+
+impl<'q> Evaluator<'q> {
+    /// Hands every series with a value at some step to `sink`.
+    pub(super) fn select(&self, selector: &VectorSelector, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
+        if selector.extension.is_some() {
+            return self.select_smoothed(selector, grid, sink);
+        }
+        self.select_field(selector, Field::Value, grid, sink)
+    }
+
+    /// As [`Evaluator::select`], with another field of the samples as the value.
+    pub(super) fn select_field(
+        &self,
+        selector: &VectorSelector,
+        field: Field,
+        grid: Grid,
+        sink: Sink<'_, 'q>,
+    ) -> EvalResult<()> {
+        let offset_ms = self.offset_ms(&selector.modifiers)?;
+        let at_ms = self.at_ms(&selector.modifiers);
+        let time_ms = |step: usize| at_ms.unwrap_or_else(|| grid.time_ms(step)).saturating_sub(offset_ms);
+        let first_ms = time_ms(0).saturating_sub(self.options.lookback_ms).saturating_add(1);
+        let range = TimeRange::new(first_ms, time_ms(grid.count - 1));
+        let set = self.open(selector, range, grid)?;
+        self.each_series(set.as_ref(), &mut |index, samples| {
+            let mut column = Column::absent(grid.count, self.context)?;
+            fill_column(&mut column, samples, field, self.options.lookback_ms, time_ms);
+            if column.is_empty() {
+                return Ok(());
+            }
+            sink(Series { labels: set.labels(index).clone(), drop_name: false, column })
+        })
+    }
+
+    /// Finds the series that a selector matches.
+    pub(super) fn open(
+        &self,
+        selector: &VectorSelector,
+        range: TimeRange,
+        grid: Grid,
+    ) -> EvalResult<Box<dyn SeriesSet>> {
+        let selection = Selection { matchers: selector.matchers.clone(), range, step_ms: grid.step_ms };
+        Ok(self.store.select(&selection, self.context)?)
+    }
+
+    /// Decodes series after series into one buffer.
+    pub(super) fn each_series(
+        &self,
+        set: &dyn SeriesSet,
+        visit: &mut dyn FnMut(usize, &mut Samples) -> EvalResult<()>,
+    ) -> EvalResult<()> {
+        let mut samples = Samples::default();
+        for index in 0..set.len() {
+            self.context.check()?;
+            set.read(index, self.context, &mut samples)?;
+            if samples.is_empty() {
+                continue;
+            }
+            let _held = Charge::new(self.context, samples.len(), samples.len() * SAMPLE_BYTES)?;
+            visit(index, &mut samples)?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts the latest sample within the lookback into every step.
+fn fill_column(
+    column: &mut Column<'_>,
+    samples: &Samples,
+    field: Field,
+    lookback_ms: i64,
+    time_ms: impl Fn(usize) -> i64,
+) {
+    let times = &samples.timestamps_ms;
+    // The number of samples at or before the step.
+    let mut seen = 0;
+    for step in 0..column.len() {
+        let now_ms = time_ms(step);
+        while seen < times.len() && times[seen] <= now_ms {
+            seen += 1;
+        }
+        let Some(latest) = seen.checked_sub(1) else { continue };
+        if times[latest] <= now_ms.saturating_sub(lookback_ms) || samples.is_stale(latest) {
+            continue;
+        }
+        match field {
+            Field::Value => match samples.histogram(latest) {
+                None => column.floats[step] = samples.values[latest],
+                Some(histogram) => column.set_histogram(step, histogram.clone()),
+            },
+            Field::Timestamp => column.floats[step] = times[latest] as f64 / 1000.0,
+            Field::StartTimestamp => {
+                if samples.start_ms(latest) != 0 {
+                    column.floats[step] = samples.start_ms(latest) as f64 / 1000.0;
+                }
+            }
+        }
+    }
+}

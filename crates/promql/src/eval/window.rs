@@ -1,0 +1,262 @@
+//! Range vectors: a series' samples, and for each step the window of them that a function sees.
+
+use super::{EvalResult, Evaluator, Grid, column::Charge, fail, select::SAMPLE_BYTES};
+use crate::{
+    ast::{Expr, Extension, MatrixSelector},
+    position::Position,
+};
+use model::{Histogram, Labels, Samples, TimeRange};
+use std::sync::Arc;
+
+/// One series of a range vector.
+pub(super) struct RangeSeries<'a> {
+    pub(super) labels: &'a Labels,
+    pub(super) drop_name: bool,
+    /// Without staleness markers.
+    pub(super) samples: &'a Samples,
+    pub(super) spec: WindowSpec,
+}
+
+/// Where the windows lie, relative to the steps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WindowSpec {
+    pub(super) range_ms: i64,
+    offset_ms: i64,
+    at_ms: Option<i64>,
+    pub(super) extension: Option<Extension>,
+    lookback_ms: i64,
+}
+
+/// The ends of a window: after `from_ms`, up to and including `to_ms`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) from_ms: i64,
+    pub(super) to_ms: i64,
+}
+
+impl WindowSpec {
+    pub(super) fn bounds(&self, grid: Grid, step: usize) -> Bounds {
+        let to_ms = self.at_ms.unwrap_or_else(|| grid.time_ms(step)).saturating_sub(self.offset_ms);
+        Bounds { from_ms: to_ms.saturating_sub(self.range_ms), to_ms }
+    }
+
+    /// How far before and after the window samples may matter.
+    fn margins_ms(&self) -> (i64, i64) {
+        match self.extension {
+            None => (0, 0),
+            Some(Extension::Anchored) => (self.lookback_ms, 0),
+            Some(Extension::Smoothed) => (self.lookback_ms, self.lookback_ms),
+        }
+    }
+
+    /// All windows of the grid in one closed range.
+    fn cover(&self, grid: Grid) -> TimeRange {
+        let (before, after) = self.margins_ms();
+        let (first, last) = (self.bounds(grid, 0), self.bounds(grid, grid.count - 1));
+        TimeRange::new(
+            first.from_ms.saturating_sub(before).saturating_add(1),
+            last.to_ms.saturating_add(after),
+        )
+    }
+}
+
+/// What a function over a range sees at one step: samples `first..end` of a series.
+#[derive(Clone, Copy)]
+pub(super) struct Window<'a> {
+    pub(super) samples: &'a Samples,
+    pub(super) first: usize,
+    pub(super) end: usize,
+    pub(super) bounds: Bounds,
+    pub(super) range_ms: i64,
+    pub(super) extension: Option<Extension>,
+    /// The moment of evaluation.
+    pub(super) now_ms: i64,
+    /// Scalar arguments at this step.
+    pub(super) arguments: [f64; 2],
+}
+
+impl<'a> Window<'a> {
+    pub(super) fn len(&self) -> usize {
+        self.end - self.first
+    }
+
+    pub(super) fn times(&self) -> &'a [i64] {
+        &self.samples.timestamps_ms[self.first..self.end]
+    }
+
+    /// Values of all samples; meaningless where a sample is a histogram.
+    pub(super) fn values(&self) -> &'a [f64] {
+        &self.samples.values[self.first..self.end]
+    }
+
+    /// The histograms, with their index in the series.
+    pub(super) fn histograms(&self) -> &'a [(u32, Arc<Histogram>)] {
+        let all = &self.samples.histograms;
+        if all.is_empty() {
+            return &[];
+        }
+        let from = all.partition_point(|(index, _)| (*index as usize) < self.first);
+        let to = all.partition_point(|(index, _)| (*index as usize) < self.end);
+        &all[from..to]
+    }
+
+    pub(super) fn has_floats(&self) -> bool {
+        self.histograms().len() < self.len()
+    }
+
+    /// Times and values of the floats.
+    pub(super) fn floats(&self) -> impl DoubleEndedIterator<Item = (i64, f64)> + Clone + 'a {
+        let (samples, histograms) = (self.samples, self.histograms());
+        (self.first..self.end)
+            .filter(move |i| {
+                histograms.is_empty()
+                    || histograms.binary_search_by_key(&(*i as u32), |(index, _)| *index).is_err()
+            })
+            .map(move |i| (samples.timestamps_ms[i], samples.values[i]))
+    }
+
+    /// Start timestamp of the sample at `index` of the series, 0 when unknown.
+    pub(super) fn start_ms(&self, index: usize) -> i64 {
+        self.samples.start_ms(index)
+    }
+}
+
+impl<'q> Evaluator<'q> {
+    /// Hands every series of a range vector to `visit`.
+    pub(super) fn stream_ranges(
+        &self,
+        expr: &Expr,
+        grid: Grid,
+        visit: &mut dyn FnMut(RangeSeries<'_>) -> EvalResult<()>,
+    ) -> EvalResult<()> {
+        match expr.unwrap_parens() {
+            Expr::Matrix(matrix) => self.select_ranges(matrix, grid, visit),
+            Expr::Subquery(subquery) => self.subquery(subquery, grid, visit),
+            other => fail(format!("expected a range vector, got {}", other.value_type().describe())),
+        }
+    }
+
+    fn select_ranges(
+        &self,
+        matrix: &MatrixSelector,
+        grid: Grid,
+        visit: &mut dyn FnMut(RangeSeries<'_>) -> EvalResult<()>,
+    ) -> EvalResult<()> {
+        let modifiers = &matrix.selector.modifiers;
+        let spec = WindowSpec {
+            range_ms: matrix.range.resolve_positive_ms(self.durations()).or_else(fail)?,
+            offset_ms: self.offset_ms(modifiers)?,
+            at_ms: self.at_ms(modifiers),
+            extension: matrix.selector.extension,
+            lookback_ms: self.options.lookback_ms,
+        };
+        let set = self.open(&matrix.selector, spec.cover(grid), grid)?;
+        self.each_series(set.as_ref(), &mut |index, samples| {
+            drop_stale(samples);
+            if !self.options.experimental {
+                samples.starts_ms.clear();
+            }
+            if samples.is_empty() {
+                return Ok(());
+            }
+            visit(RangeSeries { labels: set.labels(index), drop_name: false, samples, spec })
+        })
+    }
+
+    /// The windows of a subquery's result; see [`Evaluator::subquery`].
+    pub(super) fn subquery_spec(&self, range_ms: i64, offset_ms: i64, at_ms: Option<i64>) -> WindowSpec {
+        WindowSpec { range_ms, offset_ms, at_ms, extension: None, lookback_ms: 0 }
+    }
+
+    /// Calls `compute` for every step that has samples in its window.
+    pub(super) fn each_window(
+        &self,
+        series: &RangeSeries<'_>,
+        grid: Grid,
+        compute: &mut dyn FnMut(usize, Window<'_>),
+    ) -> EvalResult<()> {
+        let times = &series.samples.timestamps_ms;
+        let (before, after) = series.spec.margins_ms();
+        let (mut first, mut end) = (0, 0);
+        for step in 0..grid.count {
+            let bounds = series.spec.bounds(grid, step);
+            let (from_ms, to_ms) =
+                (bounds.from_ms.saturating_sub(before), bounds.to_ms.saturating_add(after));
+            while first < times.len() && times[first] <= from_ms {
+                first += 1;
+            }
+            end = end.max(first);
+            while end < times.len() && times[end] <= to_ms {
+                end += 1;
+            }
+            if first == end {
+                continue;
+            }
+            let window = Window {
+                samples: series.samples,
+                first,
+                end,
+                bounds,
+                range_ms: series.spec.range_ms,
+                extension: series.spec.extension,
+                now_ms: grid.time_ms(step),
+                arguments: [f64::NAN; 2],
+            };
+            compute(step, window);
+        }
+        Ok(())
+    }
+
+    /// Charges a buffer of samples that is not a store's.
+    pub(super) fn charge_samples(&self, count: usize) -> EvalResult<Charge<'q>> {
+        Charge::new(self.context, count, count * SAMPLE_BYTES)
+    }
+}
+
+/// Removes staleness markers: windows do not see them.
+fn drop_stale(samples: &mut Samples) {
+    if !(0..samples.len()).any(|i| samples.is_stale(i)) {
+        return;
+    }
+    let mut kept = Samples::default();
+    for i in (0..samples.len()).filter(|i| !samples.is_stale(*i)) {
+        kept.push(samples.timestamps_ms[i], samples.start_ms(i), &samples.value(i));
+    }
+    *samples = kept;
+}
+
+/// Remarks about one series, where a function finds something.
+pub(super) struct Remarks<'e, 'q> {
+    pub(super) evaluator: &'e Evaluator<'q>,
+    /// Of the range vector.
+    pub(super) position: Position,
+    pub(super) metric_name: &'e str,
+}
+
+impl Remarks<'_, '_> {
+    /// A warning that names the metric.
+    pub(super) fn warn_metric(&self, message: &str) {
+        self.warn(&crate::annotation::about_metric(message, self.metric_name));
+    }
+
+    pub(super) fn warn(&self, message: &str) {
+        self.evaluator.warn(self.position, message);
+    }
+
+    pub(super) fn info(&self, message: &str) {
+        self.evaluator.info(self.position, message);
+    }
+
+    /// A warning whose text ends with the metric's name.
+    pub(super) fn warn_named(&self, message: &str) {
+        self.warn(&format!("{message}: {}", crate::quote::quote(self.metric_name)));
+    }
+
+    pub(super) fn mixed_kinds(&self) {
+        self.warn_metric("encountered a mix of histograms and floats");
+    }
+
+    pub(super) fn mixed_schemas(&self) {
+        self.warn_metric("vector contains a mix of histograms with exponential and custom buckets schemas");
+    }
+}
