@@ -14,6 +14,7 @@
 pub mod compression;
 mod error;
 mod expansion;
+pub mod exposition;
 mod label_set;
 mod logs;
 pub mod loki;
