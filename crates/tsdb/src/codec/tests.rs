@@ -1,0 +1,151 @@
+use super::{Effort, histograms, integers, values};
+use crate::bytes::Reader;
+use model::{Buckets, Histogram, ResetHint, STALE_NAN, Samples, Span, Value};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn round_trip_integers(column: &[i64]) -> usize {
+    let mut longest = 0;
+    for effort in [Effort::Quick, Effort::Thorough] {
+        let mut bytes = Vec::new();
+        integers::encode_field(&mut bytes, column, effort);
+        let mut decoded = vec![7];
+        let mut reader = Reader::new(&bytes);
+        integers::decode_field(&mut reader, column.len(), &mut decoded).unwrap();
+        assert!(reader.rest().is_empty());
+        assert_eq!(&decoded[1..], column);
+        longest = longest.max(bytes.len());
+    }
+    longest
+}
+
+fn round_trip(samples: &Samples) -> usize {
+    let mut longest = 0;
+    for effort in [Effort::Quick, Effort::Thorough] {
+        let mut bytes = Vec::new();
+        values::encode(&mut bytes, samples, 0..samples.len(), effort);
+        let mut decoded = Samples { timestamps_ms: samples.timestamps_ms.clone(), ..Samples::default() };
+        values::decode(&bytes, samples.len(), &mut decoded).unwrap();
+        for i in 0..samples.len() {
+            assert!(decoded.value(i).same_bits(&samples.value(i)), "value {i} of {samples:?}");
+            assert_eq!(decoded.start_ms(i), samples.start_ms(i));
+        }
+        longest = longest.max(bytes.len());
+    }
+    longest
+}
+
+fn floats(values: &[f64]) -> Samples {
+    let mut samples = Samples::default();
+    for (i, value) in values.iter().enumerate() {
+        samples.push(i as i64, 0, &Value::Float(*value));
+    }
+    samples
+}
+
+#[test]
+fn the_common_shapes_are_small() {
+    let regular: Vec<i64> = (0..240).map(|i| 1_700_000_000_000 + i * 15_000).collect();
+    assert!(round_trip_integers(&regular) <= 11);
+    assert!(round_trip(&floats(&[42.5; 240])) <= 5);
+    let hundredths: Vec<f64> = (0..240).map(|i| (576_78 + i * 3 + i % 2) as f64 / 100.0).collect();
+    assert!(round_trip(&floats(&hundredths)) < 100);
+    let pages: Vec<f64> = (0..240).map(|i| f64::from((i * 7919) % 64 * 4096)).collect();
+    assert!(round_trip(&floats(&pages)) < 240);
+    let mut ended: Vec<f64> = (0..100).map(f64::from).collect();
+    ended.push(STALE_NAN);
+    assert!(round_trip(&floats(&ended)) < 40);
+}
+
+fn any_float() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<u64>().prop_map(f64::from_bits),
+        prop_oneof![
+            Just(f64::NAN),
+            Just(STALE_NAN),
+            Just(f64::INFINITY),
+            Just(f64::NEG_INFINITY),
+            Just(-0.0),
+            Just(0.0),
+            Just(f64::MIN_POSITIVE / 2.0),
+            Just(f64::MAX),
+            Just(9_007_199_254_740_993.0),
+        ],
+        (-1000i64..1000).prop_map(|m| m as f64),
+        (any::<i32>(), 0i32..18).prop_map(|(m, e)| f64::from(m) / 10f64.powi(e)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn integers_round_trip(column in prop::collection::vec(prop_oneof![any::<i64>(), -500i64..500], 0..300)) {
+        round_trip_integers(&column);
+    }
+
+    #[test]
+    fn smooth_integers_round_trip(first in any::<i64>(), steps in prop::collection::vec(-9i64..2000, 1..400)) {
+        let column: Vec<i64> = steps
+            .iter()
+            .scan(first, |value, step| { *value = value.wrapping_add(*step); Some(*value) })
+            .collect();
+        round_trip_integers(&column);
+    }
+
+    #[test]
+    fn every_float_bit_is_kept(column in prop::collection::vec(any_float(), 1..200)) {
+        round_trip(&floats(&column));
+    }
+
+    #[test]
+    fn decimals_with_odd_ones_among_them_round_trip(
+        digits in prop::collection::vec(-100_000i64..100_000, 40..300),
+        exponent in 0i32..10,
+        odd in any_float(),
+        at in 0usize..40,
+        starts in prop::collection::vec(prop_oneof![Just(0i64), Just(1_700_000_000_000), any::<i64>()], 40..300),
+    ) {
+        let mut values: Vec<f64> = digits.iter().map(|m| *m as f64 / 10f64.powi(exponent)).collect();
+        values[at] = odd;
+        let mut samples = Samples::default();
+        for (i, value) in values.iter().enumerate() {
+            samples.push(i as i64, starts.get(i).copied().unwrap_or(0), &Value::Float(*value));
+        }
+        round_trip(&samples);
+    }
+
+    #[test]
+    fn noise_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), count in 0usize..300) {
+        let mut samples = Samples::default();
+        let _ = values::decode(&bytes, count, &mut samples).is_ok();
+        let _ = integers::decode(&mut Reader::new(&bytes), count, &mut Vec::new()).is_ok();
+        let _ = histograms::take(&mut Reader::new(&bytes)).is_ok();
+    }
+}
+
+#[test]
+fn histograms_keep_every_field() {
+    let side = |offset, counts: &[f64]| Buckets {
+        spans: vec![Span { offset, length: counts.len() as u32 }],
+        counts: counts.to_vec(),
+    };
+    let mut samples = Samples::default();
+    for i in 0..50u32 {
+        let histogram = Histogram {
+            schema: if i % 2 == 0 { 3 } else { -53 },
+            is_integer: i % 3 == 0,
+            reset_hint: [ResetHint::Unknown, ResetHint::Reset, ResetHint::NotReset, ResetHint::Gauge]
+                [i as usize % 4],
+            zero_threshold: 1e-128,
+            zero_count: f64::from(i),
+            count: f64::from(i * 100),
+            sum: if i == 7 { STALE_NAN } else { -0.25 * f64::from(i) },
+            positive: side(-3, &[1.0, f64::from(i), 0.5]),
+            negative: side(9, &[f64::from(i); 4]),
+            custom_values: vec![0.1, 7.25],
+        };
+        samples.push(i64::from(i), i64::from(i % 2), &Value::Histogram(Arc::new(histogram)));
+    }
+    assert!(round_trip(&samples) < 50 * 60);
+}

@@ -1,0 +1,40 @@
+//! Settings of a store.
+
+use store::AgeLimits;
+
+/// How a store is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct TsdbOptions {
+    /// Which ages of samples are taken and kept.
+    pub limits: AgeLimits,
+    /// When parts take more than this, the oldest are dropped. `None` for no bound.
+    pub size_bytes_max: Option<u64>,
+    /// Most series in memory; samples of further ones are refused.
+    pub series_max: usize,
+    /// Samples in memory are sealed when they take more than this, however many series there are.
+    pub head_bytes_min: u64,
+    /// … and more than this for each series, so that many series do not mean many small parts.
+    pub head_bytes_per_series: u64,
+    /// Batches are turned away as busy when samples in memory take this much more than the size at
+    /// which they are sealed.
+    pub head_bytes_slack: u64,
+    /// Samples stay in memory no longer than this.
+    pub head_age_max_ms: i64,
+    /// Size at which a segment of the write-ahead log is followed by a new one.
+    pub wal_segment_bytes: u64,
+}
+
+impl Default for TsdbOptions {
+    fn default() -> Self {
+        TsdbOptions {
+            limits: AgeLimits::default(),
+            size_bytes_max: None,
+            series_max: 20_000_000,
+            head_bytes_min: 16 << 20,
+            head_bytes_per_series: 320,
+            head_bytes_slack: 256 << 20,
+            head_age_max_ms: 2 * 3_600_000,
+            wal_segment_bytes: 32 << 20,
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! A part: an immutable folder of samples of one time window, sorted by series.
+//!
+//! Files are drawn in `docs/formats/tsdb.md`. Opening a part reads its `meta` only; the index is
+//! loaded at first use and given back when it has been idle ([`Part::forget_idle_index`]). Pages
+//! and timestamp columns are read by `pread`, checked, decoded, and kept in the store's cache.
+
+mod cache;
+mod deletions;
+mod index;
+mod matching;
+mod merge;
+mod meta;
+mod page;
+mod writer;
+
+pub(crate) use cache::Cache;
+pub(crate) use deletions::Deletions;
+pub(crate) use merge::merge;
+pub(crate) use meta::{Meta, Origin};
+pub(crate) use writer::{PartWriter, series_order};
+
+use crate::{bytes::Malformed, codec::values};
+use cache::Cached;
+use disk::{Dir, ReadFile};
+use index::PartIndex;
+use model::{Labels, Matcher, Samples, TimeRange, Value};
+use page::Page;
+use roaring::RoaringBitmap;
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+const DATA: &str = "data";
+const INDEX: &str = "index";
+const META: &str = "meta";
+const DELETED: &str = "deleted";
+/// First bytes of `data` and `index`: magic and version.
+const DATA_MAGIC: &[u8; 8] = b"BWMD\x01\0\0\0";
+const INDEX_MAGIC: &[u8; 8] = b"BWMI\x01\0\0\0";
+
+/// Why a part could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PartError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("part `{part}`: {what}")]
+    Damaged { part: String, what: String },
+    #[error("part `{part}` has version {version}, newer than this program")]
+    NewerVersion { part: String, version: u32 },
+}
+
+/// Folder name of a part.
+pub(crate) fn name_of(id: u64) -> String {
+    format!("part-{id:016x}")
+}
+
+/// The id in a folder name.
+pub(crate) fn id_of(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("part-")?;
+    if digits.len() == 16 { u64::from_str_radix(digits, 16).ok() } else { None }
+}
+
+/// See the module. A change of its deletions makes a new `Part` over the same files.
+#[derive(Clone)]
+pub(crate) struct Part {
+    files: Arc<Files>,
+    deletions: Arc<Deletions>,
+}
+
+struct Files {
+    meta: Meta,
+    dir: Dir,
+    data: ReadFile,
+    index: Mutex<Option<Arc<PartIndex>>>,
+    /// Whether the index was used since the last look at idleness.
+    is_index_used: AtomicBool,
+    /// Whether something in it was found unreadable.
+    is_damaged: AtomicBool,
+    cache: Arc<Cache>,
+}
+
+impl Part {
+    /// Opens the part with this id in the folder of parts.
+    pub(crate) fn open(parts: &Dir, id: u64, cache: Arc<Cache>) -> Result<Part, PartError> {
+        let dir = parts.sub(&name_of(id))?;
+        let meta = Meta::read(&dir, id)?;
+        let deletions = Deletions::read(&dir, id)?;
+        let data = dir.open(DATA)?;
+        if data.len() != meta.data_bytes {
+            return Err(damaged(id, format!("`data` has {} bytes, not {}", data.len(), meta.data_bytes)));
+        }
+        let files = Files {
+            meta,
+            dir,
+            data,
+            index: Mutex::new(None),
+            is_index_used: AtomicBool::new(false),
+            is_damaged: AtomicBool::new(false),
+            cache,
+        };
+        Ok(Part { files: Arc::new(files), deletions: Arc::new(deletions) })
+    }
+
+    pub(crate) fn meta(&self) -> &Meta {
+        &self.files.meta
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.files.meta.id
+    }
+
+    pub(crate) fn time_range(&self) -> TimeRange {
+        self.files.meta.time_range
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.files.is_damaged.load(Relaxed)
+    }
+
+    pub(crate) fn mark_damaged(&self) {
+        self.files.is_damaged.store(true, Relaxed);
+    }
+
+    /// Whether deletions hide some of its samples.
+    pub(crate) fn has_deletions(&self) -> bool {
+        !self.deletions.is_empty()
+    }
+
+    /// Durably hides the samples of `series` in the closed `range`.
+    pub(crate) fn with_deletion(&self, series: RoaringBitmap, range: TimeRange) -> Result<Part, PartError> {
+        let deletions = self.deletions.with(series, range);
+        deletions.write(&self.files.dir)?;
+        Ok(Part { files: self.files.clone(), deletions: Arc::new(deletions) })
+    }
+
+    /// Gives the index back when nothing has used it since the last call.
+    pub(crate) fn forget_idle_index(&self) {
+        if !self.files.is_index_used.swap(false, Relaxed) {
+            *self.files.index.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    fn index(&self) -> Result<Arc<PartIndex>, PartError> {
+        self.files.is_index_used.store(true, Relaxed);
+        let mut slot = self.files.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = &*slot {
+            return Ok(index.clone());
+        }
+        let index = Arc::new(PartIndex::read(&self.files.dir, self.id())?);
+        *slot = Some(index.clone());
+        Ok(index)
+    }
+
+    fn page_at(&self, index: &PartIndex, number: usize) -> Result<Arc<Page>, PartError> {
+        let key = (self.id(), number as u64 * 2);
+        if let Some(Cached::Page(page)) = self.files.cache.get(key) {
+            return Ok(page);
+        }
+        let entry = &index.pages[number];
+        let page = Page::read(&self.files.data, entry).map_err(|error| self.damage("page", number, error))?;
+        let page = Arc::new(page);
+        self.files.cache.put(key, Cached::Page(page.clone()), page.bytes());
+        Ok(page)
+    }
+
+    fn column(&self, index: &PartIndex, number: u32) -> Result<Arc<[i64]>, PartError> {
+        let key = (self.id(), u64::from(number) * 2 + 1);
+        if let Some(Cached::Column(column)) = self.files.cache.get(key) {
+            return Ok(column);
+        }
+        let entry = index
+            .columns
+            .get(number as usize)
+            .ok_or_else(|| self.damage("column", number as usize, Malformed))?;
+        let column: Arc<[i64]> = entry
+            .read(&self.files.data)
+            .map_err(|error| self.damage("column", number as usize, error))?
+            .into();
+        self.files.cache.put(key, Cached::Column(column.clone()), column.len() * 8);
+        Ok(column)
+    }
+
+    fn damage(&self, what: &str, number: usize, error: impl Into<page::ReadError>) -> PartError {
+        match error.into() {
+            page::ReadError::Io(error) => PartError::Io(error),
+            page::ReadError::Bad(reason) => {
+                self.mark_damaged();
+                damaged(self.id(), format!("{what} {number}: {reason}"))
+            }
+        }
+    }
+
+    /// Series that all of `matchers` match.
+    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<RoaringBitmap, PartError> {
+        let index = self.index()?;
+        matching::matching(&index, self.files.meta.series as u32, matchers)
+            .map_err(|Malformed| damaged(self.id(), "postings do not decode".to_owned()))
+    }
+
+    /// The series with exactly these labels.
+    pub(crate) fn find(&self, labels: &Labels) -> Result<Option<u32>, PartError> {
+        let index = self.index()?;
+        let candidates = matching::with_pairs(&index, labels)
+            .map_err(|Malformed| damaged(self.id(), "postings do not decode".to_owned()))?;
+        for ordinal in candidates {
+            let (page, place) = self.place(&index, ordinal)?;
+            if page.labels(place).as_bytes() == labels.as_bytes() {
+                return Ok(Some(ordinal));
+            }
+        }
+        Ok(None)
+    }
+
+    fn place(&self, index: &PartIndex, ordinal: u32) -> Result<(Arc<Page>, usize), PartError> {
+        let number = index.page_of(ordinal);
+        let page = self.page_at(index, number)?;
+        let place = (ordinal - index.pages[number].first_ordinal) as usize;
+        if place >= page.len() {
+            return Err(self.damage("page", number, Malformed));
+        }
+        Ok((page, place))
+    }
+
+    /// Labels of a series if any of its blocks overlaps the closed range.
+    pub(crate) fn labels_if_overlapping(
+        &self,
+        ordinal: u32,
+        range: TimeRange,
+    ) -> Result<Option<Labels>, PartError> {
+        let index = self.index()?;
+        let (page, place) = self.place(&index, ordinal)?;
+        let overlaps = |block: &page::Block| {
+            index.columns.get(block.column as usize).is_none_or(|column| column.range.overlaps(&range))
+        };
+        Ok(page.blocks(place).iter().any(overlaps).then(|| page.labels(place).to_owned()))
+    }
+
+    /// Newest sample of a series, deleted ones included.
+    pub(crate) fn newest_ms(&self, ordinal: u32) -> Result<i64, PartError> {
+        let index = self.index()?;
+        let (page, place) = self.place(&index, ordinal)?;
+        let ends = page.blocks(place).iter().filter_map(|block| index.columns.get(block.column as usize));
+        Ok(ends.map(|column| column.range.end).max().unwrap_or(i64::MIN))
+    }
+
+    /// The value at exactly this time.
+    pub(crate) fn value_at(&self, ordinal: u32, timestamp_ms: i64) -> Result<Option<Value>, PartError> {
+        let mut found = Samples::default();
+        self.read(ordinal, TimeRange::new(timestamp_ms, timestamp_ms), &mut found)?;
+        Ok((!found.is_empty()).then(|| found.value(0)))
+    }
+
+    /// Whether the series has a sample in the closed range.
+    pub(crate) fn has_samples(&self, ordinal: u32, range: TimeRange) -> Result<bool, PartError> {
+        let index = self.index()?;
+        let (page, place) = self.place(&index, ordinal)?;
+        let deleted = self.deletions.of(ordinal);
+        for block in page.blocks(place) {
+            let Some(entry) = index.columns.get(block.column as usize) else { continue };
+            if !entry.range.overlaps(&range) {
+                continue;
+            }
+            let touches_end = range.contains(entry.range.start) || range.contains(entry.range.end);
+            if touches_end && deleted.is_empty() {
+                return Ok(true);
+            }
+            let column = self.column(&index, block.column)?;
+            let is_visible =
+                |at: &i64| range.contains(*at) && !deleted.iter().any(|range| range.contains(*at));
+            if column.iter().any(is_visible) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Appends the samples of a series in the closed range, ascending, and returns the bytes that
+    /// were decoded. Blocks that do not overlap the range are not touched.
+    pub(crate) fn read(&self, ordinal: u32, range: TimeRange, into: &mut Samples) -> Result<u64, PartError> {
+        let index = self.index()?;
+        let (page, place) = self.place(&index, ordinal)?;
+        self.read_placed(&index, &page, place, ordinal, range, into)
+    }
+
+    fn read_placed(
+        &self,
+        index: &PartIndex,
+        page: &Page,
+        place: usize,
+        ordinal: u32,
+        range: TimeRange,
+        into: &mut Samples,
+    ) -> Result<u64, PartError> {
+        let deleted = self.deletions.of(ordinal);
+        let mut bytes = 0;
+        for block in page.blocks(place) {
+            let is_wanted =
+                index.columns.get(block.column as usize).is_none_or(|entry| entry.range.overlaps(&range));
+            if !is_wanted {
+                continue;
+            }
+            let column = self.column(index, block.column)?;
+            let values = page
+                .values(&self.files.data, block)
+                .map_err(|error| self.damage("values of page", index.page_of(ordinal), error))?;
+            bytes += values.len() as u64 + column.len() as u64;
+            read_block(&column, values, range, &deleted, into)
+                .map_err(|error| self.damage("block of series", ordinal as usize, error))?;
+        }
+        Ok(bytes)
+    }
+}
+
+/// Appends the samples of one block that lie in the range and are not deleted.
+fn read_block(
+    column: &[i64],
+    values: &[u8],
+    range: TimeRange,
+    deleted: &[TimeRange],
+    into: &mut Samples,
+) -> Result<(), Malformed> {
+    let first = column.partition_point(|&at| at < range.start);
+    let end = column.partition_point(|&at| at <= range.end);
+    if first >= end {
+        return Ok(());
+    }
+    if first == 0 && end == column.len() && deleted.is_empty() {
+        into.timestamps_ms.extend_from_slice(column);
+        return values::decode(values, column.len(), into);
+    }
+    let mut whole = Samples::default();
+    whole.timestamps_ms.extend_from_slice(column);
+    values::decode(values, column.len(), &mut whole)?;
+    if whole.histograms.is_empty()
+        && whole.starts_ms.is_empty()
+        && into.starts_ms.is_empty()
+        && deleted.is_empty()
+    {
+        into.timestamps_ms.extend_from_slice(&column[first..end]);
+        into.values.extend_from_slice(&whole.values[first..end]);
+        return Ok(());
+    }
+    for i in first..end {
+        if !deleted.iter().any(|range| range.contains(column[i])) {
+            into.push(column[i], whole.start_ms(i), &whole.value(i));
+        }
+    }
+    Ok(())
+}
+
+fn damaged(id: u64, what: String) -> PartError {
+    PartError::Damaged { part: name_of(id), what }
+}

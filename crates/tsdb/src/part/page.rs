@@ -1,0 +1,204 @@
+//! A page: neighbouring series with their blocks. The head (labels and block table) and the values
+//! lie side by side in `data`, each with its own checksum in the index, so that questions about
+//! labels never read values.
+
+use super::index::PageEntry;
+use crate::bytes::{Malformed, Reader, put_field, put_varint, put_zigzag};
+use disk::ReadFile;
+use model::LabelsRef;
+use std::{io, ops::Range, sync::OnceLock};
+
+/// A page is closed when its values reach this size or it has this many series.
+pub(super) const VALUES_BYTES: usize = 24 << 10;
+pub(super) const SERIES_MAX: usize = 128;
+/// Longest head when decompressed: label sets have at most 256 labels of twice 64 KiB, and a page
+/// is closed after the series that makes its head pass [`HEAD_BYTES_CLOSE`].
+const HEAD_BYTES_MAX: usize = 64 << 20;
+pub(super) const HEAD_BYTES_CLOSE: usize = 1 << 20;
+/// zstd level of heads.
+const LEVEL: i32 = 6;
+
+/// Why bytes of `data` could not be used.
+pub(super) enum ReadError {
+    Io(io::Error),
+    Bad(&'static str),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => ReadError::Bad("ends early"),
+            _ => ReadError::Io(error),
+        }
+    }
+}
+
+impl From<Malformed> for ReadError {
+    fn from(_: Malformed) -> Self {
+        ReadError::Bad("does not decode")
+    }
+}
+
+/// Reads bytes and checks them.
+pub(super) fn read_checked(
+    data: &ReadFile,
+    offset: u64,
+    length: u32,
+    crc: u32,
+) -> Result<Vec<u8>, ReadError> {
+    let end = offset.checked_add(u64::from(length));
+    if end.is_none_or(|end| end > data.len()) {
+        return Err(ReadError::Bad("ends early"));
+    }
+    let mut bytes = vec![0; length as usize];
+    data.read_exact_at(&mut bytes, offset)?;
+    if crc32c::crc32c(&bytes) == crc { Ok(bytes) } else { Err(ReadError::Bad("checksum does not match")) }
+}
+
+/// Where a block is: its timestamps and its values.
+#[derive(Clone, Copy)]
+pub(super) struct Block {
+    pub(super) column: u32,
+    offset: u32,
+    length: u32,
+}
+
+/// A decoded page.
+pub(crate) struct Page {
+    head: Vec<u8>,
+    series: Vec<(Range<u32>, Range<u32>)>,
+    blocks: Vec<Block>,
+    entry: PageEntry,
+    values: OnceLock<Vec<u8>>,
+}
+
+impl Page {
+    pub(super) fn read(data: &ReadFile, entry: &PageEntry) -> Result<Page, ReadError> {
+        let compressed = read_checked(data, entry.offset, entry.head_bytes, entry.head_crc)?;
+        let mut reader = Reader::new(&compressed);
+        let length = reader.count(HEAD_BYTES_MAX)?;
+        let head = zstd::bulk::decompress(reader.rest(), length).map_err(|_| Malformed)?;
+        let mut page = Page {
+            head: Vec::new(),
+            series: Vec::with_capacity(entry.series as usize),
+            blocks: Vec::new(),
+            entry: *entry,
+            values: OnceLock::new(),
+        };
+        page.parse(&head)?;
+        page.head = head;
+        Ok(page)
+    }
+
+    fn parse(&mut self, head: &[u8]) -> Result<(), Malformed> {
+        let mut reader = Reader::new(head);
+        let (mut column, mut offset) = (0i64, 0u32);
+        for _ in 0..self.entry.series {
+            let labels = reader.field()?;
+            let labels_end = (head.len() - reader.rest().len()) as u32;
+            let first_block = self.blocks.len() as u32;
+            for _ in 0..reader.count(head.len())? {
+                column = column.wrapping_add(reader.zigzag()?);
+                let length = u32::try_from(reader.varint()?).map_err(|_| Malformed)?;
+                let block = Block { column: u32::try_from(column).map_err(|_| Malformed)?, offset, length };
+                offset = offset.checked_add(length).ok_or(Malformed)?;
+                self.blocks.push(block);
+            }
+            let labels_start = labels_end - labels.len() as u32;
+            self.series.push((labels_start..labels_end, first_block..self.blocks.len() as u32));
+        }
+        if offset != self.entry.values_bytes { Err(Malformed) } else { Ok(()) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Memory it may take.
+    pub(super) fn bytes(&self) -> usize {
+        self.head.len() + self.series.len() * 16 + self.blocks.len() * 12 + self.entry.values_bytes as usize
+    }
+
+    pub(super) fn labels(&self, place: usize) -> LabelsRef<'_> {
+        let range = &self.series[place].0;
+        LabelsRef::from_trusted_bytes(&self.head[range.start as usize..range.end as usize])
+    }
+
+    pub(super) fn blocks(&self, place: usize) -> &[Block] {
+        let range = &self.series[place].1;
+        &self.blocks[range.start as usize..range.end as usize]
+    }
+
+    /// Bytes of a block's values; all values of the page are read at the first call.
+    pub(super) fn values(&self, data: &ReadFile, block: &Block) -> Result<&[u8], ReadError> {
+        let values = match self.values.get() {
+            Some(values) => values,
+            None => {
+                let offset = self.entry.offset + u64::from(self.entry.head_bytes);
+                let read = read_checked(data, offset, self.entry.values_bytes, self.entry.values_crc)?;
+                self.values.get_or_init(|| read)
+            }
+        };
+        // `parse` has checked that the blocks add up to the length.
+        Ok(&values[block.offset as usize..(block.offset + block.length) as usize])
+    }
+}
+
+/// Collects a page.
+#[derive(Default)]
+pub(super) struct PageBuilder {
+    head: Vec<u8>,
+    values: Vec<u8>,
+    pub(super) series: u32,
+    previous_column: i64,
+}
+
+impl PageBuilder {
+    pub(super) fn begin_series(&mut self, labels: LabelsRef<'_>, block_count: usize) {
+        put_field(&mut self.head, labels.as_bytes());
+        put_varint(&mut self.head, block_count as u64);
+        self.series += 1;
+    }
+
+    /// Adds a block whose values `encode` appends.
+    pub(super) fn add_block(&mut self, column: u32, encode: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.values.len();
+        encode(&mut self.values);
+        put_zigzag(&mut self.head, i64::from(column) - self.previous_column);
+        self.previous_column = i64::from(column);
+        put_varint(&mut self.head, (self.values.len() - before) as u64);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.values.len() >= VALUES_BYTES
+            || self.series as usize >= SERIES_MAX
+            || self.head.len() >= HEAD_BYTES_CLOSE
+    }
+
+    /// Appends the page to `out`, which begins at `offset` of the file, and starts anew.
+    pub(super) fn finish(
+        &mut self,
+        out: &mut Vec<u8>,
+        offset: u64,
+        first_ordinal: u32,
+    ) -> io::Result<PageEntry> {
+        let start = out.len();
+        put_varint(out, self.head.len() as u64);
+        out.extend_from_slice(&zstd::bulk::compress(&self.head, LEVEL)?);
+        let head_end = out.len();
+        out.extend_from_slice(&self.values);
+        let entry = PageEntry {
+            first_ordinal,
+            series: self.series,
+            offset: offset + start as u64,
+            head_bytes: (head_end - start) as u32,
+            values_bytes: self.values.len() as u32,
+            head_crc: crc32c::crc32c(&out[start..head_end]),
+            values_crc: crc32c::crc32c(&self.values),
+        };
+        self.head.clear();
+        self.values.clear();
+        (self.series, self.previous_column) = (0, 0);
+        Ok(entry)
+    }
+}

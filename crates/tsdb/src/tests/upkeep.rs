@@ -1,0 +1,164 @@
+//! Sealing, merging and retention by what they leave on disk.
+
+use super::{NOW_MS, all, assert_same, floats, labels, open, put, select, small};
+use crate::TsdbOptions;
+use disk::{Dir, Faults};
+use model::{Exemplar, Labels, Matcher, Metadata, MetricBatch, MetricKind, TimeRange};
+use std::time::Duration;
+use store::{AgeLimits, MetricStore, QueryContext, RejectReason, StoreError};
+
+const DAY_MS: i64 = 86_400_000;
+
+fn dir() -> Dir {
+    Dir::simulated(1, Faults::default())
+}
+
+/// Runs maintenance until it has nothing to do.
+fn settle(store: &dyn MetricStore) {
+    for i in 0..20 {
+        store.maintain(NOW_MS + i * 10_000).unwrap();
+    }
+}
+
+#[test]
+fn an_idle_store_ends_with_one_part_a_day_and_an_empty_log() {
+    let dir = dir();
+    let store = open(&dir, small());
+    for i in 0..40i64 {
+        let samples = (0..50).map(|j| (NOW_MS - DAY_MS + (i * 50 + j) * 60_000, j as f64));
+        put(&store, &floats(&labels("m", "a"), samples));
+        store.maintain(NOW_MS).unwrap();
+    }
+    let before = all(&store);
+    store.flush().unwrap();
+    settle(&store);
+    let stats = store.stats();
+    let day = |at: i64| at.div_euclid(DAY_MS);
+    let days = day(NOW_MS - DAY_MS + 1999 * 60_000) - day(NOW_MS - DAY_MS) + 1;
+    assert_eq!((stats.parts, stats.active_series), (days as u64, 0));
+    assert!(stats.wal_bytes < 300, "{}", stats.wal_bytes);
+    assert_same(&all(&store), &before, "after merging");
+    assert_eq!(stats.appended_samples, 2000);
+    assert_eq!(dir.sub("parts").unwrap().list().unwrap().len(), days as usize);
+}
+
+#[test]
+fn old_days_are_dropped_and_old_samples_hidden() {
+    let dir = dir();
+    let limits = AgeLimits::with_retention(Duration::from_secs(3 * 86_400));
+    let options = TsdbOptions { limits, ..small() };
+    let store = open(&dir, options);
+    let series = labels("m", "a");
+    for day in 0..3 {
+        put(&store, &floats(&series, [(NOW_MS - day * DAY_MS, 1.0)]));
+    }
+    store.flush().unwrap();
+    let parts = store.stats().parts;
+    let later = NOW_MS + 2 * DAY_MS;
+    let too_old = store.append(&floats(&series, [(NOW_MS - 2 * DAY_MS, 1.0)]), None, later).unwrap();
+    assert_eq!(too_old.rejected[0].reason, RejectReason::TooOld);
+    store.maintain(later).unwrap();
+    assert!(store.stats().parts < parts);
+    let left: Vec<i64> = all(&store)[0].1.timestamps_ms.clone();
+    assert_eq!(left, [NOW_MS - DAY_MS, NOW_MS]);
+}
+
+#[test]
+fn the_oldest_parts_give_way_to_the_size_limit() {
+    let dir = dir();
+    let options = TsdbOptions { size_bytes_max: Some(12_000), ..small() };
+    let store = open(&dir, options);
+    for day in 0..20 {
+        let samples = (0..300).map(|i| (NOW_MS + (day - 30) * DAY_MS + i * 1000, (i * 7919 % 1000) as f64));
+        put(&store, &floats(&labels("m", "a"), samples));
+        store.flush().unwrap();
+        store.maintain(NOW_MS).unwrap();
+    }
+    let stats = store.stats();
+    assert!(stats.disk_bytes <= 12_000 && stats.parts > 3, "{stats:?}");
+    assert_eq!(stats.time_range.unwrap().end, NOW_MS - 11 * DAY_MS + 299_000);
+}
+
+#[test]
+fn deleted_samples_stay_gone_over_merges_and_starts() {
+    let dir = dir();
+    let mut store = open(&dir, small());
+    let (a, b) = (labels("m", "a"), labels("m", "b"));
+    for series in [&a, &b] {
+        put(&store, &floats(series, (0..10).map(|i| (NOW_MS + i, 1.0))));
+    }
+    let only_a = vec![Matcher::equal("job", "a")];
+    store.delete(&[only_a.clone()], TimeRange::new(NOW_MS + 2, NOW_MS + 7)).unwrap();
+    let expected = [NOW_MS, NOW_MS + 1, NOW_MS + 3, NOW_MS + 8, NOW_MS + 9];
+    put(&store, &floats(&a, [(NOW_MS + 3, 5.0)]));
+    for round in 0..3 {
+        assert_eq!(select(&store, &only_a, TimeRange::ALL)[0].1.timestamps_ms, expected, "round {round}");
+        settle(&store);
+        assert_eq!(select(&store, &only_a, TimeRange::ALL)[0].1.values[2], 5.0);
+        drop(store);
+        store = open(&dir, small());
+    }
+    assert_eq!(all(&store)[1].1.len(), 10);
+    store.delete(&[only_a], TimeRange::ALL).unwrap();
+    let hosts = store.label_values("job", &[], TimeRange::ALL, &QueryContext::default()).unwrap();
+    assert_eq!(hosts, ["b"]);
+}
+
+#[test]
+fn descriptions_exemplars_and_batch_numbers_outlive_seals_and_starts() {
+    let dir = dir();
+    let mut store = open(&dir, small());
+    let metadata = Metadata { kind: MetricKind::Counter, help: "Help.".into(), unit: "seconds".into() };
+    let exemplar =
+        Exemplar { labels: Labels::from_pairs([("trace_id", "x")]), timestamp_ms: NOW_MS, value: 0.25 };
+    let mut batch = MetricBatch::default();
+    batch.begin_with(labels("m", "a").as_ref());
+    batch.sample(NOW_MS, 0, 1.0);
+    batch.exemplar(exemplar.clone());
+    batch.describe("m", metadata.clone());
+    let id = model::BatchId { agent: "agent".into(), boot: 3, sequence: 9 };
+    store.append(&batch, Some(&id), NOW_MS).unwrap().commit.wait().unwrap();
+    for round in 0..3 {
+        store.flush().unwrap();
+        put(&store, &floats(&labels("m", "a"), [(NOW_MS + 1 + round, 1.0)]));
+        drop(store);
+        store = open(&dir, small());
+        assert_eq!(store.metadata(None), [("m".to_owned(), metadata.clone())]);
+        let found = store.exemplars(&[], TimeRange::ALL, &QueryContext::default()).unwrap();
+        assert_eq!(found[0].exemplars, std::slice::from_ref(&exemplar));
+        assert!(store.append(&batch, Some(&id), NOW_MS).unwrap().duplicate, "round {round}");
+    }
+}
+
+#[test]
+fn a_head_that_cannot_be_sealed_pushes_back() {
+    let dir = dir();
+    let store = open(&dir, TsdbOptions { head_bytes_slack: 2_000, ..small() });
+    let mut at = NOW_MS;
+    let refused = (0..100).find_map(|_| {
+        at += 100_000;
+        let samples = (0..100).map(|i| (at + i * 7, (i * 7919 % 1013) as f64 / 7.0));
+        store.append(&floats(&labels("m", "a"), samples), None, NOW_MS).err()
+    });
+    assert!(matches!(refused, Some(StoreError::Busy(_))), "{refused:?}");
+    store.maintain(NOW_MS).unwrap();
+    put(&store, &floats(&labels("m", "a"), [(at + 100_000, 1.0)]));
+}
+
+#[test]
+fn a_store_is_opened_once() {
+    let dir = dir();
+    let store = open(&dir, small());
+    assert!(crate::Tsdb::open(dir.clone(), small(), NOW_MS).is_err());
+    drop(store);
+    open(&dir, small());
+}
+
+#[test]
+fn series_beyond_the_limit_are_refused() {
+    let store = open(&dir(), TsdbOptions { series_max: 2, ..small() });
+    for (job, is_taken) in [("a", true), ("b", true), ("c", false), ("a", true)] {
+        let receipt = store.append(&floats(&labels("m", job), [(NOW_MS, 1.0)]), None, NOW_MS).unwrap();
+        assert_eq!(receipt.rejected.is_empty(), is_taken, "{job}");
+    }
+}
