@@ -2,7 +2,7 @@
 // alternative to the drawing), a cursor shared by all charts, and dragging to zoom.
 
 import { h, replace, seriesName } from "./dom.js";
-import { clock, dateTime, number } from "./format.js";
+import { bytes, bytesPerSecond, clock, dateTime, number } from "./format.js";
 import { colour, seriesColour } from "./theme.js";
 import { setAbsolute } from "./timerange.js";
 
@@ -27,6 +27,10 @@ function columns(matrix, range, step) {
   return [times, ...lines];
 }
 
+// Bytes read best in steps of 1, 2, 4… KiB.
+const POWERS_OF_TWO = Array.from({ length: 54 }, (_, i) => 2 ** (i - 3));
+const isBinary = (format) => format === bytes || format === bytesPerSecond;
+
 function axes(format) {
   const common = { stroke: colour("dim"), grid: { stroke: colour("grid"), width: 1 }, ticks: { stroke: colour("grid"), width: 1, size: 4 }, font: "11px system-ui, sans-serif" };
   const stamp = (seconds, withDate) => {
@@ -40,7 +44,7 @@ function axes(format) {
   };
   return [
     { ...common, values: times, space: 70, size: 26 },
-    { ...common, values: (self, splits) => splits.map(format), size: 64, space: 26 },
+    { ...common, values: (self, splits) => splits.map(format), size: 64, space: 26, incrs: isBinary(format) ? POWERS_OF_TWO : undefined },
   ];
 }
 

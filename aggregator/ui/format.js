@@ -51,8 +51,10 @@ export function duration(milliseconds) {
   return rest ? `${whole}${unit} ${rest}${next[0]}` : `${whole}${unit}`;
 }
 
-export const ago = (milliseconds, now = Date.now()) =>
-  isMissing(milliseconds) || Number(milliseconds) <= 0 ? DASH : `${duration(Math.max(0, now - milliseconds))} ago`;
+export function ago(milliseconds, now = Date.now()) {
+  if (isMissing(milliseconds) || Number(milliseconds) <= 0) return DASH;
+  return now - milliseconds < 1000 ? "just now" : `${duration(now - milliseconds)} ago`;
+}
 
 const pad = (value, length = 2) => String(value).padStart(length, "0");
 

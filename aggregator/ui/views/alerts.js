@@ -5,7 +5,7 @@ import { empty, h, labelText, link, table } from "../dom.js";
 import { ago, dateTime, duration, number } from "../format.js";
 import { panel } from "../panel.js";
 import { read, update } from "../router.js";
-import { rank, severity, tag } from "../severity.js";
+import { byUrgency, severity, tag } from "../severity.js";
 import { silenceForm } from "../silenceform.js";
 
 export default function alerts(main) {
@@ -40,7 +40,7 @@ async function loadAlerts({ signal, note }, filter, openForm) {
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const all = fromRules.value.alerts;
   const wanted = all.filter((alert) => words.every((word) => labelText(alert.labels).toLowerCase().includes(word)));
-  wanted.sort((a, b) => (a.state === "firing" ? 0 : 1) - (b.state === "firing" ? 0 : 1) || rank(a.labels.severity) - rank(b.labels.severity) || Date.parse(b.activeAt) - Date.parse(a.activeAt));
+  wanted.sort(byUrgency);
   note(`${wanted.length} of ${all.length}`);
   if (!all.length) return empty("No rule has an active alert.", "Not even the Watchdog, which always fires: look at the rules below.");
   const columns = [{ name: "Severity" }, { name: "State" }, { name: "Alert" }, { name: "What" }, { name: "Value", class: "num" }, { name: "Since", class: "num" }, { name: "" }];
@@ -49,8 +49,8 @@ async function loadAlerts({ signal, note }, filter, openForm) {
 
 function alertRow(alert, notified, openForm) {
   const { alertname, severity: level, ...labels } = alert.labels;
-  const silenced = notified?.status?.silencedBy?.length;
-  const inhibited = notified?.status?.inhibitedBy?.length;
+  const silenced = notified?.status?.silencedBy?.length > 0;
+  const inhibited = notified?.status?.inhibitedBy?.length > 0;
   const receivers = notified?.receivers?.map(({ name }) => name).join(", ");
   return [
     severity(level),
@@ -99,7 +99,10 @@ function expireButton(id, onDone) {
   return button;
 }
 
-const matcherText = ({ name, value, isRegex, isEqual }) => `${name}${isEqual === false ? "!" : isRegex ? "" : "="}${isRegex ? "~" : isEqual === false ? "=" : ""}${JSON.stringify(value)}`.replace(/^([^=!~]+)~/, "$1=~");
+function matcherText({ name, value, isRegex, isEqual = true }) {
+  const operator = isRegex ? (isEqual ? "=~" : "!~") : isEqual ? "=" : "!=";
+  return `${name}${operator}${JSON.stringify(value)}`;
+}
 
 async function loadRules({ signal, note }) {
   const { groups } = await prom.rules({ signal });

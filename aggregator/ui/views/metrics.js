@@ -55,7 +55,7 @@ export default function metrics(main) {
       const answer = tab === "table" ? await instant(query, signal) : await graph(query, signal);
       if (signal.aborted) return;
       replace(note, `${answer.count} series, ${duration(performance.now() - started)}${answer.step ? `, step ${duration(answer.step * 1000)}` : ""}`,
-        [...(answer.warnings ?? []), ...(answer.infos ?? [])].map((text) => h("span", { class: "warn" }, ` ▲ ${text}`)));
+        [...(answer.warnings ?? []), ...(answer.infos ?? [])].map((text) => h("span", { class: "caution" }, ` ▲ ${text}`)));
     } catch (error) {
       if (signal.aborted) return;
       replace(note);

@@ -6,7 +6,7 @@ import { ago, bytesPerSecond, duration, percent } from "../format.js";
 import { panel } from "../panel.js";
 import { FLEET } from "../queries.js";
 import { keepRange, read, update } from "../router.js";
-import { hostState, rank, severity } from "../severity.js";
+import { byUrgency, hostState, severity } from "../severity.js";
 import { spark } from "../spark.js";
 import { current, stepFor } from "../timerange.js";
 
@@ -38,10 +38,7 @@ export default function overview(main) {
 async function loadProblems({ signal, note }) {
   const { alerts } = await prom.alerts({ signal });
   const real = alerts.filter((alert) => alert.labels.severity !== "none" && alert.labels.alertname !== "Watchdog");
-  real.sort((a, b) =>
-    (a.state === "firing" ? 0 : 1) - (b.state === "firing" ? 0 : 1) ||
-    rank(a.labels.severity) - rank(b.labels.severity) ||
-    Date.parse(b.activeAt) - Date.parse(a.activeAt));
+  real.sort(byUrgency);
   const firing = real.filter((alert) => alert.state === "firing").length;
   note(`${firing} firing, ${real.length - firing} pending`);
   if (!real.length) return h("p", { class: "all-well" }, "✔ Nothing is wrong, as far as the rules can tell.");
