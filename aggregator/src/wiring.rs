@@ -15,7 +15,7 @@ use daemon::{
     http::{ServerOptions, TlsFiles},
 };
 use std::{net::SocketAddr, sync::Arc, thread, time::Instant};
-use store::{LogStore, MetricStore};
+use store::{AgeLimits, LogStore, MetricStore};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Share of the file system, in percent, that each store may fill when no size is configured.
@@ -106,19 +106,36 @@ async fn open_stores(
     config: &Config,
     dir: &disk::Dir,
 ) -> anyhow::Result<(Arc<dyn MetricStore>, Arc<dyn LogStore>)> {
-    let _ = (
-        default_share(config)?,
-        dir,
-        Instant::now(),
-        clock::now_ms(),
-        age_ms(config.retention.logs_age),
-        size(Bytes(0), 0),
-    );
-    Ok((Arc::new(store::MemMetricStore::new()), Arc::new(store::MemLogStore::new())))
+    let retention = config.retention.clone();
+    let share = default_share(config)?;
+    let (metrics_dir, logs_dir) = (dir.sub("metrics")?, dir.sub("logs")?);
+    tokio::task::spawn_blocking(move || {
+        let begun = Instant::now();
+        let options = tsdb::TsdbOptions {
+            limits: age_limits(retention.metrics_age),
+            size_bytes_max: Some(size(retention.metrics_size, share)),
+            ..tsdb::TsdbOptions::default()
+        };
+        let metrics = tsdb::Tsdb::open(metrics_dir, options, clock::now_ms())
+            .context("failed to open the metric store")?;
+        let options = logstore::LogstoreOptions {
+            limits: age_limits(retention.logs_age),
+            size_bytes_max: Some(size(retention.logs_size, share)),
+            ..logstore::LogstoreOptions::default()
+        };
+        let logs = logstore::Logstore::open(logs_dir, options, clock::now_ns())
+            .context("failed to open the log store")?;
+        tracing::info!(seconds = begun.elapsed().as_secs_f64(), "stores are open");
+        anyhow::Ok((Arc::new(metrics) as Arc<dyn MetricStore>, Arc::new(logs) as Arc<dyn LogStore>))
+    })
+    .await?
 }
 
-fn age_ms(age: Duration) -> Option<i64> {
-    (age.0 > 0).then(|| i64::try_from(age.0).unwrap_or(i64::MAX))
+fn age_limits(age: Duration) -> AgeLimits {
+    match age.0 {
+        0 => AgeLimits::default(),
+        ms => AgeLimits::with_retention(std::time::Duration::from_millis(ms)),
+    }
 }
 
 fn size(configured: Bytes, share: u64) -> u64 {
