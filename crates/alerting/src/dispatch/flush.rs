@@ -4,7 +4,7 @@
 use super::{
     Dispatcher, GroupId,
     delivery::{Delivery, idempotency_key},
-    group::PendingFlush,
+    group::{AlertGroup, PendingFlush},
 };
 use crate::{
     alert::Fingerprint,
@@ -198,7 +198,7 @@ impl Dispatcher {
         let mut emptied = Vec::new();
         for (key, entry) in &self.log {
             let known: BTreeSet<_> = entry.open.intersection(&here).copied().collect();
-            if entry.target != target || known.is_empty() || self.is_live(entry) {
+            if entry.target != target || known.is_empty() || self.is_told_elsewhere(entry, &known) {
                 continue;
             }
             adopted.at_ms = adopted.at_ms.max(entry.at_ms);
@@ -224,9 +224,10 @@ impl Dispatcher {
         self.log.insert(entry_key.to_owned(), adopted);
     }
 
-    /// Whether a group of the present configuration writes to this entry.
-    fn is_live(&self, entry: &Entry) -> bool {
-        self.groups.iter().any(|((route, labels), _)| {
+    /// Whether one of `alerts` still belongs to the group that writes to this entry.
+    fn is_told_elsewhere(&self, entry: &Entry, alerts: &BTreeSet<Fingerprint>) -> bool {
+        let holds_one = |group: &AlertGroup| group.alerts().any(|alert| alerts.contains(&alert));
+        self.groups.iter().filter(|(_, group)| holds_one(group)).any(|((route, labels), _)| {
             let route = self.config.routes.get(RouteId(*route));
             let receiver = self.config.receivers.get(&route.receiver);
             route.group_key(labels) == entry.group_key

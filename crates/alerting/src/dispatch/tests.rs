@@ -1,1 +1,305 @@
+//! A fake clock steps the dispatcher; deliveries are compared.
 
+use super::*;
+use crate::silence::SilenceMatcher;
+use std::path::Path;
+
+/// A dispatcher whose receivers take everything, or nothing while `refusing`.
+struct Stage {
+    dispatcher: Dispatcher,
+    journal: Journal,
+    _folder: tempfile::TempDir,
+    now_ms: i64,
+    refusing: bool,
+    under_way: BTreeMap<u64, Delivery>,
+    told: Vec<String>,
+}
+
+const SIMPLE: &str = "group_by: [group], group_wait: 1s, group_interval: 2s, repeat_interval: 1h";
+
+fn config(route: &str, more: &str) -> Arc<Config> {
+    let text = format!(
+        "route: {{receiver: r, {route}}}\nreceivers:\n- {{name: r, webhook_configs: [{{url: 'http://sink/'}}]}}\n\
+         - {{name: other, webhook_configs: [{{url: 'http://sink/'}}]}}\n\
+         - {{name: quiet, webhook_configs: [{{url: 'http://quiet/', send_resolved: false}}]}}\n{more}"
+    );
+    Arc::new(Config::parse("f", &text, Path::new(".")).unwrap())
+}
+
+impl Stage {
+    fn new(route: &str, more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Stage {
+            dispatcher: Dispatcher::new(config(route, more), 0),
+            journal: Journal::open(folder.path()).unwrap(),
+            _folder: folder,
+            now_ms: 0,
+            refusing: false,
+            under_way: BTreeMap::new(),
+            told: Vec::new(),
+        }
+    }
+
+    /// Lets time pass to `seconds`, a tenth of a second at a time.
+    fn until(&mut self, seconds: f64) -> Vec<String> {
+        let end_ms = (seconds * 1000.0) as i64;
+        loop {
+            self.dispatcher.tick(self.now_ms);
+            self.settle();
+            if self.now_ms >= end_ms {
+                return std::mem::take(&mut self.told);
+            }
+            self.now_ms += 100;
+        }
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let (changes, effects) = self.dispatcher.take();
+            self.journal.commit(&changes).unwrap();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Cancel(id) => drop(self.under_way.remove(&id)),
+                    Effect::Deliver(delivery, ..) => drop(self.under_way.insert(delivery.id, *delivery)),
+                }
+            }
+            if !self.refusing {
+                self.accept();
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        for (id, delivery) in std::mem::take(&mut self.under_way) {
+            let alert = |alert: &crate::notify::NotifiedAlert| {
+                let mark = if alert.resolved { "-" } else { "+" };
+                format!("{mark}{}", alert.alert.name())
+            };
+            let alerts: Vec<_> = delivery.message.alerts.iter().map(alert).collect();
+            let seconds = self.now_ms as f64 / 1000.0;
+            self.told.push(format!("{seconds} {} {}", delivery.receiver, alerts.join(" ")));
+            self.dispatcher.finished(id, &Finished::Delivered, self.now_ms);
+        }
+    }
+
+    /// Posts `+name` as firing or `-name` as over now; a letter before a slash is its group.
+    fn post(&mut self, alerts: &str) {
+        for word in alerts.split_whitespace() {
+            let (firing, name) = (word.starts_with('+'), &word[1..]);
+            let group = name.split_once('/').map_or("", |(group, _)| group);
+            let posted = PostedAlert {
+                labels: vec![("alertname".into(), name.into()), ("group".into(), group.into())],
+                ends_at_ms: (!firing).then_some(self.now_ms),
+                starts_at_ms: (!firing).then_some(self.now_ms - 1),
+                ..PostedAlert::default()
+            };
+            let timeout_ms = self.dispatcher.config().resolve_timeout_ms;
+            let alert = ingest(posted, timeout_ms, self.now_ms).unwrap();
+            self.dispatcher.post(alert, self.now_ms).unwrap();
+        }
+        self.settle();
+    }
+
+    fn silence(&mut self, name: &str, until_s: i64) {
+        let matcher =
+            SilenceMatcher { name: "alertname".into(), value: name.into(), is_regex: true, is_equal: true };
+        let silence = Silence {
+            id: String::new(),
+            matchers: vec![matcher],
+            starts_at_ms: self.now_ms,
+            ends_at_ms: until_s * 1000,
+            updated_at_ms: 0,
+            created_by: String::new(),
+            comment: String::new(),
+        };
+        self.dispatcher.set_silence(silence, format!("s{}", self.now_ms), self.now_ms).unwrap();
+        self.settle();
+    }
+
+    /// Forgets everything that is not in the journal.
+    fn crash(&mut self) {
+        let config = self.dispatcher.config().clone();
+        self.under_way.clear();
+        self.dispatcher = Dispatcher::restored(config, &self.journal, self.now_ms).unwrap();
+        self.settle();
+    }
+
+    fn reload(&mut self, route: &str, more: &str) {
+        self.dispatcher.reload(config(route, more), self.now_ms);
+        self.settle();
+    }
+}
+
+#[test]
+fn alerts_are_grouped_and_told_when_due() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+a/1 +a/2 +b/1");
+    assert_eq!(stage.until(0.9), [""; 0]);
+    assert_eq!(stage.until(1.5), ["1 r +a/1 +a/2", "1 r +b/1"]);
+    stage.post("+a/3");
+    assert_eq!(stage.until(6.0), ["3 r +a/1 +a/2 +a/3"]);
+    stage.post("-a/1 -b/1");
+    assert_eq!(stage.until(9.0), ["7 r -a/1 +a/2 +a/3", "7 r -b/1"]);
+    assert_eq!(stage.until(60.0), [""; 0]);
+    assert_eq!(stage.dispatcher.alerts(stage.now_ms).len(), 2);
+}
+
+#[test]
+fn unchanged_groups_are_repeated() {
+    let mut stage = Stage::new("group_wait: 1s, group_interval: 2s, repeat_interval: 5s", "");
+    stage.post("+a");
+    assert_eq!(stage.until(14.0), ["1 r +a", "7 r +a", "13 r +a"]);
+}
+
+#[test]
+fn an_alert_that_is_not_renewed_is_over() {
+    let mut stage = Stage::new(SIMPLE, "global: {resolve_timeout: 10s}\n");
+    stage.post("+a");
+    assert_eq!(stage.until(20.0), ["1 r +a", "11 r -a"]);
+}
+
+#[test]
+fn what_was_over_before_the_first_flush_is_never_told() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+a");
+    stage.until(0.5);
+    stage.post("-a");
+    assert_eq!(stage.until(10.0), [""; 0]);
+}
+
+#[test]
+fn a_receiver_that_does_not_want_ends_hears_of_the_next_beginning() {
+    let mut stage = Stage::new(
+        "receiver: quiet, group_wait: 1s, group_interval: 2s".replace("receiver: quiet, ", "").as_str(),
+        "",
+    );
+    stage.reload(
+        "group_wait: 1s, group_interval: 2s, routes: [{receiver: quiet, matchers: ['alertname=~\".+\"']}]",
+        "",
+    );
+    stage.post("+a");
+    assert_eq!(stage.until(2.0), ["1 quiet +a"]);
+    stage.post("-a");
+    assert_eq!(stage.until(4.0), [""; 0]);
+    stage.post("+a");
+    assert_eq!(stage.until(8.0), ["5 quiet +a"]);
+}
+
+#[test]
+fn a_silence_mutes_beginnings_but_not_ends() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+a +b");
+    assert_eq!(stage.until(1.0), ["1 r +a +b"]);
+    stage.silence("a|c", 100);
+    stage.post("-a +c");
+    assert_eq!(stage.until(4.0), ["3 r -a +b"], "the end is told, the new alert is not");
+    stage.post("-c");
+    assert_eq!(stage.until(30.0), [""; 0], "nobody was told that c began");
+    stage.post("+a");
+    assert_eq!(stage.until(99.0), [""; 0]);
+    assert_eq!(stage.until(110.0), ["101 r +a +b"], "when the silence is over it is told");
+}
+
+#[test]
+fn a_muting_interval_keeps_ends_for_later() {
+    // The clock starts at midnight on 1970-01-01.
+    let night = "time_intervals:\n- name: n\n  time_intervals: [{times: [{start_time: '00:01', end_time: '00:02'}]}]\n";
+    let route =
+        "group_wait: 1s, group_interval: 10s, routes: [{matchers: [alertname=a], mute_time_intervals: [n]}]";
+    let mut stage = Stage::new(route, night);
+    stage.post("+a");
+    assert_eq!(stage.until(55.0), ["1 r +a"]);
+    stage.post("-a");
+    stage.until(60.0);
+    assert_eq!(stage.until(125.0), ["121 r -a"]);
+}
+
+#[test]
+fn a_source_inhibits_until_it_is_over() {
+    let rules = "inhibit_rules: [{source_matchers: [alertname=s/1], target_matchers: [alertname=t/1]}]\n";
+    let mut stage = Stage::new(SIMPLE, rules);
+    stage.post("+s/1 +t/1");
+    assert_eq!(stage.until(3.0), ["1 r +s/1"]);
+    stage.post("-s/1");
+    assert_eq!(stage.until(10.0), ["5 r -s/1", "5 r +t/1"]);
+}
+
+#[test]
+fn a_crash_neither_forgets_nor_repeats() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+a +b");
+    assert_eq!(stage.until(2.0), ["1 r +a +b"]);
+    stage.silence("b", 1000);
+    stage.crash();
+    assert_eq!(stage.dispatcher.alerts(stage.now_ms).len(), 2);
+    assert_eq!(stage.until(20.0), [""; 0]);
+    stage.post("-a");
+    stage.crash();
+    assert_eq!(stage.until(25.0).len(), 1, "the end that was posted before the crash is told after it");
+}
+
+#[test]
+fn a_notification_decided_before_a_crash_goes_out_after_it_under_the_same_key() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.refusing = true;
+    stage.post("+a");
+    stage.until(1.0);
+    let decided: Vec<_> = stage.under_way.values().cloned().collect();
+    assert_eq!(decided.len(), 1);
+    stage.crash();
+    let resumed: Vec<_> = stage.under_way.values().cloned().collect();
+    assert_eq!(resumed, decided);
+    stage.refusing = false;
+    stage.accept();
+    assert_eq!(stage.until(20.0), ["1 r +a"]);
+}
+
+#[test]
+fn an_undelivered_notification_gives_way_to_a_newer_one() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.refusing = true;
+    stage.post("+a");
+    stage.until(2.0);
+    let first: Vec<_> = stage.under_way.keys().copied().collect();
+    stage.until(3.0);
+    assert_eq!(stage.under_way.keys().copied().collect::<Vec<_>>(), first, "unchanged, it goes on");
+    stage.post("+b");
+    stage.until(5.0);
+    assert_ne!(stage.under_way.keys().copied().collect::<Vec<_>>(), first);
+    stage.post("-a -b");
+    stage.until(7.0);
+    assert!(stage.under_way.is_empty(), "nobody was told of the beginning, so nobody needs the end");
+}
+
+#[test]
+fn an_edit_of_the_routing_tells_nothing_twice() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+a/1");
+    assert_eq!(stage.until(2.0), ["1 r +a/1"]);
+    for route in [
+        SIMPLE.to_owned(),
+        format!("{SIMPLE}, routes: [{{receiver: other, matchers: ['group=a']}}]"),
+        format!("{SIMPLE}, routes: [{{receiver: other, matchers: ['group=~\"a|z\"']}}]"),
+    ] {
+        stage.reload(&route, "");
+        assert_eq!(stage.until(stage.now_ms as f64 / 1000.0 + 5.0), [""; 0], "{route}");
+    }
+    stage.post("-a/1");
+    let told = stage.until(60.0);
+    assert!(told.len() == 1 && told[0].ends_with("other -a/1"), "{told:?}");
+}
+
+#[test]
+fn what_is_over_is_forgotten() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+a +b/1");
+    stage.until(2.0);
+    stage.post("-a -b/1");
+    stage.until(100.0);
+    assert!(stage.dispatcher.alerts.is_empty() && stage.dispatcher.groups.is_empty());
+    stage.until(0.0);
+    assert!(stage.journal.load::<Alert>(Table::Alerts).unwrap().is_empty());
+}

@@ -1,1 +1,261 @@
+//! The whole, with a real HTTP listener and a real mail server that speaks just enough SMTP.
 
+use super::*;
+use crate::querier::{ExpressionError, QueryFailure, Reading, Source};
+use model::{MetricBatch, VectorSample};
+use std::{collections::BTreeMap, path::Path, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+
+/// Every expression has one element, while `up`.
+struct World(Mutex<bool>);
+
+impl Querier for World {
+    fn instant(&self, _: Source, _: &str, at_ms: i64) -> Result<Reading, QueryFailure> {
+        let there = *self.0.lock().unwrap();
+        let labels = Labels::from_pairs([("job", "web")]);
+        let element = VectorSample { labels, timestamp_ms: at_ms, value: model::Value::Float(7.0) };
+        Ok(Reading::Vector(if there { vec![element] } else { Vec::new() }))
+    }
+
+    fn check(&self, _: Source, _: &str) -> Result<(), ExpressionError> {
+        Ok(())
+    }
+}
+
+impl SampleSink for World {
+    fn append(&self, _: &MetricBatch) -> Result<(), QueryFailure> {
+        Ok(())
+    }
+}
+
+struct Request {
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+/// Answers with the statuses in turn, then 200.
+async fn webhook_sink(statuses: &'static [u16]) -> (String, mpsc::Receiver<Request>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (sender, receiver) = mpsc::channel(16);
+    tokio::spawn(async move {
+        let mut statuses = statuses.iter();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let request = read_request(&mut stream).await;
+            let status = statuses.next().unwrap_or(&200);
+            let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            sender.send(request).await.unwrap();
+        }
+    });
+    (url, receiver)
+}
+
+async fn read_request(stream: &mut TcpStream) -> Request {
+    let mut reader = BufReader::new(stream);
+    let mut headers = BTreeMap::new();
+    let mut line = String::new();
+    while reader.read_line(&mut line).await.unwrap() > 2 {
+        if let Some((name, value)) = line.trim().split_once(": ") {
+            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+        }
+        line.clear();
+    }
+    let length = headers["content-length"].parse().unwrap();
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).await.unwrap();
+    Request { headers, body: String::from_utf8(body).unwrap() }
+}
+
+/// A mail server that asks for a password and takes everything.
+async fn mail_sink() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (sender, receiver) = mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(converse(stream, sender.clone()));
+        }
+    });
+    (address, receiver)
+}
+
+async fn converse(stream: TcpStream, mails: mpsc::Sender<String>) {
+    let mut stream = BufReader::new(stream);
+    stream.write_all(b"220 sink ESMTP\r\n").await.unwrap();
+    let mut conversation = String::new();
+    let mut line = String::new();
+    while stream.read_line(&mut line).await.is_ok_and(|length| length > 0) {
+        conversation.push_str(&line);
+        let verb = line.trim().get(..4).unwrap_or_default().to_ascii_uppercase();
+        let answer = match verb.as_str() {
+            "EHLO" => "250-sink\r\n250 AUTH PLAIN LOGIN\r\n",
+            "AUTH" => "235 welcome\r\n",
+            "DATA" => {
+                stream.write_all(b"354 go on\r\n").await.unwrap();
+                while !conversation.ends_with("\r\n.\r\n") {
+                    stream.read_line(&mut conversation).await.unwrap();
+                }
+                mails.send(std::mem::take(&mut conversation)).await.unwrap();
+                "250 taken\r\n"
+            }
+            _ => "250 ok\r\n",
+        };
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        line.clear();
+    }
+}
+
+async fn next<T>(receiver: &mut mpsc::Receiver<T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), receiver.recv()).await.expect("something comes").unwrap()
+}
+
+async fn start(folder: &Path, config: &str, rules: &str, up: &Arc<World>) -> Result<Alerting, StartError> {
+    std::fs::write(folder.join("am.yml"), config).unwrap();
+    std::fs::write(folder.join("rules.yml"), rules).unwrap();
+    let settings = Settings {
+        rules: vec![folder.join("rules.yml")],
+        alertmanager_config: Some(folder.join("am.yml")),
+        state_dir: folder.join("state"),
+        external_url: "http://bw".into(),
+        ..Settings::default()
+    };
+    let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
+    let parts = Parts { querier: up.clone(), sink: up.clone(), client, clock: daemon::clock::now_ms };
+    Alerting::start(settings, parts, &daemon::metrics::Metrics::default()).await
+}
+
+const RULES: &str = "groups:\n- name: g\n  interval: 200ms\n  rules:\n  - {alert: Down, expr: up == 0, annotations: {s: '<{{ $value }}>'}}\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_reaches_a_webhook_and_survives_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, mut requests) = webhook_sink(&[500]).await;
+    let config = format!(
+        "route: {{receiver: r, group_wait: 100ms, group_interval: 300ms}}\nreceivers:\n- name: r\n  \
+         webhook_configs: [{{url: '{url}', secret: key}}]\n"
+    );
+    let world = Arc::new(World(Mutex::new(true)));
+    let alerting = start(folder.path(), &config, RULES, &world).await.unwrap();
+    let refused = next(&mut requests).await;
+    let taken = next(&mut requests).await;
+    assert_eq!(refused.headers["idempotency-key"], taken.headers["idempotency-key"]);
+    assert_eq!(refused.headers["webhook-id"], taken.headers["idempotency-key"]);
+    assert!(taken.headers["webhook-signature"].starts_with("v1,"));
+    let body: serde_json::Value = serde_json::from_str(&taken.body).unwrap();
+    assert_eq!(
+        (body["status"].as_str(), body["alerts"][0]["labels"]["job"].as_str()),
+        (Some("firing"), Some("web"))
+    );
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while alerting.rules()[0].rules[0].active.iter().count() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+    alerting.stop().await;
+    assert!(matches!(alerting.alerts().await, Err(OwnerError::Stopped)));
+
+    let again = start(folder.path(), &config, RULES, &world).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert!(requests.try_recv().is_err(), "nothing is told twice");
+    assert_eq!(again.alerts().await.unwrap().len(), 1);
+    again.stop().await;
+
+    let without_rule = start(folder.path(), &config, "groups: []\n", &world).await.unwrap();
+    let resolved: serde_json::Value = serde_json::from_str(&next(&mut requests).await.body).unwrap();
+    assert_eq!(resolved["status"], "resolved", "the rule went while we were away");
+    without_rule.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_has_text_html_and_a_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, mut mails) = mail_sink().await;
+    let config = format!(
+        "global: {{smtp_smarthost: '{address}', smtp_from: bw@example.org, smtp_require_tls: false, \
+         smtp_auth_username: bw, smtp_auth_password: pw}}\n\
+         route: {{receiver: r, group_wait: 100ms, group_interval: 300ms, group_by: [alertname]}}\n\
+         receivers: [{{name: r, email_configs: [{{to: 'a@example.org, b@example.org', headers: {{X-Team: \"x {{{{ .Status }}}}\"}}}}]}}]\n"
+    );
+    let world = Arc::new(World(Mutex::new(true)));
+    let alerting = start(folder.path(), &config, RULES, &world).await.unwrap();
+    let mail = next(&mut mails).await;
+    for expected in [
+        "AUTH PLAIN AGJ3AHB3",
+        "MAIL FROM:<bw@example.org>",
+        "RCPT TO:<a@example.org>",
+        "RCPT TO:<b@example.org>",
+        "Subject: [FIRING:1] Down (web)",
+        "X-Team: x firing",
+        "Message-ID: <ntf_",
+        "References: <group-",
+        "Content-Type: text/plain",
+        "Content-Type: text/html",
+        "&lt;7&gt;",
+    ] {
+        assert!(mail.contains(expected), "{expected} is not in\n{mail}");
+    }
+    alerting.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn posts_and_silences_are_durable_when_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
+    let world = Arc::new(World(Mutex::new(false)));
+    let alerting = start(folder.path(), config, RULES, &world).await.unwrap();
+    let good = PostedAlert { labels: vec![("alertname".into(), "x".into())], ..PostedAlert::default() };
+    let refused = alerting.post(vec![good, PostedAlert::default()]).await.unwrap();
+    assert_eq!(refused.len(), 1, "the good one beside a bad one is kept");
+    let matcher = crate::SilenceMatcher {
+        name: "alertname".into(),
+        value: "x".into(),
+        is_regex: false,
+        is_equal: true,
+    };
+    let silence = Silence {
+        id: String::new(),
+        matchers: vec![matcher],
+        starts_at_ms: 0,
+        ends_at_ms: daemon::clock::now_ms() + 100_000,
+        updated_at_ms: 0,
+        created_by: "me".into(),
+        comment: String::new(),
+    };
+    let id = alerting.set_silence(silence).await.unwrap();
+    assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'));
+    let missing = alerting.expire_silence("nobody").await;
+    assert!(matches!(missing, Err(SilenceChangeError::Silence(SilenceError::NotFound))));
+    alerting.stop().await;
+    let again = start(folder.path(), config, RULES, &world).await.unwrap();
+    let alerts = again.alerts().await.unwrap();
+    assert_eq!(alerts[0].status.silenced_by, [id]);
+    again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_revision_is_reported_and_the_good_one_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
+    let world = Arc::new(World(Mutex::new(false)));
+    let alerting = start(folder.path(), config, RULES, &world).await.unwrap();
+    std::fs::write(folder.path().join("rules.yml"), "groups: [{nam: x}]").unwrap();
+    std::fs::write(folder.path().join("am.yml"), "route: {}").unwrap();
+    let problems = alerting.reload().await.unwrap_err();
+    assert_eq!(problems.0.len(), 2, "{problems}");
+    assert_eq!((alerting.rules().len(), alerting.reload_status().problems.len()), (1, 2));
+    std::fs::write(folder.path().join("rules.yml"), RULES.replace("name: g", "name: h")).unwrap();
+    std::fs::write(folder.path().join("am.yml"), config).unwrap();
+    alerting.reload().await.unwrap();
+    assert_eq!(alerting.rules()[0].definition.name, "h");
+    assert!(alerting.reload_status().problems.is_empty());
+    alerting.stop().await;
+    let broken = start(folder.path(), "route: {}", RULES, &world).await;
+    assert!(matches!(broken, Err(StartError::Problems(_))));
+}
