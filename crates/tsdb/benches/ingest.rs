@@ -9,7 +9,12 @@
 //! are made between the measured calls; decoding requests is not included; fsync is to the folder in
 //! `BELLWETHER_DIR` (a temporary one when unset).
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a bench reports and stops")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench reports and stops"
+)]
 
 use disk::Dir;
 use model::{Matcher, MetricBatch, Samples, TimeRange};
@@ -224,7 +229,8 @@ struct Host {
 
 impl Host {
     fn new(id: usize, recorded: &[Recorded]) -> Self {
-        let mut host = Host { id, random: id as u64 * 1_000_003 + 1, offset: 0, jitter_ms: 0, series: Vec::new() };
+        let mut host =
+            Host { id, random: id as u64 * 1_000_003 + 1, offset: 0, jitter_ms: 0, series: Vec::new() };
         host.offset = 1 + (host.uniform() * (recorded[0].values.len() - 1) as f64) as usize;
         host.jitter_ms = (host.uniform() * 15_000.0) as i64;
         for series in recorded {
@@ -235,7 +241,8 @@ impl Host {
     }
 
     fn uniform(&mut self) -> f64 {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.random >> 11) as f64 / (1u64 << 53) as f64
     }
 

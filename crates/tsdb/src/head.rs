@@ -42,7 +42,7 @@ struct Series {
     labels: Labels,
     tail: Tail,
     /// Samples that came out of order; none of their times is in the tail.
-    late: Option<Box<BTreeMap<i64, LateSample>>>,
+    late: BTreeMap<i64, LateSample>,
 }
 
 struct LateSample {
@@ -172,7 +172,7 @@ impl HeadState {
 
     fn add_series(&mut self, labels: Labels) {
         self.index.add(self.series.len() as u32, labels.as_ref());
-        self.series.push(Series { labels, tail: Tail::default(), late: None });
+        self.series.push(Series { labels, tail: Tail::default(), late: BTreeMap::new() });
     }
 }
 
@@ -183,12 +183,12 @@ impl Series {
             return self.tail.push(sample.timestamp_ms, sample.start_ms, &sample.value);
         }
         let late = LateSample { start_ms: sample.start_ms, value: sample.value.clone() };
-        self.late.get_or_insert_default().insert(sample.timestamp_ms, late);
+        self.late.insert(sample.timestamp_ms, late);
         LATE_SAMPLE_BYTES
     }
 
     fn value_at(&self, timestamp_ms: i64) -> Option<Value> {
-        if let Some(late) = self.late.as_ref().and_then(|late| late.get(&timestamp_ms)) {
+        if let Some(late) = self.late.get(&timestamp_ms) {
             return Some(late.value.clone());
         }
         let mut found = Samples::default();
@@ -198,10 +198,8 @@ impl Series {
 
     fn bounds(&self) -> Option<TimeRange> {
         let tail = self.tail.bounds();
-        let late = self
-            .late
-            .as_ref()
-            .and_then(|late| Some(TimeRange::new(*late.first_key_value()?.0, *late.last_key_value()?.0)));
+        let ends = self.late.first_key_value().zip(self.late.last_key_value());
+        let late = ends.map(|(first, last)| TimeRange::new(*first.0, *last.0));
         match (tail, late) {
             (Some(a), Some(b)) => Some(TimeRange::new(a.start.min(b.start), a.end.max(b.end))),
             (one, other) => one.or(other),
@@ -212,10 +210,12 @@ impl Series {
         if range.start > range.end {
             return;
         }
-        let Some(late) = &self.late else { return self.tail.samples(range, into) };
+        if self.late.is_empty() {
+            return self.tail.samples(range, into);
+        }
         let mut ordered = Samples::default();
         self.tail.samples(range, &mut ordered);
-        let mut late = late.range(range.start..=range.end).peekable();
+        let mut late = self.late.range(range.start..=range.end).peekable();
         for i in 0..ordered.len() {
             let timestamp_ms = ordered.timestamps_ms[i];
             while let Some((at, sample)) = late.next_if(|(at, _)| **at < timestamp_ms) {

@@ -17,7 +17,7 @@ pub(crate) use cache::Cache;
 pub(crate) use deletions::Deletions;
 pub(crate) use merge::merge;
 pub(crate) use meta::{Meta, Origin};
-pub(crate) use writer::{PartWriter, series_order};
+pub(crate) use writer::{OrderKey, PartWriter};
 
 use crate::{bytes::Malformed, codec::values};
 use cache::Cached;
@@ -344,9 +344,9 @@ fn read_block(
         into.values.extend_from_slice(&whole.values[first..end]);
         return Ok(());
     }
-    for i in first..end {
-        if !deleted.iter().any(|range| range.contains(column[i])) {
-            into.push(column[i], whole.start_ms(i), &whole.value(i));
+    for (i, &at) in column.iter().enumerate().take(end).skip(first) {
+        if !deleted.iter().any(|range| range.contains(at)) {
+            into.push(at, whole.start_ms(i), &whole.value(i));
         }
     }
     Ok(())

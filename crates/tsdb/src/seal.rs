@@ -10,7 +10,7 @@ use crate::{
     codec::Effort,
     head::{Head, HeadState},
     maintain::Maintenance,
-    part::{Origin, Part, PartWriter, series_order},
+    part::{OrderKey, Origin, Part, PartWriter},
     store_impl::{Tsdb, lock, log_error},
     wal::{State, encode_state},
 };
@@ -142,7 +142,9 @@ fn windows_of(head: &HeadState) -> BTreeSet<i64> {
 
 /// Series of the head in the order of parts.
 fn sorted_series(head: &HeadState) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..head.len() as u32).collect();
-    order.sort_unstable_by(|&a, &b| series_order(head.labels(a).as_ref(), head.labels(b).as_ref()));
-    order
+    let key = |series: u32| OrderKey::new(head.labels(series).as_ref());
+    let mut order: Vec<(OrderKey<'_>, u32)> =
+        (0..head.len() as u32).map(|series| (key(series), series)).collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, series)| series).collect()
 }

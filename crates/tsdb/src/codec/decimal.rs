@@ -60,8 +60,7 @@ fn common_exponent(values: &[f64]) -> Option<u8> {
 #[inline]
 fn mantissa_of(value: f64, exponent: u8) -> Option<i64> {
     let scaled = (value * POWERS[usize::from(exponent)]).round_ties_even();
-    // The comparison is false for NaN, which is what is wanted.
-    if !(scaled.abs() <= MANTISSA_MAX) {
+    if scaled.is_nan() || scaled.abs() > MANTISSA_MAX {
         return None;
     }
     let mantissa = scaled as i64;

@@ -1,6 +1,6 @@
 //! Merges parts into one: series by series, page by page, so that memory does not grow with them.
 
-use super::{Part, PartError, PartWriter, index::PartIndex, page::Page, series_order};
+use super::{OrderKey, Part, PartError, PartWriter, index::PartIndex, page::Page};
 use crate::columns::append_run;
 use model::{Labels, Samples, TimeRange};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) fn merge(parts: &[Part], range: TimeRange, writer: &mut PartWriter) -
     let (mut all, mut run) = (Samples::default(), Samples::default());
     loop {
         let heads = cursors.iter().filter_map(|cursor| cursor.labels.as_ref());
-        let Some(next) = heads.min_by(|a, b| series_order(a.as_ref(), b.as_ref())).cloned() else { break };
+        let Some(next) = heads.min_by_key(|labels| OrderKey::new(labels.as_ref())).cloned() else { break };
         all.clear();
         for cursor in cursors.iter_mut().filter(|cursor| cursor.labels.as_ref() == Some(&next)) {
             run.clear();

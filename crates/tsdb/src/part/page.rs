@@ -3,7 +3,10 @@
 //! labels never read values.
 
 use super::index::PageEntry;
-use crate::bytes::{Malformed, Reader, put_field, put_varint, put_zigzag};
+use crate::{
+    bytes::{Malformed, Reader, put_field, put_varint, put_zigzag},
+    codec::Effort,
+};
 use disk::ReadFile;
 use model::LabelsRef;
 use std::{io, ops::Range, sync::OnceLock};
@@ -15,8 +18,9 @@ pub(super) const SERIES_MAX: usize = 128;
 /// is closed after the series that makes its head pass [`HEAD_BYTES_CLOSE`].
 const HEAD_BYTES_MAX: usize = 64 << 20;
 pub(super) const HEAD_BYTES_CLOSE: usize = 1 << 20;
-/// zstd level of heads.
-const LEVEL: i32 = 6;
+/// zstd levels of heads.
+const LEVEL_QUICK: i32 = 1;
+const LEVEL_THOROUGH: i32 = 6;
 
 /// Why bytes of `data` could not be used.
 pub(super) enum ReadError {
@@ -145,8 +149,8 @@ impl Page {
 }
 
 /// Collects a page.
-#[derive(Default)]
 pub(super) struct PageBuilder {
+    compressor: zstd::bulk::Compressor<'static>,
     head: Vec<u8>,
     values: Vec<u8>,
     pub(super) series: u32,
@@ -154,6 +158,20 @@ pub(super) struct PageBuilder {
 }
 
 impl PageBuilder {
+    pub(super) fn new(effort: Effort) -> io::Result<Self> {
+        let level = match effort {
+            Effort::Quick => LEVEL_QUICK,
+            Effort::Thorough => LEVEL_THOROUGH,
+        };
+        Ok(PageBuilder {
+            compressor: zstd::bulk::Compressor::new(level)?,
+            head: Vec::new(),
+            values: Vec::new(),
+            series: 0,
+            previous_column: 0,
+        })
+    }
+
     pub(super) fn begin_series(&mut self, labels: LabelsRef<'_>, block_count: usize) {
         put_field(&mut self.head, labels.as_bytes());
         put_varint(&mut self.head, block_count as u64);
@@ -184,7 +202,7 @@ impl PageBuilder {
     ) -> io::Result<PageEntry> {
         let start = out.len();
         put_varint(out, self.head.len() as u64);
-        out.extend_from_slice(&zstd::bulk::compress(&self.head, LEVEL)?);
+        out.extend_from_slice(&self.compressor.compress(&self.head)?);
         let head_end = out.len();
         out.extend_from_slice(&self.values);
         let entry = PageEntry {

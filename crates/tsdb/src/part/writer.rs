@@ -1,4 +1,4 @@
-//! Writes a part, series by series, in [`series_order`].
+//! Writes a part, series by series, in order of [`OrderKey`].
 //!
 //! Memory: one page, one write buffer, the timestamps of the columns' directory, and the postings.
 
@@ -13,7 +13,7 @@ use crate::codec::{Effort, integers, values};
 use disk::{Dir, TMP_SUFFIX, WriteFile};
 use hashbrown::HashMap;
 use model::{LabelsRef, METRIC_NAME, Samples, TimeRange};
-use std::{cmp::Ordering, io, ops::Range};
+use std::{io, ops::Range};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Most samples of a block: long enough for the codecs, short enough to decode for one value.
@@ -23,9 +23,16 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// Order of the series in a part: by metric name, then by canonical label bytes, so that the
 /// series of one metric lie side by side. Any total order would do; this one needs no decoding.
-pub(crate) fn series_order(a: LabelsRef<'_>, b: LabelsRef<'_>) -> Ordering {
-    let by_name = a.get(METRIC_NAME).cmp(&b.get(METRIC_NAME));
-    by_name.then_with(|| a.as_bytes().cmp(b.as_bytes()))
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OrderKey<'a> {
+    metric: &'a str,
+    labels: &'a [u8],
+}
+
+impl<'a> OrderKey<'a> {
+    pub(crate) fn new(labels: LabelsRef<'a>) -> Self {
+        OrderKey { metric: labels.get(METRIC_NAME).unwrap_or(""), labels: labels.as_bytes() }
+    }
 }
 
 /// See the module.
@@ -69,7 +76,7 @@ impl PartWriter {
             buffer: DATA_MAGIC.to_vec(),
             offset: 0,
             pages: Vec::new(),
-            page: PageBuilder::default(),
+            page: PageBuilder::new(effort)?,
             columns: Vec::new(),
             column_ids: HashMap::new(),
             postings: HashMap::new(),
@@ -80,7 +87,7 @@ impl PartWriter {
         })
     }
 
-    /// Adds a series after all series before it in [`series_order`]. Without samples it is left out.
+    /// Adds a series after all series before it in order of [`OrderKey`]. Without samples it is left out.
     pub(crate) fn add(&mut self, labels: LabelsRef<'_>, samples: &Samples) -> io::Result<()> {
         if samples.is_empty() {
             return Ok(());
@@ -219,9 +226,6 @@ fn write_synced(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<()> {
 
 /// Cuts a series into blocks of one kind of value and bounded length.
 fn blocks_of(samples: &Samples) -> Vec<Range<usize>> {
-    if samples.histograms.is_empty() && samples.len() <= BLOCK_SAMPLES {
-        return vec![0..samples.len()];
-    }
     let mut blocks = Vec::new();
     let mut start = 0;
     let mut histograms = samples.histograms.iter().map(|(i, _)| *i as usize).peekable();

@@ -88,7 +88,7 @@ fn deleted_samples_stay_gone_over_merges_and_starts() {
         put(&store, &floats(series, (0..10).map(|i| (NOW_MS + i, 1.0))));
     }
     let only_a = vec![Matcher::equal("job", "a")];
-    store.delete(&[only_a.clone()], TimeRange::new(NOW_MS + 2, NOW_MS + 7)).unwrap();
+    store.delete(std::slice::from_ref(&only_a), TimeRange::new(NOW_MS + 2, NOW_MS + 7)).unwrap();
     let expected = [NOW_MS, NOW_MS + 1, NOW_MS + 3, NOW_MS + 8, NOW_MS + 9];
     put(&store, &floats(&a, [(NOW_MS + 3, 5.0)]));
     for round in 0..3 {
