@@ -1,9 +1,10 @@
 //! What every handler shares.
 
-use crate::{agents::Agents, config::Config, tail::Tail};
+use crate::{agents::Agents, config::Config, receive::Receivers, tail::Tail};
+use alerting::Alerting;
 use daemon::{Pool, clock, metrics::Metrics};
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 use store::{LogStore, MetricStore};
@@ -29,8 +30,11 @@ pub struct App {
     pub agents: Agents,
     /// Fresh log lines for live tails.
     pub tail: Tail,
+    /// What the receivers share.
+    pub(crate) receivers: Receivers,
     /// When the process started, milliseconds since the epoch.
     pub started_ms: i64,
+    alerting: OnceLock<Arc<Alerting>>,
     ready: AtomicBool,
 }
 
@@ -45,17 +49,20 @@ impl App {
         logs: Arc<dyn LogStore>,
         agents: Agents,
     ) -> Self {
+        let own = Metrics::default();
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         App {
             ingest_pool: Pool::new(threads, POOL_QUEUE),
             query_pool: Pool::new(config.query.concurrency.unwrap_or(threads), config.query.queue),
+            receivers: Receivers::new(&config.limits, &own),
             config,
             metrics,
             logs,
-            own: Metrics::default(),
+            own,
             agents,
             tail: Tail::default(),
             started_ms: clock::now_ms(),
+            alerting: OnceLock::new(),
             ready: AtomicBool::new(false),
         }
     }
@@ -68,6 +75,16 @@ impl App {
         let app = App::new(Config::default(), metrics, logs, Agents::in_memory());
         app.set_ready(true);
         Arc::new(app)
+    }
+
+    /// Rules and notifications, `None` until they have started.
+    pub fn alerting(&self) -> Option<&Arc<Alerting>> {
+        self.alerting.get()
+    }
+
+    /// Hands over the started rules and notifications; the first ones stay.
+    pub fn set_alerting(&self, alerting: Arc<Alerting>) {
+        self.alerting.get_or_init(|| alerting);
     }
 
     /// Whether requests can be answered.

@@ -11,6 +11,7 @@ mod auth;
 pub mod cli;
 pub mod config;
 mod demo;
+mod evaluate;
 mod maintain;
 mod query;
 pub mod receive;

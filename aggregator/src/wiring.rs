@@ -7,13 +7,16 @@ use crate::{
     app::{App, AppState},
     auth::{self, Guard},
     config::{AuthMode, Bytes, Config, Duration},
-    maintain, self_monitor,
+    evaluate::{Evaluator, RecordedSamples},
+    maintain, self_monitor, shipped,
 };
+use alerting::Alerting;
 use anyhow::{Context, bail};
 use daemon::{
     Shutdown, clock,
-    http::{ServerOptions, TlsFiles},
+    http::{ClientOptions, ServerOptions, TlsFiles},
 };
+use model::Labels;
 use std::{net::SocketAddr, sync::Arc, thread, time::Instant};
 use store::{AgeLimits, LogStore, MetricStore};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -47,6 +50,7 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
         .with_context(|| format!("failed to open the data folder `{}`", config.data_dir.0.display()))?;
     let (metrics, logs) = open_stores(&config, &dir).await?;
     let app = Arc::new(App::new(config, metrics, logs, Agents::open(dir.sub("agents")?)));
+    start_alerting(&app).await?;
     let maintenance = maintain::start(&app, shutdown)?;
     let monitor = tokio::spawn(self_monitor::run(app.clone(), address.to_string(), shutdown.clone()));
     let router = api::router(&app, guard);
@@ -59,12 +63,15 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
 
 impl Server {
     /// Waits for the shutdown signal's effect on every part, in order: no new requests, no more
-    /// own samples, no more merges; then the stores are flushed.
+    /// evaluations, no more own samples, no more merges; then the stores are flushed.
     ///
     /// # Errors
     /// When a part panicked or a store could not be flushed.
     pub async fn join(self) -> anyhow::Result<()> {
         self.http.await?;
+        if let Some(alerting) = self.app.alerting() {
+            alerting.stop().await;
+        }
         self.monitor.await?;
         let Server { app, maintenance, .. } = self;
         tokio::task::spawn_blocking(move || {
@@ -78,6 +85,32 @@ impl Server {
         })
         .await?
     }
+}
+
+async fn start_alerting(app: &AppState) -> anyhow::Result<()> {
+    let config = &app.config.alerting;
+    let evaluator =
+        Evaluator::new(app.metrics.clone(), app.logs.clone(), &app.config.query, &app.config.promql);
+    let settings = alerting::Settings {
+        rules: config.rules.clone(),
+        built_in_rules: if config.shipped_rules { shipped::rules() } else { Vec::new() },
+        alertmanager_config: config.alertmanager_config.clone(),
+        state_dir: app.config.data_dir.0.join("alerting"),
+        external_url: config
+            .external_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{}", app.config.listen.0)),
+        external_labels: Labels::empty(),
+    };
+    let parts = alerting::Parts {
+        querier: Arc::new(evaluator),
+        sink: Arc::new(RecordedSamples(app.metrics.clone())),
+        client: daemon::http::client(&ClientOptions::default())?,
+        clock: clock::now_ms,
+    };
+    let alerting = Alerting::start(settings, parts, &app.own).await.context("failed to start alerting")?;
+    app.set_alerting(Arc::new(alerting));
+    Ok(())
 }
 
 /// The tokens to ask for, or `None` on an open loopback listener.

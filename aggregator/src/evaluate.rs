@@ -1,0 +1,140 @@
+//! Answers the expressions of rules and scaling policies from the stores: the one place where
+//! alerting meets the query engines.
+//!
+//! Evaluations run on threads of their own callers, under the same budget as a query.
+
+use crate::config::{PromqlConfig, QueryConfig};
+use alerting::{ExpressionError, Querier, QueryFailure, Reading, SampleSink, Source};
+use daemon::clock;
+use model::MetricBatch;
+use promql::{EvalOptions, Expr, ParseOptions, QueryValue, ValueType};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use store::{Limits, LogStore, MetricStore, QueryContext};
+
+/// Parsed expressions kept; rules ask the same ones again and again.
+const PARSED_MAX: usize = 10_000;
+
+/// See the module.
+pub(crate) struct Evaluator {
+    metrics: Arc<dyn MetricStore>,
+    logs: Arc<dyn LogStore>,
+    limits: Limits,
+    options: EvalOptions,
+    parsed: Mutex<HashMap<String, Arc<Expr>>>,
+}
+
+impl Evaluator {
+    /// An evaluator over these stores.
+    pub(crate) fn new(
+        metrics: Arc<dyn MetricStore>,
+        logs: Arc<dyn LogStore>,
+        query: &QueryConfig,
+        promql: &PromqlConfig,
+    ) -> Self {
+        Evaluator {
+            metrics,
+            logs,
+            limits: limits(query),
+            options: eval_options(promql),
+            parsed: Mutex::default(),
+        }
+    }
+
+    fn parse(&self, expr: &str) -> Result<Arc<Expr>, promql::ParseError> {
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = parsed.get(expr) {
+            return Ok(known.clone());
+        }
+        let tree = Arc::new(promql::parse(expr, &ParseOptions { experimental: self.options.experimental })?);
+        if parsed.len() >= PARSED_MAX {
+            parsed.clear();
+        }
+        parsed.insert(expr.to_owned(), tree.clone());
+        Ok(tree)
+    }
+
+    fn metrics_instant(&self, expr: &str, at_ms: i64) -> Result<Reading, QueryFailure> {
+        let tree = self.parse(expr).map_err(|error| QueryFailure(error.to_string()))?;
+        let context = QueryContext::new(self.limits);
+        let answer = promql::instant(&tree, at_ms, self.metrics.as_ref(), &self.options, &context);
+        match answer.map_err(|error| QueryFailure(error.to_string()))?.value {
+            QueryValue::Vector(vector) => Ok(Reading::Vector(vector)),
+            QueryValue::Scalar { value, .. } => Ok(Reading::Scalar(value)),
+            other => Err(QueryFailure(format!(
+                "a rule needs a vector or a scalar, not a {}",
+                other.value_type().describe()
+            ))),
+        }
+    }
+}
+
+impl Querier for Evaluator {
+    fn instant(&self, source: Source, expr: &str, at_ms: i64) -> Result<Reading, QueryFailure> {
+        match source {
+            Source::Metrics => self.metrics_instant(expr, at_ms),
+            Source::Logs => Err(QueryFailure("LogQL is not linked in yet".to_owned())),
+        }
+    }
+
+    fn check(&self, source: Source, expr: &str) -> Result<(), ExpressionError> {
+        check_expression(source, expr, self.options.experimental)
+    }
+}
+
+/// Whether an expression can be used in a rule.
+///
+/// # Errors
+/// The first problem and its place within the expression.
+pub(crate) fn check_expression(
+    source: Source,
+    expr: &str,
+    experimental: bool,
+) -> Result<(), ExpressionError> {
+    match source {
+        Source::Metrics => {
+            let tree =
+                promql::parse(expr, &ParseOptions { experimental }).map_err(|error| promql_error(&error))?;
+            match tree.value_type() {
+                ValueType::Vector | ValueType::Scalar => Ok(()),
+                other => Err(whole(format!("a rule needs a vector or a scalar, not a {}", other.describe()))),
+            }
+        }
+        Source::Logs => Ok(()),
+    }
+}
+
+fn whole(message: String) -> ExpressionError {
+    ExpressionError { line: 1, column: 1, message }
+}
+
+fn promql_error(error: &promql::ParseError) -> ExpressionError {
+    let message = format!("parse error: {}", error.message);
+    ExpressionError { line: error.position.line as usize, column: error.position.column as usize, message }
+}
+
+/// The limits that a query's settings describe.
+pub(crate) fn limits(query: &QueryConfig) -> Limits {
+    Limits {
+        samples_max: query.samples_max,
+        memory_bytes_max: query.memory_bytes_max.0,
+        read_bytes_max: query.read_bytes_max.0,
+    }
+}
+
+/// The options that PromQL's settings describe.
+pub(crate) fn eval_options(promql: &PromqlConfig) -> EvalOptions {
+    let lookback_ms = i64::try_from(promql.lookback.0).unwrap_or(i64::MAX);
+    EvalOptions { lookback_ms, experimental: promql.experimental, ..EvalOptions::default() }
+}
+
+/// Stores what rules record.
+pub(crate) struct RecordedSamples(pub Arc<dyn MetricStore>);
+
+impl SampleSink for RecordedSamples {
+    fn append(&self, batch: &MetricBatch) -> Result<(), QueryFailure> {
+        self.0.append(batch, None, clock::now_ms()).map(drop).map_err(|error| QueryFailure(error.to_string()))
+    }
+}

@@ -1,0 +1,95 @@
+//! `POST /loki/api/v1/push`: Loki's push API, protobuf or JSON.
+//!
+//! 204 when all is stored; 400 with the reasons when a part was refused, the rest is stored.
+
+use super::{
+    append::Decoded,
+    counters::Protocol,
+    failure::Failure,
+    receivers::Scratch,
+    request::{Work, header_text, receive},
+};
+use crate::app::AppState;
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use wire::{
+    LogOptions,
+    compression::{Encoding, decompress},
+    loki::{decode_push, decode_push_json},
+};
+
+/// How a body is packed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Packing {
+    Json(Encoding),
+    /// Snappy always lies directly around protobuf; gzip and deflate may lie around that.
+    Protobuf(Option<Encoding>),
+    /// Protobuf without snappy, which this server takes too.
+    BareProtobuf(Encoding),
+}
+
+pub(super) async fn push(State(app): State<AppState>, request: Request) -> Response {
+    let packing = match packing(request.headers()) {
+        Ok(packing) => packing,
+        Err(failure) => return failure.respond_text(),
+    };
+    let result = receive(&app, Protocol::LokiPush, request, move |work| decode(packing, work)).await;
+    match result {
+        Ok(appended) if appended.rejected == 0 => StatusCode::NO_CONTENT.into_response(),
+        Ok(appended) => Failure::Malformed(appended.message).respond_text(),
+        Err(failure) => failure.respond_text(),
+    }
+}
+
+fn packing(headers: &HeaderMap) -> Result<Packing, Failure> {
+    let content_type = header_text(headers, header::CONTENT_TYPE);
+    let media_type = content_type.split(';').next().unwrap_or("").trim();
+    let encoding_text = header_text(headers, header::CONTENT_ENCODING);
+    let encoding = Encoding::from_header(encoding_text)
+        .ok_or_else(|| Failure::Unsupported(format!("Content-Encoding {encoding_text:?} not supported")))?;
+    if media_type.eq_ignore_ascii_case("application/json") {
+        return Ok(Packing::Json(encoding));
+    }
+    if !media_type.is_empty() && !media_type.eq_ignore_ascii_case("application/x-protobuf") {
+        return Err(Failure::Unsupported(format!("content type `{content_type}` not supported")));
+    }
+    Ok(match encoding {
+        Encoding::Identity if encoding_text.is_empty() => Packing::Protobuf(None),
+        Encoding::Snappy => Packing::Protobuf(None),
+        Encoding::Gzip | Encoding::Deflate => Packing::Protobuf(Some(encoding)),
+        Encoding::Identity | Encoding::Zstd => Packing::BareProtobuf(encoding),
+    })
+}
+
+fn decode(packing: Packing, work: Work<'_>) -> Result<Decoded, Failure> {
+    let options = LogOptions { now_ns: work.now_ns, enrich: true };
+    let limit = work.decompressed_bytes_max;
+    let Scratch { body, logs, .. } = work.scratch;
+    let report = match packing {
+        Packing::Json(encoding) => {
+            decompress(encoding, work.body, limit, body)?;
+            decode_push_json(body, options, logs)?
+        }
+        Packing::BareProtobuf(encoding) => {
+            decompress(encoding, work.body, limit, body)?;
+            decode_push(body, options, logs)?
+        }
+        Packing::Protobuf(None) => {
+            decompress(Encoding::Snappy, work.body, limit, body)?;
+            decode_push(body, options, logs)?
+        }
+        Packing::Protobuf(Some(outer)) => {
+            let mut packed = Vec::new();
+            decompress(outer, work.body, limit, &mut packed)?;
+            decompress(Encoding::Snappy, &packed, limit, body)?;
+            decode_push(body, options, logs)?
+        }
+    };
+    if report.entries == 0 && report.rejected.is_empty() {
+        return Err(Failure::NothingValid("error at least one valid stream is required for ingestion".to_owned()));
+    }
+    Ok(Decoded::Logs(report))
+}

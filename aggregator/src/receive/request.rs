@@ -1,0 +1,104 @@
+//! The steps that all receivers share.
+
+use super::{
+    append::{Appended, Decoded},
+    counters::Protocol,
+    failure::Failure,
+    identity::Identity,
+    receivers::Scratch,
+};
+use crate::app::AppState;
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, header},
+};
+use bytes::Bytes;
+use daemon::clock;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::time::Duration;
+
+/// How long a request waits for a place before it is told to come back.
+const PLACE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a pool job gets: buffers, the body as sent, and its bound once decompressed.
+pub(super) struct Work<'a> {
+    pub(super) scratch: &'a mut Scratch,
+    pub(super) body: &'a [u8],
+    pub(super) decompressed_bytes_max: usize,
+    pub(super) now_ns: i64,
+}
+
+/// Reads the request, has `decode` turn it into a batch on the ingest pool, appends that, and
+/// waits until it is durable.
+pub(super) async fn receive(
+    app: &AppState,
+    protocol: Protocol,
+    request: Request,
+    decode: impl FnOnce(Work<'_>) -> Result<Decoded, Failure> + Send + 'static,
+) -> Result<Appended, Failure> {
+    let result = take(app, protocol, request, decode).await;
+    if let Err(failure) = &result {
+        app.receivers.counters.failure(protocol, failure);
+        tracing::debug!(?protocol, %failure, "refused a write request");
+    }
+    result
+}
+
+async fn take(
+    app: &AppState,
+    protocol: Protocol,
+    request: Request,
+    decode: impl FnOnce(Work<'_>) -> Result<Decoded, Failure> + Send + 'static,
+) -> Result<Appended, Failure> {
+    if !app.is_ready() {
+        return Err(Failure::Busy("not ready yet".to_owned()));
+    }
+    let (parts, body) = request.into_parts();
+    let identity = Identity::read(&parts.headers)?;
+    let place = tokio::time::timeout(PLACE_PATIENCE, app.receivers.places.acquire()).await;
+    let Ok(Ok(_place)) = place else {
+        return Err(Failure::Busy("too many write requests at once; try again later".to_owned()));
+    };
+    let limits = &app.config.limits;
+    let body = read_body(&parts.headers, body, limits.body_bytes_max.0 as usize).await?;
+    app.receivers.counters.request(protocol, body.len());
+    let worker = app.clone();
+    let batch_id = identity.batch;
+    let appended = app.ingest_pool.run(move || {
+        let now_ns = clock::now_ns();
+        worker.receivers.with_scratch(|scratch| {
+            let decompressed_bytes_max = worker.config.limits.decompressed_bytes_max.0 as usize;
+            let decoded = decode(Work { scratch, body: &body, decompressed_bytes_max, now_ns })?;
+            decoded.append(&worker, protocol, scratch, batch_id.as_ref(), now_ns)
+        })
+    });
+    let mut appended = appended.await??;
+    appended.commit.clone().await?;
+    if let Some(batch) = appended.for_tail.take() {
+        app.tail.publish(batch);
+    }
+    if let Some(report) = identity.report {
+        app.agents.report(report, clock::now_ms());
+    }
+    Ok(appended)
+}
+
+/// The whole body; its declared length is looked at before anything is read.
+async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Failure> {
+    let too_large = || Failure::TooLarge(format!("the body is larger than the {limit} bytes allowed"));
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|declared| declared > limit) {
+        return Err(too_large());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Failure::Malformed(format!("the body could not be read: {error}"))),
+    }
+}
+
+/// A header's text, or "" when it is missing or not text.
+pub(super) fn header_text(headers: &HeaderMap, name: impl header::AsHeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
