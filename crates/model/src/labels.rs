@@ -144,10 +144,14 @@ impl<'a> LabelsRef<'a> {
 
     /// The value of `name`, or `None` when absent.
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        for (candidate, value) in self.iter() {
-            match candidate.cmp(name) {
+        // Only the value that is returned is checked to be UTF-8: this runs for every candidate of
+        // every matcher.
+        let mut rest = self.0;
+        while !rest.is_empty() {
+            let (candidate, value) = (take(&mut rest)?, take(&mut rest)?);
+            match candidate.cmp(name.as_bytes()) {
                 Ordering::Less => {}
-                Ordering::Equal => return Some(value),
+                Ordering::Equal => return std::str::from_utf8(value).ok(),
                 Ordering::Greater => return None,
             }
         }
@@ -234,7 +238,17 @@ fn encode<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Labels {
 impl Ord for LabelsRef<'_> {
     /// Prometheus' order of label sets: pair by pair, name before value, a prefix first.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        // Field by field is pair by pair, and bytes compare as the text they are.
+        let (mut a, mut b) = (self.0, other.0);
+        loop {
+            match (take(&mut a), take(&mut b)) {
+                (Some(x), Some(y)) if x == y => {}
+                (x, y) => return x.cmp(&y),
+            }
+            if a.is_empty() && b.is_empty() {
+                return Ordering::Equal;
+            }
+        }
     }
 }
 
