@@ -63,7 +63,7 @@ enum Within {
 #[derive(Clone, Copy, PartialEq)]
 enum End {
     Eof,
-    End,
+    Close,
     Else,
 }
 
@@ -71,7 +71,7 @@ impl End {
     fn text(self) -> &'static str {
         match self {
             End::Eof => "EOF",
-            End::End => "{{end}}",
+            End::Close => "{{end}}",
             End::Else => "{{else}}",
         }
     }
@@ -170,7 +170,7 @@ impl Parser<'_> {
                 Kind::LeftDelim => {
                     if self.take_keyword("end") {
                         self.expect(Kind::RightDelim, "end")?;
-                        return self.ended(nodes, End::End, within);
+                        return self.ended(nodes, End::Close, within);
                     }
                     if self.take_keyword("else") {
                         return self.ended(nodes, End::Else, within);
@@ -230,7 +230,7 @@ impl Parser<'_> {
         }
         self.expect(Kind::RightDelim, "else")?;
         let (body, end) = self.list(Within::Block)?;
-        if end != End::End {
+        if end != End::Close {
             return self.fail(format!("expected end; found {}", end.text()));
         }
         Ok(body)
@@ -261,7 +261,7 @@ impl Parser<'_> {
         let outer = std::mem::replace(&mut self.variables, vec!["$".to_owned()]);
         let range_depth = std::mem::take(&mut self.range_depth);
         let (body, end) = self.list(Within::Block)?;
-        if end != End::End {
+        if end != End::Close {
             return self.fail(format!("unexpected {} in {context}", end.text()));
         }
         self.variables = outer;

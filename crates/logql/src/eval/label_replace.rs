@@ -1,0 +1,21 @@
+//! `label_replace`.
+
+use super::{Evaluation, Table};
+use crate::{EvalError, ast::LabelReplace};
+use model::go_regex;
+
+impl Evaluation<'_> {
+    pub(super) fn label_replace(&self, replace: &LabelReplace) -> Result<Table, EvalError> {
+        let regex = go_regex::compile_anchored(&replace.regex).map_err(EvalError::Invalid)?;
+        let mut rows = self.rows(&replace.inner)?;
+        for row in &mut rows {
+            let source = row.labels.value(&replace.source).to_owned();
+            if let Some(captures) = regex.captures(&source) {
+                let mut value = String::new();
+                captures.expand(&replace.replacement, &mut value);
+                row.labels = row.labels.to_builder().set(&replace.destination, &value).build();
+            }
+        }
+        Ok(Table::Rows(rows))
+    }
+}

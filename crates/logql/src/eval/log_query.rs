@@ -1,0 +1,187 @@
+//! Log queries: the first entries in the direction asked for.
+//!
+//! Bound: no more entries are held than the limit (all that match, when they are to be thinned
+//! out by an interval), and reading ends once no further unit can better what is held.
+
+use super::Params;
+use crate::{
+    EvalError, ParseError,
+    ast::LogExpr,
+    pipeline::{Pipeline, Scratch, labels::Category},
+};
+use model::TimeRange;
+use std::{collections::BinaryHeap, ops::ControlFlow};
+use store::{Direction, LogRequest, LogStore, QueryContext, ScanUnit};
+
+/// Label names and values in ascending order of name. Unlike [`model::Labels`] a value may be
+/// empty, as a parser may find it.
+pub type LabelPairs = Vec<(String, String)>;
+
+/// A line of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Nanoseconds since the epoch.
+    pub timestamp_ns: i64,
+    /// The line after the pipeline.
+    pub line: String,
+    /// Labels of the stream that no stage has changed.
+    pub stream: LabelPairs,
+    /// Structured metadata that no stage has changed.
+    pub metadata: LabelPairs,
+    /// What stages have written.
+    pub parsed: LabelPairs,
+    /// The line's stable id; 0 while it is followed.
+    pub id: u128,
+}
+
+impl Entry {
+    /// All labels in ascending order of name.
+    pub fn labels(&self) -> LabelPairs {
+        let mut all: LabelPairs =
+            self.stream.iter().chain(&self.metadata).chain(&self.parsed).cloned().collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+/// The entry that a processed row becomes.
+pub(crate) fn entry_of(scratch: &Scratch, timestamp_ns: i64, raw: &str, id: u128) -> Entry {
+    let mut entry = Entry {
+        timestamp_ns,
+        line: scratch.line(raw).to_owned(),
+        stream: Vec::new(),
+        metadata: Vec::new(),
+        parsed: Vec::new(),
+        id,
+    };
+    for (name, value, category) in scratch.labels.iter() {
+        let labels = match category {
+            Category::Stream => &mut entry.stream,
+            Category::Metadata => &mut entry.metadata,
+            Category::Parsed => &mut entry.parsed,
+        };
+        labels.push((name.to_owned(), value.to_owned()));
+    }
+    entry.stream.sort_unstable();
+    entry.metadata.sort_unstable();
+    entry.parsed.sort_unstable();
+    entry
+}
+
+/// An entry by its place in the answer: the greatest is the last one.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Held {
+    /// Time, turned round when backward.
+    place: i64,
+    arrival: u64,
+    entry: Entry,
+}
+
+struct FirstEntries<'a> {
+    heap: &'a mut BinaryHeap<Held>,
+    limit: usize,
+    direction: Direction,
+    arrival: u64,
+}
+
+impl FirstEntries<'_> {
+    fn place(&self, timestamp_ns: i64) -> i64 {
+        match self.direction {
+            Direction::Forward => timestamp_ns,
+            Direction::Backward => -timestamp_ns.max(i64::MIN + 1),
+        }
+    }
+
+    /// Whether an entry of this time would be among the first.
+    fn has_room(&self, timestamp_ns: i64) -> bool {
+        let worst = self.heap.peek().map(|held| held.place);
+        self.heap.len() < self.limit || worst.is_some_and(|worst| self.place(timestamp_ns) < worst)
+    }
+
+    /// Whether the unit may hold an entry that would be among the first.
+    fn may_better(&self, unit: &ScanUnit) -> bool {
+        self.has_room(match self.direction {
+            Direction::Forward => unit.range.start,
+            Direction::Backward => unit.range.end,
+        })
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.arrival += 1;
+        let held = Held { place: self.place(entry.timestamp_ns), arrival: self.arrival, entry };
+        self.heap.push(held);
+        if self.heap.len() > self.limit {
+            self.heap.pop();
+        }
+    }
+}
+
+pub(super) fn run(
+    log: &LogExpr,
+    params: &Params,
+    store: &dyn LogStore,
+    context: &QueryContext,
+) -> Result<Vec<Entry>, EvalError> {
+    let invalid = |error: ParseError| EvalError::Invalid(error.to_string());
+    let pipeline = Pipeline::compile_with(&log.stages, Default::default(), true).map_err(invalid)?;
+    let request = LogRequest {
+        matchers: log.matchers.clone(),
+        range: TimeRange::new(params.start_ns, params.end_ns),
+        filters: pipeline.store_filters().to_vec(),
+        metadata_hints: Vec::new(),
+        direction: params.direction,
+    };
+    let scan = store.scan(&request, context)?;
+    let limit = if params.interval_ns > 0 { usize::MAX } else { params.limit };
+    let mut heap = BinaryHeap::new();
+    let mut first = FirstEntries { heap: &mut heap, limit, direction: params.direction, arrival: 0 };
+    let mut scratch = Scratch::default();
+    for (index, unit) in scan.units().iter().enumerate() {
+        if limit == 0 || !first.may_better(unit) {
+            break;
+        }
+        let mut stopped = Ok(());
+        scratch.forget_stream();
+        scan.read(index, context, &mut |row: store::Row<'_>| {
+            if !first.has_room(row.timestamp_ns) {
+                return ControlFlow::Continue(());
+            }
+            pipeline.load(&mut scratch, row.stream, row.labels, row.metadata);
+            if pipeline.run(&mut scratch, row.timestamp_ns, row.line) {
+                stopped = hold(context, first.heap.len(), limit, row.line.len());
+                first.push(entry_of(&scratch, row.timestamp_ns, row.line, row.id));
+            }
+            if stopped.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        stopped?;
+    }
+    let entries = heap.into_sorted_vec().into_iter().map(|held| held.entry).collect();
+    Ok(thinned(entries, params))
+}
+
+/// Charges an entry that adds to what is held; one that replaces another costs nothing.
+fn hold(context: &QueryContext, held: usize, limit: usize, bytes: usize) -> Result<(), EvalError> {
+    if held < limit {
+        context.hold_samples(1)?;
+        context.hold_memory(bytes as u64 + 200)?;
+    }
+    Ok(())
+}
+
+/// Keeps entries that lie at least the interval apart, then the limit.
+fn thinned(entries: Vec<Entry>, params: &Params) -> Vec<Entry> {
+    if params.interval_ns <= 0 {
+        return entries;
+    }
+    let mut last: Option<i64> = None;
+    let mut kept = Vec::new();
+    for entry in entries {
+        let far = last.is_none_or(|last| entry.timestamp_ns.abs_diff(last) >= params.interval_ns as u64);
+        if far {
+            last = Some(entry.timestamp_ns);
+            kept.push(entry);
+        }
+    }
+    kept.truncate(params.limit);
+    kept
+}

@@ -1,0 +1,229 @@
+//! Range aggregations: rows stream from the store's units into series, several units at once.
+
+use super::{
+    Evaluation, Row, Steps,
+    collect::{Collector, Extraction, Points},
+    window::{self, Sample},
+};
+use crate::{
+    EvalError, ParseError,
+    ast::{Grouping, RangeAggregation, RangeOp, Stage},
+    pipeline::{self, Pipeline, labels::ERROR, labels::ERROR_DETAILS, labels::Hints},
+};
+use model::{Labels, MatchOp, TimeRange};
+use std::{
+    collections::HashMap,
+    num::NonZero,
+    ops::ControlFlow,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use store::{Direction, LogRequest, LogScan};
+
+/// Rows below which a second thread costs more than it saves.
+const ROWS_PER_WORKER: u64 = 50_000;
+
+impl Evaluation<'_> {
+    /// `outer` is the grouping of a sum around this, where only its labels matter.
+    pub(super) fn range(
+        &self,
+        range: &RangeAggregation,
+        outer: Option<&Grouping>,
+    ) -> Result<Vec<Row>, EvalError> {
+        let grouping = range.grouping.as_ref().or(outer);
+        let hints = hints(range, grouping);
+        let invalid = |error: ParseError| EvalError::Invalid(error.to_string());
+        let pipeline = Pipeline::compile_with(&range.log.stages, hints, true).map_err(invalid)?;
+        let filters = range.unwrap.iter().flat_map(|unwrap| &unwrap.filters);
+        let filters: Vec<_> = filters.map(|filter| Stage::LabelFilter(filter.clone())).collect();
+        let after_unwrap = Pipeline::compile(&filters).map_err(invalid)?;
+        let extraction = Extraction {
+            op: range.op,
+            pipeline: &pipeline,
+            unwrap: range.unwrap.as_ref(),
+            after_unwrap: &after_unwrap,
+            grouping,
+            range_ns: range.range_ns,
+            offset_ns: range.offset_ns,
+            steps: self.steps,
+        };
+        let series = self.collect(range, &extraction)?;
+        let rows: Vec<_> = series
+            .into_iter()
+            .map(|(labels, points)| Row { labels, values: values(range, points, self.steps) })
+            .collect();
+        if range.op == RangeOp::Absent { Ok(absent(range, &rows, self.steps)) } else { Ok(rows) }
+    }
+
+    fn collect(
+        &self,
+        range: &RangeAggregation,
+        extraction: &Extraction<'_>,
+    ) -> Result<Vec<(Labels, Points)>, EvalError> {
+        let start = self.steps.first_ns.saturating_sub(range.offset_ns).saturating_sub(range.range_ns - 1);
+        let end = self.steps.last_ns().saturating_sub(range.offset_ns).saturating_add(1);
+        let request = LogRequest {
+            matchers: range.log.matchers.clone(),
+            range: TimeRange::new(start, end),
+            filters: extraction.pipeline.store_filters().to_vec(),
+            metadata_hints: Vec::new(),
+            direction: Direction::Forward,
+        };
+        let scan = self.store.scan(&request, self.context)?;
+        let rows: u64 = scan.units().iter().map(|unit| unit.rows_max).sum();
+        let useful = (rows / ROWS_PER_WORKER).clamp(1, scan.units().len().max(1) as u64);
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(useful as usize);
+        let next = AtomicUsize::new(0);
+        if threads <= 1 {
+            return self.work(extraction, scan.as_ref(), &next);
+        }
+        let results = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    let result = self.work(extraction, scan.as_ref(), &next);
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+                });
+            }
+        });
+        merge(results.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads units until none is left.
+    fn work(
+        &self,
+        extraction: &Extraction<'_>,
+        scan: &dyn LogScan,
+        next: &AtomicUsize,
+    ) -> Result<Vec<(Labels, Points)>, EvalError> {
+        let mut collector = Collector::new(extraction, self.context);
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= scan.units().len() {
+                return Ok(collector.finish());
+            }
+            let mut failed = Ok(());
+            scan.read(index, self.context, &mut |row: store::Row<'_>| match collector.row(row) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Err(error);
+                    ControlFlow::Break(())
+                }
+            })?;
+            if failed.is_err() {
+                // The other workers need not go on.
+                next.store(usize::MAX / 2, Ordering::Relaxed);
+                failed?;
+            }
+        }
+    }
+}
+
+type Collected = Result<Vec<(Labels, Points)>, EvalError>;
+
+fn merge(parts: Vec<Collected>) -> Collected {
+    let mut merged: HashMap<Labels, Points> = HashMap::new();
+    for part in parts {
+        for (labels, points) in part? {
+            match merged.get_mut(&labels) {
+                None => {
+                    merged.insert(labels, points);
+                }
+                Some(into) => add_points(into, points),
+            }
+        }
+    }
+    Ok(merged.into_iter().collect())
+}
+
+fn add_points(into: &mut Points, points: Points) {
+    let add = |into: &mut Vec<i64>, other: Vec<i64>| {
+        into.iter_mut().zip(other).for_each(|(into, other)| *into += other);
+    };
+    match (into, points) {
+        (Points::Changes { rows, bytes }, Points::Changes { rows: more_rows, bytes: more_bytes }) => {
+            add(rows, more_rows);
+            add(bytes, more_bytes);
+        }
+        (Points::Samples(samples), Points::Samples(more)) => samples.extend(more),
+        _ => unreachable!("one aggregation collects one kind of points"),
+    }
+}
+
+/// Which labels the parsers must find.
+fn hints(range: &RangeAggregation, grouping: Option<&Grouping>) -> Hints {
+    let needed = || {
+        let grouping = grouping.filter(|grouping| !grouping.without)?;
+        let mut required = grouping.labels.clone();
+        required.extend(pipeline::labels_read(&range.log.stages)?);
+        if let Some(unwrap) = &range.unwrap {
+            required.push(unwrap.label.clone());
+            let filters: Vec<_> =
+                unwrap.filters.iter().map(|filter| Stage::LabelFilter(filter.clone())).collect();
+            required.extend(pipeline::labels_read(&filters)?);
+        }
+        // Whether a line has an error shows only when all of it is read.
+        let asks_for_errors = required.iter().any(|name| name == ERROR || name == ERROR_DETAILS);
+        required.sort_unstable();
+        required.dedup();
+        (!asks_for_errors).then_some(required)
+    };
+    Hints { required: needed() }
+}
+
+fn values(range: &RangeAggregation, points: Points, steps: Steps) -> Vec<Option<f64>> {
+    let seconds = range.range_ns as f64 / 1e9;
+    match points {
+        Points::Changes { rows, bytes } => {
+            let (mut row_count, mut byte_count) = (0i64, 0i64);
+            let mut values = Vec::with_capacity(steps.count);
+            for k in 0..steps.count {
+                row_count += rows[k];
+                byte_count += bytes.get(k).copied().unwrap_or(0);
+                values.push((row_count > 0).then(|| match range.op {
+                    RangeOp::Rate => row_count as f64 / seconds,
+                    RangeOp::Bytes => byte_count as f64,
+                    RangeOp::BytesRate => byte_count as f64 / seconds,
+                    _ => row_count as f64,
+                }));
+            }
+            values
+        }
+        Points::Samples(samples) => windowed(range, samples, steps),
+    }
+}
+
+fn windowed(range: &RangeAggregation, mut samples: Vec<Sample>, steps: Steps) -> Vec<Option<f64>> {
+    samples.sort_by_key(|(timestamp_ns, _)| *timestamp_ns);
+    let parameter = range.parameter.unwrap_or(f64::NAN);
+    let (mut from, mut to) = (0, 0);
+    let mut values = Vec::with_capacity(steps.count);
+    for k in 0..steps.count {
+        let end = steps.at(k) - range.offset_ns;
+        while samples.get(to).is_some_and(|(timestamp_ns, _)| *timestamp_ns <= end) {
+            to += 1;
+        }
+        while from < to && samples[from].0 <= end - range.range_ns {
+            from += 1;
+        }
+        let window = &samples[from..to];
+        values.push(
+            (!window.is_empty()).then(|| window::compute(range.op, parameter, window, range.range_ns, end)),
+        );
+    }
+    values
+}
+
+/// One series that is 1 wherever there is nothing, with the labels that the selector pins down.
+fn absent(range: &RangeAggregation, rows: &[Row], steps: Steps) -> Vec<Row> {
+    let present = |k: usize| rows.iter().any(|row| row.values[k].is_some());
+    let values: Vec<_> = (0..steps.count).map(|k| (!present(k)).then_some(1.0)).collect();
+    if values.iter().all(Option::is_none) {
+        return Vec::new();
+    }
+    let equalities = range.log.matchers.iter().filter(|matcher| matcher.op() == MatchOp::Equal);
+    let labels = Labels::from_pairs(equalities.map(|matcher| (matcher.name(), matcher.value())));
+    vec![Row { labels, values }]
+}

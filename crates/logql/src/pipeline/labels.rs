@@ -1,0 +1,259 @@
+//! The labels of the row being processed: stream labels, structured metadata, and what stages
+//! extract, in one list over one text buffer that every row uses again.
+//!
+//! A name occurs once. Parsed labels hide metadata, metadata never hides stream labels.
+
+use model::{Labels, LabelsRef};
+
+/// Where a label comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Category {
+    Stream,
+    Metadata,
+    Parsed,
+}
+
+/// The label that tells a stage's failure.
+pub(crate) const ERROR: &str = "__error__";
+/// The label that tells its reason.
+pub(crate) const ERROR_DETAILS: &str = "__error_details__";
+/// Appended to an extracted name that the row has already.
+const EXTRACTED: &str = "_extracted";
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    name: Span,
+    value: Span,
+    category: Category,
+    /// Written by a parser: a later parser leaves it alone.
+    extracted: bool,
+}
+
+/// Which labels a metric query needs; parsers look for no others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hints {
+    /// `None`: all.
+    pub(crate) required: Option<Vec<String>>,
+}
+
+impl Hints {
+    /// No label is needed at all.
+    pub(crate) fn needs_none(&self) -> bool {
+        self.required.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.required.as_ref().is_none_or(|required| required.iter().any(|wanted| wanted == name))
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct RowLabels {
+    text: String,
+    entries: Vec<Entry>,
+    /// How many entries and bytes belong to the stream, which the next row may share.
+    stream: Vec<Entry>,
+    stream_bytes: usize,
+    error: Option<&'static str>,
+    error_details: String,
+    name: String,
+}
+
+impl RowLabels {
+    /// Starts over with a stream's labels.
+    pub(crate) fn load_stream(&mut self, labels: &Labels) {
+        self.text.clear();
+        self.entries.clear();
+        for (name, value) in labels.iter() {
+            self.push(Category::Stream, name, value);
+        }
+        self.stream.clear();
+        self.stream.extend_from_slice(&self.entries);
+        self.stream_bytes = self.text.len();
+        self.reset_error();
+    }
+
+    /// Starts a row of the stream loaded last.
+    pub(crate) fn load_row(&mut self, metadata: LabelsRef<'_>) {
+        self.text.truncate(self.stream_bytes);
+        self.entries.clear();
+        self.entries.extend_from_slice(&self.stream);
+        self.reset_error();
+        for (name, value) in metadata.iter() {
+            if self.position(name).is_some() {
+                let renamed = format!("{name}{EXTRACTED}");
+                self.push(Category::Metadata, &renamed, value);
+            } else {
+                self.push(Category::Metadata, name, value);
+            }
+        }
+    }
+
+    fn keep_text(&mut self, text: &str) -> Span {
+        let start = self.text.len() as u32;
+        self.text.push_str(text);
+        Span { start, end: self.text.len() as u32 }
+    }
+
+    fn push(&mut self, category: Category, name: &str, value: &str) {
+        let name = self.keep_text(name);
+        let value = self.keep_text(value);
+        self.entries.push(Entry { name, value, category, extracted: false });
+    }
+
+    fn at(&self, span: Span) -> &str {
+        &self.text[span.start as usize..span.end as usize]
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.entries.iter().position(|entry| self.at(entry.name) == name)
+    }
+
+    /// The value of a label, errors included.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        match name {
+            ERROR if self.error.is_some() => return self.error,
+            ERROR_DETAILS if self.error.is_some() => return Some(&self.error_details),
+            _ => {}
+        }
+        self.position(name).map(|position| self.at(self.entries[position].value))
+    }
+
+    /// Writes a label over whatever has the name.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        let value = self.keep_text(value);
+        match self.position(name) {
+            Some(position) => {
+                let entry = &mut self.entries[position];
+                entry.value = value;
+                entry.category = Category::Parsed;
+            }
+            None => {
+                let name = self.keep_text(name);
+                self.entries.push(Entry { name, value, category: Category::Parsed, extracted: false });
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        if let Some(position) = self.position(name) {
+            self.entries.remove(position);
+        }
+    }
+
+    /// Keeps the labels for which `keeps` holds.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(&str, &str) -> bool) {
+        let text = &self.text;
+        let at = |span: Span| &text[span.start as usize..span.end as usize];
+        self.entries.retain(|entry| keeps(at(entry.name), at(entry.value)));
+    }
+
+    /// The name under which a parser may write `name`, or `None` when it is not wanted or was
+    /// written by a parser before.
+    fn extraction_name(&mut self, name: &str, hints: &Hints) -> Option<()> {
+        let taken = self.stream.iter().any(|entry| self.at(entry.name) == name)
+            || self
+                .entries
+                .iter()
+                .any(|entry| entry.category == Category::Metadata && self.at(entry.name) == name);
+        self.name.clear();
+        self.name.push_str(name);
+        if taken {
+            self.name.push_str(EXTRACTED);
+        }
+        if !hints.wants(&self.name) {
+            return None;
+        }
+        let repeated = self.position(&self.name).is_some_and(|position| self.entries[position].extracted);
+        (!repeated).then_some(())
+    }
+
+    /// Writes what a parser found.
+    pub(crate) fn extract(&mut self, name: &str, value: &str, hints: &Hints) {
+        if self.extraction_name(name, hints).is_none() {
+            return;
+        }
+        let name = std::mem::take(&mut self.name);
+        self.set(&name, value);
+        if let Some(position) = self.position(&name) {
+            self.entries[position].extracted = true;
+        }
+        self.name = name;
+    }
+
+    /// Whether parsers have found everything that is needed.
+    pub(crate) fn has_all(&self, hints: &Hints) -> bool {
+        match &hints.required {
+            None => false,
+            Some(required) => required
+                .iter()
+                .all(|name| self.position(name).is_some_and(|position| self.entries[position].extracted)),
+        }
+    }
+
+    pub(crate) fn set_error(&mut self, kind: &'static str, details: &str) {
+        self.error = Some(kind);
+        self.error_details.clear();
+        self.error_details.push_str(details);
+    }
+
+    pub(crate) fn error(&self) -> Option<&'static str> {
+        self.error
+    }
+
+    pub(crate) fn reset_error(&mut self) {
+        self.error = None;
+        self.error_details.clear();
+    }
+
+    pub(crate) fn reset_error_details(&mut self) {
+        self.error_details.clear();
+    }
+
+    /// All labels in no order, errors included.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str, Category)> {
+        let labels =
+            self.entries.iter().map(|entry| (self.at(entry.name), self.at(entry.value), entry.category));
+        let error = self.error.map(|kind| (ERROR, kind, Category::Parsed));
+        let details = self.error.filter(|_| !self.error_details.is_empty());
+        let details = details.map(|_| (ERROR_DETAILS, self.error_details.as_str(), Category::Parsed));
+        labels.chain(error).chain(details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_taken_are_extracted_beside() {
+        let mut labels = RowLabels::default();
+        let stream = Labels::from_pairs([("app", "x"), ("env", "prod")]);
+        let metadata = Labels::from_pairs([("env", "meta"), ("trace", "7")]);
+        labels.load_stream(&stream);
+        labels.load_row(metadata.as_ref());
+        let hints = Hints::default();
+        for (name, value) in [("app", "1"), ("trace", "2"), ("new", "3"), ("new", "4")] {
+            labels.extract(name, value, &hints);
+        }
+        for (name, value) in [
+            ("app", "x"),
+            ("env_extracted", "meta"),
+            ("app_extracted", "1"),
+            ("trace_extracted", "2"),
+            ("new", "3"),
+        ] {
+            assert_eq!(labels.get(name), Some(value), "{name}");
+        }
+        labels.set("app", "y");
+        assert_eq!(labels.get("app"), Some("y"));
+        labels.load_row(metadata.as_ref());
+        assert_eq!((labels.get("app"), labels.get("new")), (Some("x"), None));
+    }
+}
