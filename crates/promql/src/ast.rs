@@ -256,6 +256,11 @@ impl BinaryOp {
         matches!(self, Equal | NotEqual | Less | Greater | LessEqual | GreaterEqual)
     }
 
+    /// `</ >/`
+    pub fn is_trim(self) -> bool {
+        matches!(self, BinaryOp::TrimUpper | BinaryOp::TrimLower)
+    }
+
     /// `and or unless`
     pub fn is_set(self) -> bool {
         matches!(self, BinaryOp::And | BinaryOp::Or | BinaryOp::Unless)

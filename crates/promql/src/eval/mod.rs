@@ -11,6 +11,7 @@
 mod aggregate;
 mod binary;
 mod column;
+mod hints;
 mod instant;
 mod name;
 mod range;
@@ -77,6 +78,12 @@ impl From<StoreError> for EvalError {
 /// Result of a part of an evaluation.
 pub(crate) type EvalResult<T> = Result<T, EvalError>;
 
+/// Fills in what comparing neighbours tells about counter resets, as stores may do on arrival.
+#[cfg(test)]
+pub(crate) fn resolve_hints(samples: &mut model::Samples) {
+    hints::resolve(samples, false);
+}
+
 /// An execution error.
 pub(crate) fn fail<T>(message: impl Into<String>) -> EvalResult<T> {
     Err(EvalError::Execution(message.into()))
@@ -135,6 +142,8 @@ pub(crate) struct Evaluator<'q> {
     /// The steps of the whole query, to which `start()`, `end()`, `step()` and `range()` refer.
     query: Grid,
     is_range: bool,
+    /// See [`hints::stats_only`].
+    stats_selectors: Vec<Position>,
     annotations: Mutex<Annotations>,
 }
 
@@ -149,7 +158,15 @@ impl<'q> Evaluator<'q> {
         options: &'q EvalOptions,
         context: &'q QueryContext,
     ) -> Self {
-        Evaluator { store, options, context, query, is_range, annotations: Mutex::default() }
+        Evaluator {
+            store,
+            options,
+            context,
+            query,
+            is_range,
+            stats_selectors: Vec::new(),
+            annotations: Mutex::default(),
+        }
     }
 
     fn warn(&self, position: Position, message: &str) {

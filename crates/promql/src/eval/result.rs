@@ -71,7 +71,8 @@ pub struct Answer {
 }
 
 impl<'q> Evaluator<'q> {
-    pub(super) fn answer(self, expr: &Expr) -> EvalResult<Answer> {
+    pub(super) fn answer(mut self, expr: &Expr) -> EvalResult<Answer> {
+        self.stats_selectors = super::hints::stats_only(expr);
         let value = if self.is_range { self.range_value(expr)? } else { self.instant_value(expr)? };
         let annotations = self.annotations.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Answer { value, annotations })

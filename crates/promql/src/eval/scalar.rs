@@ -39,9 +39,18 @@ impl Evaluator<'_> {
             ("end", _) => constant(seconds(self.query.end_ms())),
             ("step", _) => constant(seconds(self.durations().step_ms)),
             ("range", _) => constant(seconds(self.durations().range_ms)),
+            ("max_of", [a, b]) => self.pairwise(a, b, grid, |a, b| if a >= b { a } else { b }),
+            ("min_of", [a, b]) => self.pairwise(a, b, grid, |a, b| if a <= b { a } else { b }),
             ("scalar", [arg]) => self.only_element(arg, grid),
             (name, _) => fail(format!("function `{name}` is no scalar function")),
         }
+    }
+
+    /// Computes from two scalars; NaN when either is.
+    fn pairwise(&self, a: &Expr, b: &Expr, grid: Grid, choose: fn(f64, f64) -> f64) -> EvalResult<Vec<f64>> {
+        let (left, right) = (self.scalar(a, grid)?, self.scalar(b, grid)?);
+        let pairs = left.into_iter().zip(right);
+        Ok(pairs.map(|(a, b)| if a.is_nan() || b.is_nan() { f64::NAN } else { choose(a, b) }).collect())
     }
 
     /// `scalar(v)`: the value of the only element, NaN where there is not exactly one float.

@@ -3,6 +3,7 @@
 use super::{
     EvalResult, Evaluator, Grid, Series, Sink,
     column::{Charge, Column},
+    hints,
 };
 use crate::ast::VectorSelector;
 use model::{Samples, TimeRange};
@@ -14,7 +15,7 @@ pub(super) enum Field {
     Value,
     /// Its time, in seconds.
     Timestamp,
-    /// When its counter began, in seconds; no value where that is unknown.
+    /// When its counter began, in seconds; 0 where that is unknown.
     StartTimestamp,
 }
 
@@ -44,7 +45,7 @@ impl<'q> Evaluator<'q> {
         let first_ms = time_ms(0).saturating_sub(self.options.lookback_ms).saturating_add(1);
         let range = TimeRange::new(first_ms, time_ms(grid.count - 1));
         let set = self.open(selector, range, grid)?;
-        self.each_series(set.as_ref(), &mut |index, samples| {
+        self.each_series(selector, set.as_ref(), &mut |index, samples| {
             let mut column = Column::absent(grid.count, self.context)?;
             fill_column(&mut column, samples, field, self.options.lookback_ms, time_ms);
             if column.is_empty() {
@@ -68,10 +69,12 @@ impl<'q> Evaluator<'q> {
     /// Decodes series after series into one buffer.
     pub(super) fn each_series(
         &self,
+        selector: &VectorSelector,
         set: &dyn SeriesSet,
         visit: &mut dyn FnMut(usize, &mut Samples) -> EvalResult<()>,
     ) -> EvalResult<()> {
         let mut samples = Samples::default();
+        let mark_resets = self.stats_selectors.contains(&selector.span.start);
         for index in 0..set.len() {
             self.context.check()?;
             set.read(index, self.context, &mut samples)?;
@@ -79,6 +82,7 @@ impl<'q> Evaluator<'q> {
                 continue;
             }
             let _held = Charge::new(self.context, samples.len(), samples.len() * SAMPLE_BYTES)?;
+            hints::resolve(&mut samples, mark_resets);
             visit(index, &mut samples)?;
         }
         Ok(())
@@ -111,11 +115,7 @@ fn fill_column(
                 Some(histogram) => column.set_histogram(step, histogram.clone()),
             },
             Field::Timestamp => column.floats[step] = times[latest] as f64 / 1000.0,
-            Field::StartTimestamp => {
-                if samples.start_ms(latest) != 0 {
-                    column.floats[step] = samples.start_ms(latest) as f64 / 1000.0;
-                }
-            }
+            Field::StartTimestamp => column.floats[step] = samples.start_ms(latest) as f64 / 1000.0,
         }
     }
 }

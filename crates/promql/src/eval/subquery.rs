@@ -2,9 +2,9 @@
 //!
 //! The grid lies on multiples of its step since the epoch, so neighbouring evaluations share it.
 
-use super::{EvalResult, Evaluator, Grid, check_steps, fail, window::RangeSeries};
+use super::{EvalResult, Evaluator, Grid, check_steps, column::Sample, fail, hints, window::RangeSeries};
 use crate::ast::Subquery;
-use model::Samples;
+use model::{Samples, Value};
 
 impl<'q> Evaluator<'q> {
     pub(super) fn subquery(
@@ -32,7 +32,11 @@ impl<'q> Evaluator<'q> {
         self.stream(&subquery.expr, inner, &mut |series| {
             let mut samples = Samples::default();
             for (step, sample) in series.column.present() {
-                samples.push(inner.time_ms(step), 0, &sample.to_value());
+                let value = match sample {
+                    Sample::Float(value) => Value::Float(value),
+                    Sample::Histogram(histogram) => Value::Histogram(hints::forget(histogram)),
+                };
+                samples.push(inner.time_ms(step), 0, &value);
             }
             let _held = self.charge_samples(samples.len())?;
             let drop_name = series.drop_name;

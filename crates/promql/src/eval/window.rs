@@ -151,7 +151,7 @@ impl<'q> Evaluator<'q> {
             lookback_ms: self.options.lookback_ms,
         };
         let set = self.open(&matrix.selector, spec.cover(grid), grid)?;
-        self.each_series(set.as_ref(), &mut |index, samples| {
+        self.each_series(&matrix.selector, set.as_ref(), &mut |index, samples| {
             drop_stale(samples);
             if !self.options.experimental {
                 samples.starts_ms.clear();

@@ -31,26 +31,8 @@ pub(crate) fn sub(a: &Histogram, b: &Histogram) -> Result<Combined, Incompatible
 }
 
 fn combine(a: &Histogram, b: &Histogram, sign: f64) -> Result<Combined, Incompatible> {
-    if a.has_custom_buckets() != b.has_custom_buckets() {
-        return Err(Incompatible);
-    }
+    let (mut left, right, reconciled) = align(a, b)?;
     let (reset_hint, hints_conflict) = merge_hints(a.reset_hint, b.reset_hint);
-    let mut reconciled = false;
-    let (mut left, mut right);
-    if a.has_custom_buckets() {
-        (left, right) = (a.clone(), b.clone());
-        if !same_bounds(a, b) {
-            reconciled = true;
-            let common = common_bounds(&a.custom_values, &b.custom_values);
-            left = rebucket(a, &common);
-            right = rebucket(b, &common);
-        }
-    } else {
-        (left, right) = same_zero_bucket(a, b);
-        let schema = a.schema.min(b.schema);
-        left = reduce_to_schema(&left, schema);
-        right = reduce_to_schema(&right, schema);
-    }
     left.positive = dense(&merge(&sparse(&left.positive), &sparse(&right.positive), sign));
     left.negative = dense(&merge(&sparse(&left.negative), &sparse(&right.negative), sign));
     left.zero_count += sign * right.zero_count;
@@ -59,6 +41,23 @@ fn combine(a: &Histogram, b: &Histogram, sign: f64) -> Result<Combined, Incompat
     left.is_integer = false;
     left.reset_hint = reset_hint;
     Ok(Combined { histogram: left, reconciled, hints_conflict })
+}
+
+/// Both in the finest layout that both can have, and whether custom bounds were given up for it.
+pub(super) fn align(a: &Histogram, b: &Histogram) -> Result<(Histogram, Histogram, bool), Incompatible> {
+    if a.has_custom_buckets() != b.has_custom_buckets() {
+        return Err(Incompatible);
+    }
+    if a.has_custom_buckets() {
+        if same_bounds(a, b) {
+            return Ok((a.clone(), b.clone(), false));
+        }
+        let common = common_bounds(&a.custom_values, &b.custom_values);
+        return Ok((rebucket(a, &common), rebucket(b, &common), true));
+    }
+    let (left, right) = same_zero_bucket(a, b);
+    let schema = a.schema.min(b.schema);
+    Ok((reduce_to_schema(&left, schema), reduce_to_schema(&right, schema), false))
 }
 
 /// The hint of a combination, and whether the two contradict each other.

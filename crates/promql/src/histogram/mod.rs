@@ -9,7 +9,7 @@ mod reset;
 mod total;
 mod trim;
 
-pub(crate) use combine::{Combined, Incompatible, add, rebucket, reduce_to_schema, sub};
+pub(crate) use combine::{Combined, Incompatible, add, merge_hints, rebucket, reduce_to_schema, sub};
 pub(crate) use estimate::{Bucket, all_buckets, fraction, quantile, stddev, variance};
 pub(crate) use reset::detect_reset;
 pub(crate) use total::HistogramTotal;

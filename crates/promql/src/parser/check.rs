@@ -5,7 +5,9 @@ use super::*;
 /// Checks `expr` and everything inside it.
 pub(super) fn check(expr: &Expr) -> Parsed<()> {
     match expr {
-        Expr::Number(_) | Expr::String(_) | Expr::Vector(_) | Expr::Matrix(_) => {}
+        Expr::Number(_) | Expr::String(_) => {}
+        Expr::Vector(selector) => check_selects(selector)?,
+        Expr::Matrix(matrix) => check_selects(&matrix.selector)?,
         Expr::Paren(node) => check(&node.expr)?,
         Expr::Subquery(node) => {
             check(&node.expr)?;
@@ -35,6 +37,15 @@ pub(super) fn check(expr: &Expr) -> Parsed<()> {
             }
         }
         Expr::Call(node) => check_call(node)?,
+    }
+    Ok(())
+}
+
+/// A selector without a condition that refuses the empty value would select everything.
+pub(super) fn check_selects(selector: &VectorSelector) -> Parsed<()> {
+    if selector.matchers.iter().all(model::Matcher::matches_empty) {
+        let message = "vector selector must contain at least one non-empty matcher";
+        return Err(error(selector.span, message.to_owned()));
     }
     Ok(())
 }

@@ -75,6 +75,7 @@ pub fn parse_selector(text: &str) -> Result<VectorSelector, ParseError> {
     if parser.peek().kind != Kind::Eof {
         return Err(parser.unexpected("", ""));
     }
+    check::check_selects(&selector)?;
     Ok(selector)
 }
 

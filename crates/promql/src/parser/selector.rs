@@ -19,10 +19,6 @@ impl Parser {
             self.matchers(&mut name, &mut matchers, first.span)?;
         }
         let span = Span { start: first.span.start, end: self.last_end() };
-        if matchers.iter().all(Matcher::matches_empty) {
-            let message = "vector selector must contain at least one non-empty matcher";
-            return Err(error(span, message.to_owned()));
-        }
         Ok(VectorSelector { name, matchers, modifiers: Modifiers::default(), extension: None, span })
     }
 

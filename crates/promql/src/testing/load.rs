@@ -2,7 +2,9 @@
 
 use super::series::{Item, SeriesLine};
 use crate::histogram;
-use model::{CUSTOM_BUCKETS_SCHEMA, Histogram, Labels, METRIC_NAME, MetricBatch, Value, parse_float};
+use model::{
+    CUSTOM_BUCKETS_SCHEMA, Histogram, Labels, METRIC_NAME, MetricBatch, Samples, Value, parse_float,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{MemMetricStore, MetricStore};
@@ -98,7 +100,8 @@ impl Loaded {
         let mut batch = MetricBatch::default();
         for (labels, samples) in &self.samples {
             batch.begin_with(labels.as_ref());
-            for (timestamp_ms, (start_ms, value)) in samples {
+            let samples = with_hints(samples);
+            for (timestamp_ms, (start_ms, value)) in &samples {
                 match value {
                     Value::Float(value) => batch.sample(*timestamp_ms, *start_ms, *value),
                     Value::Histogram(histogram) => {
@@ -115,6 +118,16 @@ impl Loaded {
     }
 }
 
+/// The samples as a store that looks for counter resets on arrival keeps them.
+fn with_hints(samples: &BTreeMap<i64, (i64, Value)>) -> BTreeMap<i64, (i64, Value)> {
+    let mut column = Samples::default();
+    for (timestamp_ms, (start_ms, value)) in samples {
+        column.push(*timestamp_ms, *start_ms, value);
+    }
+    crate::eval::resolve_hints(&mut column);
+    (0..column.len()).map(|i| (column.timestamps_ms[i], (column.start_ms(i), column.value(i)))).collect()
+}
+
 #[derive(Default)]
 struct Parts {
     buckets: Vec<(f64, f64)>,
@@ -128,6 +141,14 @@ impl Parts {
             return None;
         }
         self.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // Of equal bounds in different writings the last counts.
+        self.buckets.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                kept.1 = later.1;
+            }
+            same
+        });
         let highest = self.buckets.last().map_or(0.0, |(_, count)| *count);
         let count = self.count.unwrap_or(highest);
         if self.buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {

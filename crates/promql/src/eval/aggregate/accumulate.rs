@@ -180,8 +180,7 @@ impl<'q> Evaluator<'q> {
         if total.hints_conflict() {
             self.warn(position, "conflicting counter resets during histogram aggregation");
         }
-        let value = if aggregate.op == AggregateOp::Avg { total.mean() } else { total.sum() };
-        match value {
+        match total.get() {
             Some(histogram) => column.set(step, Value::Histogram(histogram)),
             None => column.clear(step),
         }
@@ -206,7 +205,7 @@ impl Accumulator<'_> {
                         seen[step] = true;
                     }
                 }
-                add_histograms(histograms, column);
+                add_histograms(histograms, column, op == AggregateOp::Avg);
             }
             Accumulator::Avg { means, seen, histograms, .. } => {
                 for (step, value) in column.floats.iter().enumerate() {
@@ -215,7 +214,7 @@ impl Accumulator<'_> {
                         seen[step] = true;
                     }
                 }
-                add_histograms(histograms, column);
+                add_histograms(histograms, column, op == AggregateOp::Avg);
             }
             Accumulator::Best { best, .. } => {
                 for (best, value) in best.iter_mut().zip(&column.floats) {
@@ -254,11 +253,11 @@ fn is_better(op: AggregateOp, value: f64, best: f64) -> bool {
     if op == AggregateOp::Max { value > best } else { value < best }
 }
 
-fn add_histograms(histograms: &mut Histograms, column: &Column<'_>) {
+fn add_histograms(histograms: &mut Histograms, column: &Column<'_>, is_mean: bool) {
     if !column.has_histograms() {
         return;
     }
-    histograms.resize_with(column.len(), HistogramTotal::default);
+    histograms.resize_with(column.len(), || HistogramTotal::new(is_mean));
     for (step, total) in histograms.iter_mut().enumerate() {
         if let Some(histogram) = column.histogram(step) {
             total.add(histogram);

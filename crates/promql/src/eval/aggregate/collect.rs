@@ -8,7 +8,7 @@ use super::{
     },
     Grouping, Groups,
 };
-use crate::{ast::Aggregate, quantile, quote::quote};
+use crate::{ast::Aggregate, quantile};
 use model::{Labels, Value, format_float};
 
 impl<'q> Evaluator<'q> {
@@ -56,10 +56,7 @@ impl<'q> Evaluator<'q> {
         sink: Sink<'_, 'q>,
     ) -> EvalResult<()> {
         let Some(parameter) = &aggregate.parameter else { return fail("aggregation needs a parameter") };
-        let label = self.text(parameter)?.into_owned();
-        if label.is_empty() || label.contains('\u{fffd}') {
-            return fail(format!("invalid label name {}", quote(&label)));
-        }
+        let label = self.label_name(parameter)?;
         let grouping = Grouping::new(aggregate);
         let mut groups: Groups<Column<'q>> = Groups::new();
         self.stream(&aggregate.expr, grid, &mut |series| {

@@ -35,7 +35,7 @@ impl<'q> Evaluator<'q> {
             if series.column.is_empty() {
                 return Ok(());
             }
-            let keeps_name = op.is_comparison() && !binary.return_bool;
+            let keeps_name = op.is_comparison() && !binary.return_bool || op.is_trim();
             let drop_name = series.drop_name || !keeps_name;
             sink(Series { drop_name, ..series })
         })

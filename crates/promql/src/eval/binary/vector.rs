@@ -93,7 +93,7 @@ impl<'b> Plan<'b> {
 
     /// Whether the operation loses the metric's name at once; a comparison keeps it.
     fn drops_name(&self) -> bool {
-        !self.is_filter()
+        !self.is_filter() && !self.binary.op.is_trim()
     }
 }
 
@@ -265,7 +265,7 @@ fn overlapping(all: &[Series<'_>]) -> Option<(Labels, Labels)> {
 }
 
 fn result<'q>(plan: &Plan<'_>, labels: Labels, drop_name: bool, column: Column<'q>) -> Series<'q> {
-    Series { labels, drop_name: drop_name && plan.is_filter(), column }
+    Series { labels, drop_name: drop_name && !plan.drops_name(), column }
 }
 
 /// Results with equal labels become one series.

@@ -2,7 +2,7 @@
 
 use super::super::{EvalResult, Evaluator, Grid, Series, Sink, column::Column, fail, name};
 use crate::{
-    ast::{Expr, Modifiers, VectorSelector},
+    ast::{DurationExpr, Expr, Modifiers, VectorSelector},
     position::Span,
 };
 use hashbrown::HashMap;
@@ -28,15 +28,16 @@ impl Wanted {
             matchers.into_iter().partition(|matcher| matcher.name() == METRIC_NAME);
         if names.is_empty() {
             names.push(Matcher::equal(METRIC_NAME, DEFAULT_INFO));
+        } else if !names.iter().any(is_positive) {
+            // Conditions that only exclude need something to exclude from.
+            names.extend(Matcher::new(METRIC_NAME, MatchOp::Regex, ".+_info"));
         }
         Wanted { names, data }
     }
 
     /// Whether a base series is itself one of the info series that are asked for.
     fn is_info(&self, labels: &Labels) -> bool {
-        let is_positive = |m: &&Matcher| matches!(m.op(), MatchOp::Equal | MatchOp::Regex);
-        self.names.iter().any(|matcher| is_positive(&matcher))
-            && self.names.iter().all(|matcher| matcher.matches(labels.metric_name()))
+        self.names.iter().all(|matcher| matcher.matches(labels.metric_name()))
     }
 
     fn takes(&self, label: &str) -> bool {
@@ -44,6 +45,10 @@ impl Wanted {
             && !IDENTIFYING.contains(&label)
             && (self.data.is_empty() || self.data.iter().any(|matcher| matcher.name() == label))
     }
+}
+
+fn is_positive(matcher: &Matcher) -> bool {
+    matches!(matcher.op(), MatchOp::Equal | MatchOp::Regex)
 }
 
 impl<'q> Evaluator<'q> {
@@ -87,7 +92,7 @@ impl<'q> Evaluator<'q> {
         let selector = VectorSelector {
             name: None,
             matchers,
-            modifiers: reference_time(arg),
+            modifiers: self.reference_time(arg)?,
             extension: None,
             span: Span::default(),
         };
@@ -101,6 +106,25 @@ impl<'q> Evaluator<'q> {
             Ok(())
         })?;
         Ok(infos)
+    }
+
+    /// When the samples of the base vector were read: the modifiers around its first selector. Offsets
+    /// add up on the way in, and the innermost `@` counts.
+    fn reference_time(&self, arg: &Expr) -> EvalResult<Modifiers> {
+        let own = match arg.unwrap_parens() {
+            Expr::Vector(selector) => return Ok(selector.modifiers.clone()),
+            Expr::Matrix(matrix) => return Ok(matrix.selector.modifiers.clone()),
+            Expr::Subquery(subquery) => &subquery.modifiers,
+            _ => &Modifiers::default(),
+        };
+        let children = arg.unwrap_parens().children();
+        let Some(child) = children.first() else { return Ok(own.clone()) };
+        let inner = self.reference_time(child)?;
+        if inner.at.is_some() {
+            return Ok(inner);
+        }
+        let offset_ms = self.offset_ms(own)? + self.offset_ms(&inner)?;
+        Ok(Modifiers { at: own.at, offset: Some(DurationExpr::from_ms(offset_ms)) })
     }
 
     /// Splits a series by the info labels that hold at each step.
@@ -153,17 +177,4 @@ fn enriched_labels(base: &Labels, infos: &[&Series<'_>], wanted: &Wanted) -> Eva
         }
     }
     Ok(builder.build())
-}
-
-/// When the samples of the base vector were read: the modifiers around its selectors.
-fn reference_time(arg: &Expr) -> Modifiers {
-    match arg.unwrap_parens() {
-        Expr::Vector(selector) => selector.modifiers.clone(),
-        Expr::Matrix(matrix) => matrix.selector.modifiers.clone(),
-        Expr::Subquery(subquery) => subquery.modifiers.clone(),
-        other => {
-            let children = other.children();
-            children.first().map(|child| reference_time(child)).unwrap_or_default()
-        }
-    }
 }

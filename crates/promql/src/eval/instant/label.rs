@@ -14,16 +14,15 @@ impl<'q> Evaluator<'q> {
         sink: Sink<'_, 'q>,
     ) -> EvalResult<()> {
         let [dst, replacement, src, regex] = rest else { return fail("label_replace needs four texts") };
-        let dst = self.label_name(dst, "destination label name")?;
+        let dst = self.label_name(dst)?;
         let (replacement, src, pattern) = (self.text(replacement)?, self.text(src)?, self.text(regex)?);
         let Ok(regex) = go_regex::compile_anchored(&pattern) else {
             return fail(format!("invalid regular expression in label_replace(): {pattern}"));
         };
-        let template = braced(&replacement);
         self.relabel(arg, &dst, grid, sink, |labels| {
             let captures = regex.captures(labels.value(&src))?;
             let mut value = String::new();
-            captures.expand(&template, &mut value);
+            captures.expand(&replacement, &mut value);
             Some(value)
         })
     }
@@ -37,29 +36,21 @@ impl<'q> Evaluator<'q> {
         sink: Sink<'_, 'q>,
     ) -> EvalResult<()> {
         let [dst, separator, sources @ ..] = rest else { return fail("label_join needs two texts") };
-        let dst = self.label_name(dst, "destination label name")?;
+        let dst = self.label_name(dst)?;
         let separator = self.text(separator)?;
-        let sources = sources
-            .iter()
-            .map(|source| self.label_name(source, "source label name"))
-            .collect::<EvalResult<Vec<_>>>()?;
+        let sources = sources.iter().map(|source| self.label_name(source)).collect::<EvalResult<Vec<_>>>()?;
         self.relabel(arg, &dst, grid, sink, |labels| {
             let values: Vec<&str> = sources.iter().map(|source| labels.value(source)).collect();
             Some(values.join(&separator))
         })
     }
 
-    fn label_name(&self, expr: &Expr, what: &str) -> EvalResult<String> {
+    /// A text that is to be a label's name.
+    pub(in crate::eval) fn label_name(&self, expr: &Expr) -> EvalResult<String> {
         let Expr::String(literal) = expr.unwrap_parens() else { return fail("expected a string") };
         match std::str::from_utf8(&literal.bytes) {
             Ok(name) if !name.is_empty() => Ok(name.to_owned()),
-            _ => {
-                let name = quote_bytes(&literal.bytes);
-                fail(format!(
-                    "invalid {} {name}",
-                    what.trim_start_matches("destination ").trim_start_matches("source ")
-                ))
-            }
+            _ => fail(format!("invalid label name {}", quote_bytes(&literal.bytes))),
         }
     }
 
@@ -87,10 +78,4 @@ impl<'q> Evaluator<'q> {
         })?;
         name::merge_equal(all)?.into_iter().try_for_each(sink)
     }
-}
-
-/// Go's `$name` takes as many letters, digits and underscores as follow, as Rust's does; only `$`
-/// before anything else differs, which is then a dollar sign in both.
-fn braced(template: &str) -> String {
-    template.to_owned()
 }

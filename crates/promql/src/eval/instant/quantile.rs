@@ -5,7 +5,7 @@ use super::{
     super::{
         EvalResult, Evaluator, Grid, Series, Sink,
         column::{Column, is_absent},
-        fail, name,
+        name,
     },
     classic::{ClassicHistogram, Repairs},
 };
@@ -114,10 +114,7 @@ impl<'q> Evaluator<'q> {
         grid: Grid,
         sink: Sink<'_, 'q>,
     ) -> EvalResult<()> {
-        let label = self.text(label)?.into_owned();
-        if label.is_empty() {
-            return fail("invalid label name \"\"");
-        }
+        let label = self.label_name(label)?;
         let groups = self.histogram_groups(arg, grid)?;
         let mut all = Vec::new();
         for q in quantiles {

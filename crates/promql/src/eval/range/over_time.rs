@@ -32,7 +32,7 @@ fn either(
     window: &Window<'_>,
     remarks: &Remarks<'_, '_>,
     of_floats: impl Fn(&mut dyn Iterator<Item = f64>) -> f64,
-    of_histograms: impl Fn(&HistogramTotal) -> Option<std::sync::Arc<model::Histogram>>,
+    is_mean: bool,
 ) -> Out {
     let histograms = window.histograms();
     if histograms.is_empty() {
@@ -42,7 +42,7 @@ fn either(
         remarks.mixed_kinds();
         return None;
     }
-    let mut total = HistogramTotal::default();
+    let mut total = HistogramTotal::new(is_mean);
     histograms.iter().for_each(|(_, histogram)| total.add(histogram));
     if total.incompatible {
         remarks.mixed_schemas();
@@ -53,11 +53,11 @@ fn either(
     if total.hints_conflict() {
         remarks.warn("conflicting counter resets during histogram aggregation");
     }
-    of_histograms(&total).map(Value::Histogram)
+    total.get().map(Value::Histogram)
 }
 
 pub(super) fn sum(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
-    either(window, remarks, |values| kahan::sum(values), HistogramTotal::sum)
+    either(window, remarks, |values| kahan::sum(values), false)
 }
 
 pub(super) fn avg(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
@@ -66,7 +66,7 @@ pub(super) fn avg(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
         values.for_each(|value| mean.add(value));
         mean.get()
     };
-    either(window, remarks, mean, HistogramTotal::mean)
+    either(window, remarks, mean, true)
 }
 
 pub(super) fn count(window: &Window<'_>, _: &Remarks<'_, '_>) -> Out {
@@ -105,6 +105,9 @@ pub(super) fn quantile(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
 /// Median of the absolute deviations from the median.
 pub(super) fn mad(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
     let mut values = floats(window, remarks)?;
+    if values.iter().any(|value| value.is_nan()) {
+        return Some(Value::Float(f64::NAN));
+    }
     let median = quantile::quantile(0.5, &mut values);
     values.iter_mut().for_each(|value| *value = (*value - median).abs());
     Some(Value::Float(quantile::quantile(0.5, &mut values)))

@@ -28,7 +28,7 @@ impl<'q> Evaluator<'q> {
             time_ms(grid.count - 1).saturating_add(lookback_ms),
         );
         let set = self.open(selector, range, grid)?;
-        self.each_series(set.as_ref(), &mut |index, samples| {
+        self.each_series(selector, set.as_ref(), &mut |index, samples| {
             let labels = set.labels(index);
             let remarks =
                 Remarks { evaluator: self, position: selector.span.start, metric_name: labels.metric_name() };
