@@ -93,7 +93,9 @@ fn store(folder: &std::path::Path) -> MemLogStore {
         for (name, value) in row["stream"].as_object().expect("labels") {
             batch.label(name.as_bytes(), value.as_str().unwrap_or("").as_bytes());
         }
-        batch.label(b"service_name", service_name(&row["stream"]).as_bytes());
+        if row["stream"]["service_name"].is_null() {
+            batch.label(b"service_name", service_name(&row["stream"]).as_bytes());
+        }
         batch.end_stream_labels().expect("labels are well formed");
         batch.begin();
         for (name, value) in row["metadata"].as_object().into_iter().flatten() {
