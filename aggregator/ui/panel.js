@@ -17,7 +17,7 @@ export function panel(title, load, { tools, className = "" } = {}) {
       const content = await load({ signal: mine.signal, note: (text) => replace(note, text) });
       if (mine.signal.aborted) return;
       // `undefined` means that the loader updated what it had drawn before.
-      if (content !== undefined) replace(body, content);
+      if (content !== undefined && !isBeingRead(body)) swap(body, content);
       element.classList.remove("failed");
     } catch (error) {
       if (mine.signal.aborted || error.name === "AbortError") return;
@@ -29,6 +29,22 @@ export function panel(title, load, { tools, className = "" } = {}) {
   }
 
   return { element, refresh, stop: () => controller?.abort() };
+}
+
+// Text that is being marked must not be pulled away.
+function isBeingRead(body) {
+  const selection = getSelection();
+  return !selection.isCollapsed && body.contains(selection.anchorNode);
+}
+
+// Replaces the content and keeps what the reader did to it: the focused row, the opened details.
+function swap(body, content) {
+  const places = (selector) => [...body.querySelectorAll(selector)];
+  const focused = places("[data-row], button, a, summary").indexOf(document.activeElement);
+  const toggled = places("details").map((details) => details.open);
+  replace(body, content);
+  places("details").forEach((details, i) => i < toggled.length && (details.open = toggled[i]));
+  if (focused >= 0) places("[data-row], button, a, summary")[focused]?.focus({ preventScroll: true });
 }
 
 export const failure = (error, retry) =>

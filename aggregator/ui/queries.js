@@ -65,9 +65,17 @@ const networkErrors = (rate) =>
     .join(" or ");
 
 // What this server refused, by reason; `$range` is the width of the view.
-export const REJECTED = 'sum by (kind, reason) (increase({__name__=~"bellwether_(samples|log_lines)_rejected_total"}[$range]))';
+export const REFUSED = {
+  items: "sum by (protocol, reason) (increase(bellwether_receive_rejected_total[$range]))",
+  requests: "sum by (protocol, reason) (increase(bellwether_receive_failures_total[$range]))",
+};
+
+const own = (metric) => `rate(${metric}{job="bellwether"}[1m])`;
 
 export const STATUS_CHARTS = [
+  { title: "Stored per second", unit: "number", by: "protocol", query: `sum by (protocol) (${own("bellwether_receive_items_total")})` },
+  { title: "Received", unit: "bytesPerSecond", by: "protocol", query: `sum by (protocol) (${own("bellwether_receive_body_bytes_total")})` },
   { title: "Hosts reporting", unit: "number", by: "job", query: "sum by (job) (up)" },
-  { title: "Processor time of the server", unit: "percent", by: "job", query: '100 * sum by (job) (rate(process_cpu_seconds_total{job="bellwether"}[1m]))' },
+  { title: "Processor time of this server", unit: "percent", by: "instance", query: `100 * sum by (instance) (${own("process_cpu_seconds_total")})` },
+  { title: "Memory of this server", unit: "bytes", by: "instance", query: 'process_resident_memory_bytes{job="bellwether"}' },
 ];

@@ -7,6 +7,7 @@ import { duration, number } from "../format.js";
 import { histogram } from "../histogram.js";
 import { countByLevel, isMetricQuery, toLogql, withFilter } from "../logquery.js";
 import { logRows } from "../logrows.js";
+import { facets } from "../facets.js";
 import { failure } from "../panel.js";
 import { read, update } from "../router.js";
 import { Tail } from "../tail.js";
@@ -23,13 +24,14 @@ export default function logs(main) {
   const translated = h("code", { class: "translated" });
   const bars = h("div", { class: "panel-body", "aria-busy": "true" });
   const list = h("div", { class: "log-list" });
+  const sidebar = h("aside", { "aria-label": "Labels of the lines shown" });
   const note = h("span", { class: "panel-note" });
   const tailButton = h("button", { type: "button", onclick: () => update({ tail: read().params.has("tail") ? null : "1" }) });
   const pauseButton = h("button", { type: "button", hidden: true, onclick: () => pause(!tail?.isPaused) });
   const older = h("button", { type: "button", hidden: true, onclick: () => loadOlder() }, "older lines");
   const form = h("form", { class: "querybar", onsubmit: (event) => { event.preventDefault(); update({ q: input.value.trim() }); } },
     h("div", { class: "querybox" }, input, translated), h("button", { class: "primary" }, "Search"), tailButton, pauseButton);
-  main.append(form, h("section", { class: "panel" }, bars), h("section", { class: "panel" }, h("header", {}, h("h2", {}, "Lines"), note), list, older));
+  main.append(form, h("section", { class: "panel" }, bars), h("section", { class: "panel" }, h("header", {}, h("h2", {}, "Lines"), note), h("div", { class: "log-body" }, sidebar, h("div", {}, list, older))));
 
   const chart = new Chart({ height: 260, label: "query result" });
   let [tail, controller, rows, shownQuery] = [null, null, [], null];
@@ -67,6 +69,8 @@ export default function logs(main) {
   }
 
   function drawNothing() {
+    rows = [];
+    drawSidebar();
     replace(bars);
     replace(note);
     older.hidden = true;
@@ -99,8 +103,15 @@ export default function logs(main) {
     rows = found;
     list.dataset.query = query;
     older.hidden = found.length < PAGE;
+    drawSidebar();
     if (!found.length) return replace(list, empty("No line matches.", "Widen the time range, or take a word away."));
     replace(list, found.map((row) => row.element()));
+  }
+
+  function drawSidebar() {
+    const open = new Set([...sidebar.querySelectorAll("details[open]")].map((details) => details.dataset.name));
+    replace(sidebar, rows.length > 0 && facets(rows, { onFilter, open }));
+    sidebar.className = rows.length ? "facets" : "";
   }
 
   const sameQuery = (query) => list.dataset.query === query;
@@ -113,6 +124,7 @@ export default function logs(main) {
       const data = await loki.range(shownQuery, range, { limit: PAGE, direction: "backward", end: String(last.nanoseconds) });
       const found = logRows(data.result, { onFilter });
       rows.push(...found);
+      drawSidebar();
       older.hidden = found.length < PAGE;
       list.append(...found.map((row) => row.element()));
     } catch (error) {
@@ -128,11 +140,15 @@ export default function logs(main) {
     replace(note, `${data.result.length} series`);
     replace(bars, chart.element);
     chart.draw(data.result, range, step);
+    rows = [];
+    drawSidebar();
     older.hidden = true;
     replace(list, data.result.slice(0, 100).map(({ metric, values }) => h("div", { class: "log-line" }, h("code", {}, seriesName(metric)), h("span", {}, ` ${values?.at(-1)?.[1] ?? ""}`))));
   }
 
   function startTail(query) {
+    rows = [];
+    drawSidebar();
     replace(list);
     older.hidden = true;
     pauseButton.hidden = false;

@@ -6,7 +6,7 @@ import { empty, h, table } from "../dom.js";
 import { ago, bytes, dateTime, number } from "../format.js";
 import * as format from "../format.js";
 import { panel } from "../panel.js";
-import { STATUS_CHARTS, REJECTED } from "../queries.js";
+import { REFUSED, STATUS_CHARTS } from "../queries.js";
 import { current, stepFor } from "../timerange.js";
 
 export default function status(main) {
@@ -50,12 +50,15 @@ function shown(key, value) {
 
 async function loadRefused({ signal }) {
   const range = current();
-  const width = Math.max(60, Math.round((range.to - range.from) / 1000));
-  const { data } = await prom.query(REJECTED.replaceAll("$range", `${width}s`), range.to, { signal });
-  const rows = data.result.filter(({ value }) => Number(value[1]) > 0).sort((a, b) => b.value[1] - a.value[1]);
+  const width = `${Math.max(60, Math.round((range.to - range.from) / 1000))}s`;
+  const found = await Promise.all(Object.entries(REFUSED).map(async ([what, query]) => {
+    const { data } = await prom.query(query.replaceAll("$range", width), range.to, { signal });
+    return data.result.map(({ metric, value }) => ({ what, ...metric, count: Number(value[1]) }));
+  }));
+  const rows = found.flat().filter(({ count }) => count > 0).sort((a, b) => b.count - a.count);
   if (!rows.length) return h("p", { class: "all-well" }, "✔ Nothing was refused.");
-  return table([{ name: "Reason" }, { name: "Kind" }, { name: "Count", class: "num" }],
-    rows.map(({ metric, value }) => [metric.reason ?? "–", metric.kind ?? metric.signal ?? "–", number(value[1])]));
+  return table([{ name: "Reason" }, { name: "Protocol" }, { name: "What" }, { name: "Count", class: "num" }],
+    rows.map(({ what, protocol, reason, count }) => [reason ?? "–", protocol ?? "–", what, number(Math.round(count))]));
 }
 
 function chartPanel({ title: name, unit, by, query }) {
