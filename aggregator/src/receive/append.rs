@@ -60,7 +60,8 @@ fn summarize(report: DecodeReport, receipt: Receipt, for_tail: Option<LogBatch>)
         message.push_str(&format!("{separator}{count} x {reason}: {}", rejection.example));
     }
     Appended {
-        rejected: report.rejected_count() + receipt.rejected.iter().map(|rejected| rejected.count).sum::<u64>(),
+        rejected: report.rejected_count()
+            + receipt.rejected.iter().map(|rejected| rejected.count).sum::<u64>(),
         stored: receipt.stored,
         duplicate: receipt.duplicate,
         commit: receipt.commit,

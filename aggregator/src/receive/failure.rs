@@ -95,9 +95,7 @@ impl Failure {
     /// The response as text, as Prometheus and Loki answer.
     pub(super) fn respond_text(&self) -> Response {
         let mut response = self.respond("text/plain; charset=utf-8", format!("{self}\n").into_bytes());
-        response
-            .headers_mut()
-            .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     }
 }

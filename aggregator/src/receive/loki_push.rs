@@ -89,7 +89,9 @@ fn decode(packing: Packing, work: Work<'_>) -> Result<Decoded, Failure> {
         }
     };
     if report.entries == 0 && report.rejected.is_empty() {
-        return Err(Failure::NothingValid("error at least one valid stream is required for ingestion".to_owned()));
+        return Err(Failure::NothingValid(
+            "error at least one valid stream is required for ingestion".to_owned(),
+        ));
     }
     Ok(Decoded::Logs(report))
 }

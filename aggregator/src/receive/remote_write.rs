@@ -22,7 +22,8 @@ use wire::{
 };
 
 const SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
-const HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
+const HISTOGRAMS_WRITTEN: HeaderName =
+    HeaderName::from_static("x-prometheus-remote-write-histograms-written");
 const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
 pub(super) async fn write(State(app): State<AppState>, request: Request) -> Response {
@@ -54,7 +55,9 @@ fn negotiate(headers: &HeaderMap) -> Result<(Version, Encoding), Failure> {
         // Senders may leave the header out: snappy is all that the protocol knows.
         Some(Encoding::Identity) if encoding.is_empty() => Ok((version, Encoding::Snappy)),
         Some(encoding @ (Encoding::Snappy | Encoding::Zstd)) => Ok((version, encoding)),
-        _ => Err(Failure::Unsupported(format!("unsupported content encoding `{encoding}`: send snappy or zstd"))),
+        _ => Err(Failure::Unsupported(format!(
+            "unsupported content encoding `{encoding}`: send snappy or zstd"
+        ))),
     }
 }
 
