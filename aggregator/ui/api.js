@@ -114,4 +114,10 @@ const own = (name) => async (options) => {
   return answer?.data ?? answer?.[name] ?? answer;
 };
 
-export const bellwether = { hosts: own("hosts"), scaling: own("scaling"), status: own("status") };
+export const bellwether = {
+  // A host taken out of service on purpose is no longer missed.
+  retire: (instance) => request(`api/bellwether/v1/hosts/${encodeURIComponent(instance)}`, { method: "DELETE" }),
+  hosts: own("hosts"),
+  scaling: own("scaling"),
+  status: own("status"),
+};

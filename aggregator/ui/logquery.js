@@ -1,7 +1,9 @@
 // Plain words become LogQL: `timeout "connection refused" -debug /5\d\d/` is what most people
 // type at 3 a.m. Anything that begins with a brace or is a metric query is LogQL already.
 
-export const isLogql = (text) => /^\s*(\{|[a-z_]+\s*(\(|by\b|without\b))/.test(text);
+const FUNCTION = /^\s*(sum|avg|min|max|count|topk|bottomk|approx_topk|stddev|stdvar|sort|sort_desc|label_replace|rate|rate_counter|bytes_rate|[a-z]+_over_time)\s*(\(|by\b|without\b)/;
+
+export const isLogql = (text) => /^\s*\{/.test(text) || (FUNCTION.test(text) && text.includes("{"));
 
 export const isMetricQuery = (text) => isLogql(text) && !/^\s*\{/.test(text);
 

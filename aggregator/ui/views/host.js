@@ -80,6 +80,7 @@ async function drawFacts(element, instance) {
   const known = hosts?.find?.((candidate) => candidate.instance === instance);
   const facts = [
     known && hostState(known.state),
+    known && known.state !== "up" && retireButton(instance),
     known && `seen ${ago(known.last_seen_ms)}`,
     known?.version && `agent ${known.version}`,
     uname && `${uname.metric.sysname} ${uname.metric.release} ${uname.metric.machine}`,
@@ -88,6 +89,22 @@ async function drawFacts(element, instance) {
     uptime && `up ${duration(uptime.value[1] * 1000)}`,
   ];
   replace(element, facts.filter(Boolean).map((fact) => h("span", {}, fact)));
+}
+
+function retireButton(instance) {
+  const button = h("button", {
+    type: "button",
+    title: "The host was taken out of service on purpose: forget it, and end its alert",
+    onclick: async () => {
+      try {
+        await bellwether.retire(instance);
+        location.hash = keepRange("overview");
+      } catch (error) {
+        button.textContent = `failed: ${error.message}`;
+      }
+    },
+  }, "retire");
+  return button;
 }
 
 async function loadAlerts({ signal, note }, instance) {

@@ -79,8 +79,8 @@ export default function logs(main) {
 
   async function drawBars(query, signal) {
     try {
-      const range = current();
-      const step = stepFor(range, 100);
+      const step = stepFor(current(), 100);
+      const range = aligned(current(), step * 1000);
       const data = await loki.range(countByLevel(query, step), range, { step: String(step) }, { signal });
       if (!signal.aborted) replace(bars, histogram(data.result, range, step));
     } catch (error) {
@@ -171,6 +171,9 @@ export default function logs(main) {
   fromAddress();
   return { refresh, update: fromAddress, stop: () => [stopTail(), controller?.abort(), window.removeEventListener("scroll", onScroll)] };
 }
+
+// Bars that begin at multiples of their width keep their heights while the range moves.
+const aligned = ({ from, to }, width) => ({ from: Math.floor(from / width) * width, to: Math.ceil(to / width) * width });
 
 // A plain query needs a selector that every stream has; "" when there is no stream at all.
 async function resolveQuery(text, signal) {
