@@ -3,8 +3,9 @@
 use crate::{
     Logstore,
     logstore::{Appender, View, lock, log_error, read, write},
+    memory::hash_of,
     probe,
-    stream::{Stream, row_hash},
+    stream::Stream,
 };
 use hashbrown::HashTable;
 use model::{BatchId, LabelsRef, LogBatch, LogEntryRef};
@@ -16,6 +17,8 @@ use store::{Commit, Receipt, RejectReason, Rejection, StoreError, reject};
 pub(crate) struct Accepted<'a> {
     pub(crate) stream: Arc<Stream>,
     pub(crate) entry: LogEntryRef<'a>,
+    /// Of the row; see [`crate::stream::row_hash`].
+    pub(crate) hash: u64,
 }
 
 impl Logstore {
@@ -40,7 +43,7 @@ impl Logstore {
                 self.log_rows(&mut appender, id, &new)?;
                 let mut state = write(&self.state);
                 for row in &new {
-                    state.memory.insert(&row.stream, &row.entry, now_ns);
+                    state.memory.insert(&row.stream, row.hash, &row.entry, now_ns);
                 }
             }
             Receipt { stored, duplicate: false, rejected, commit: appender.last_commit.clone() }
@@ -90,7 +93,10 @@ impl Logstore {
                     stream = self.registry.get_or_add(labels, self.options.streams_max);
                 }
                 match &stream {
-                    Some(stream) => accepted.push(Accepted { stream: stream.clone(), entry }),
+                    Some(stream) => {
+                        let hash = hash_of(stream, &entry);
+                        accepted.push(Accepted { stream: stream.clone(), entry, hash });
+                    }
                     None => reject(rejected, RejectReason::TooManySeries, 1, example),
                 }
             }
@@ -116,8 +122,11 @@ impl Logstore {
             let state = read(&self.state);
             for (row, is_repeat) in accepted.iter().zip(&mut is_repeat) {
                 *is_repeat = *is_repeat
-                    || state.memory.contains(&row.stream, &row.entry)
-                    || state.frozen.iter().any(|frozen| frozen.memory.contains(&row.stream, &row.entry));
+                    || state.memory.contains(&row.stream, row.hash, &row.entry)
+                    || state
+                        .frozen
+                        .iter()
+                        .any(|frozen| frozen.memory.contains(&row.stream, row.hash, &row.entry));
             }
             View {
                 memories: Vec::new(),
@@ -156,14 +165,10 @@ impl Logstore {
 
 /// Which rows have an exact copy earlier in the batch.
 fn repeats_within(rows: &[Accepted<'_>]) -> Vec<bool> {
-    let hash_of = |row: &Accepted<'_>| {
-        let entry = &row.entry;
-        row_hash(row.stream.hash, entry.timestamp_ns, entry.line.as_bytes(), entry.metadata.as_bytes())
-    };
     let mut seen: HashTable<(u64, u32)> = HashTable::with_capacity(rows.len());
     let mut repeats = Vec::with_capacity(rows.len());
     for (index, row) in rows.iter().enumerate() {
-        let hash = hash_of(row);
+        let hash = row.hash;
         let is_same = |&(other_hash, other): &(u64, u32)| {
             let other = &rows[other as usize];
             other_hash == hash

@@ -198,7 +198,7 @@ impl<'a> Tally<'a> {
             let stream = &part.streams[run.stream as usize];
             let grouping = Grouping::new(&self.request.by, stream);
             let deletions = deletions(view, part, run, stream);
-            if deletions.is_empty() && self.from_table(part, run, &grouping) {
+            if deletions.is_empty() && self.count_by_table(part, run, &grouping) {
                 continue;
             }
             let sections = match &mut sections {
@@ -212,13 +212,13 @@ impl<'a> Tally<'a> {
             }
             let deleted =
                 deleted_rows(&reader, &deletions, &sections.times, &sections.lengths, rows.clone())?;
-            self.from_sections(sections, &grouping, rows, &deleted);
+            self.count_by_row(sections, &grouping, rows, &deleted);
         }
         Ok(())
     }
 
     /// Counts a run by the chunk table, if that can tell.
-    fn from_table(&mut self, part: &Part, run: &Run, grouping: &Grouping<'_>) -> bool {
+    fn count_by_table(&mut self, part: &Part, run: &Run, grouping: &Grouping<'_>) -> bool {
         let bucket = self.bucket(run.oldest_ns);
         let is_whole = run.oldest_ns >= self.range.start
             && run.newest_ns < self.range.end
@@ -244,48 +244,50 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn from_sections(
+    fn count_by_row<'s>(
         &mut self,
-        sections: &Sections,
+        sections: &'s Sections,
         grouping: &Grouping<'_>,
         rows: Range<usize>,
         deleted: &[bool],
     ) {
         let columns: Vec<Option<&Column>> =
             grouping.from_rows.iter().map(|name| sections.columns.get(*name)).collect();
-        let value = |row: usize| {
-            move |column: &Option<&'_ Column>| -> Vec<u8> {
-                column.map_or(&[][..], |column| column.get(row)).to_vec()
-            }
-        };
-        let mut known: HashMap<Vec<Vec<u8>>, u32> = HashMap::new();
-        let mut constant = None;
         let of_run = &sections.times[rows.clone()];
         let first = rows.start + of_run.partition_point(|&time| time < self.range.start);
         let end = rows.start + of_run.partition_point(|&time| time < self.range.end);
-        for row in first..end {
-            if deleted.get(row - rows.start).copied().unwrap_or(false) {
-                continue;
-            }
-            let group = match constant {
-                Some(group) => group,
+        let is_deleted = |row: usize| deleted.get(row - rows.start).copied().unwrap_or(false);
+        if columns.iter().all(Option::is_none) && deleted.is_empty() {
+            let group = self.group(grouping.labels(columns.iter().map(|_| &[][..])));
+            return self.count_by_time(group, &sections.times[first..end], &sections.lengths[first..end]);
+        }
+        let mut known: HashMap<Vec<&[u8]>, u32> = HashMap::new();
+        for row in (first..end).filter(|&row| !is_deleted(row)) {
+            let value = |column: &Option<&'s Column>| column.map_or(&[][..], |column| column.get(row));
+            let key: Vec<&[u8]> = columns.iter().map(value).collect();
+            let group = match known.get(&key) {
+                Some(&group) => group,
                 None => {
-                    let key: Vec<Vec<u8>> = columns.iter().map(value(row)).collect();
-                    let group = match known.get(&key) {
-                        Some(&group) => group,
-                        None => {
-                            let group = self.group(grouping.labels(key.iter().map(Vec::as_slice)));
-                            known.insert(key, group);
-                            group
-                        }
-                    };
-                    if columns.iter().all(Option::is_none) {
-                        constant = Some(group);
-                    }
+                    let group = self.group(grouping.labels(key.iter().copied()));
+                    known.insert(key, group);
                     group
                 }
             };
             self.add(group, self.bucket(sections.times[row]), 1, u64::from(sections.lengths[row]));
+        }
+    }
+
+    /// Counts rows of one group, whose times ascend, a bucket at a time.
+    fn count_by_time(&mut self, group: u32, times: &[i64], lengths: &[u32]) {
+        let mut row = 0;
+        while row < times.len() {
+            let bucket = self.bucket(times[row]);
+            let offset = (bucket + 1).saturating_mul(self.request.step_ns.unsigned_abs());
+            let end = i128::from(self.request.range.start) + i128::from(offset);
+            let rows = times[row..].partition_point(|&time| i128::from(time) < end).max(1);
+            let bytes = lengths[row..row + rows].iter().map(|&length| u64::from(length)).sum();
+            self.add(group, bucket, rows as u64, bytes);
+            row += rows;
         }
     }
 }

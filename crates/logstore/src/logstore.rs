@@ -8,7 +8,7 @@ use crate::{
     LogstoreOptions,
     damage::Damage,
     manifest::{MANIFEST_FILE, Manifest},
-    memory::{Memory, MemorySnapshot},
+    memory::{Memory, MemorySnapshot, hash_of},
     part::{Part, PartId, cache::Cache, lookup::TermList, writer::Shape},
     record::{self, RecordWriter},
     stream::Registry,
@@ -122,7 +122,7 @@ impl Logstore {
             has_unflushed = true;
             let read = record::read(bytes, |labels, entry| {
                 if let Some(stream) = registry.get_or_add(labels, usize::MAX) {
-                    memory.insert(&stream, &entry, now_ns);
+                    memory.insert(&stream, hash_of(&stream, &entry), &entry, now_ns);
                 }
             });
             match read {

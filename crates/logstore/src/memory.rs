@@ -197,22 +197,22 @@ impl Memory {
         self.sealed.len() as u64 + u64::from(self.open.len() > 0)
     }
 
-    /// Whether the very same row is held.
-    pub(crate) fn contains(&self, stream: &Stream, entry: &LogEntryRef<'_>) -> bool {
+    /// Whether the very same row, of this [`row_hash`], is held.
+    pub(crate) fn contains(&self, stream: &Stream, hash: u64, entry: &LogEntryRef<'_>) -> bool {
+        let hash = hash as u32;
+        let mut same_hash = self.seen.iter_hash(Seen::spread(hash)).filter(|seen| seen.hash == hash);
+        // Most rows are new: the stream's number is asked for only when a hash is met again.
+        let Some(first) = same_hash.next() else { return false };
         let Some(&index) = self.stream_index.get(&stream.number) else { return false };
-        self.find(hash_of(stream, entry), index, entry)
+        std::iter::once(first).chain(same_hash).any(|seen| self.is_row(seen.row, index, entry))
     }
 
-    fn find(&self, hash: u32, stream: u32, entry: &LogEntryRef<'_>) -> bool {
-        let is_same = |seen: &Seen| {
-            let row = self.row(seen.row);
-            seen.hash == hash
-                && row.stream == stream
-                && row.timestamp_ns == entry.timestamp_ns
-                && row.line == entry.line.as_bytes()
-                && row.metadata == entry.metadata.as_bytes()
-        };
-        self.seen.find(Seen::spread(hash), is_same).is_some()
+    fn is_row(&self, number: u32, stream: u32, entry: &LogEntryRef<'_>) -> bool {
+        let row = self.row(number);
+        row.stream == stream
+            && row.timestamp_ns == entry.timestamp_ns
+            && row.line == entry.line.as_bytes()
+            && row.metadata == entry.metadata.as_bytes()
     }
 
     fn row(&self, number: u32) -> MemoryRow<'_> {
@@ -225,14 +225,14 @@ impl Memory {
         sealed.block.at((number - sealed.first_row) as usize)
     }
 
-    /// Adds a row; the caller has seen that it is new.
-    pub(crate) fn insert(&mut self, stream: &Arc<Stream>, entry: &LogEntryRef<'_>, now_ns: i64) {
+    /// Adds a row of this [`row_hash`]; the caller has seen that it is new.
+    pub(crate) fn insert(&mut self, stream: &Arc<Stream>, hash: u64, entry: &LogEntryRef<'_>, now_ns: i64) {
         let row_bytes = entry.line.len() + entry.metadata.as_bytes().len();
         if self.open.len() > 0 && self.open.text_bytes() + row_bytes > BLOCK_BYTES {
             self.seal_open();
         }
         let index = self.index_of(stream);
-        let hash = hash_of(stream, entry);
+        let hash = hash as u32;
         self.open.push(index, entry);
         let seen = Seen { hash, row: self.rows };
         self.seen.insert_unique(Seen::spread(hash), seen, |seen| Seen::spread(seen.hash));
@@ -283,8 +283,9 @@ impl Memory {
     }
 }
 
-fn hash_of(stream: &Stream, entry: &LogEntryRef<'_>) -> u32 {
-    row_hash(stream.hash, entry.timestamp_ns, entry.line.as_bytes(), entry.metadata.as_bytes()) as u32
+/// [`row_hash`] of an entry.
+pub(crate) fn hash_of(stream: &Stream, entry: &LogEntryRef<'_>) -> u64 {
+    row_hash(stream.hash, entry.timestamp_ns, entry.line.as_bytes(), entry.metadata.as_bytes())
 }
 
 /// The metadata of a row as labels.

@@ -3,14 +3,11 @@
 //! Bounds: as many streams as [`crate::LogstoreOptions::streams_max`] are taken by appends; those
 //! that no part and no buffer names any more are forgotten by maintenance.
 
+use hashbrown::HashTable;
 use model::{Labels, LabelsRef};
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, Hasher},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, Ordering::Relaxed},
 };
 
 /// A stream of log lines.
@@ -66,26 +63,17 @@ pub(crate) struct Registry {
 
 #[derive(Default)]
 struct Known {
-    by_labels: HashMap<Labels, Arc<Stream>, LabelHash>,
+    by_labels: HashTable<Arc<Stream>>,
     next: u64,
-}
-
-#[derive(Clone, Default)]
-struct LabelHash;
-
-impl BuildHasher for LabelHash {
-    type Hasher = xxhash_rust::xxh3::Xxh3Default;
-    fn build_hasher(&self) -> Self::Hasher {
-        Self::Hasher::new()
-    }
 }
 
 impl Registry {
     /// The stream of these labels; made known unless `streams_max` are.
     pub(crate) fn get_or_add(&self, labels: LabelsRef<'_>, streams_max: usize) -> Option<Arc<Stream>> {
-        let owned = labels.to_owned();
+        let hash = labels.stable_hash();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stream) = known.by_labels.get(&owned) {
+        let is_same = |stream: &Arc<Stream>| stream.labels.as_ref() == labels;
+        if let Some(stream) = known.by_labels.find(hash, is_same) {
             return Some(stream.clone());
         }
         if known.by_labels.len() >= streams_max {
@@ -93,19 +81,19 @@ impl Registry {
         }
         let stream = Arc::new(Stream {
             number: known.next,
-            hash: labels.stable_hash(),
-            labels: owned.clone(),
+            hash,
+            labels: labels.to_owned(),
             newest_in_parts_ns: AtomicI64::new(i64::MIN),
         });
         known.next += 1;
-        known.by_labels.insert(owned, stream.clone());
+        known.by_labels.insert_unique(hash, stream.clone(), |stream| stream.hash);
         Some(stream)
     }
 
     /// Forgets streams that nothing but this table holds.
     pub(crate) fn forget_unused(&self) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.by_labels.retain(|_, stream| Arc::strong_count(stream) > 1);
+        known.by_labels.retain(|stream| Arc::strong_count(stream) > 1);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -113,12 +101,13 @@ impl Registry {
     }
 }
 
-/// What is the same for all rows of a stream at one instant, mixed for [`row_hash`].
+/// What is the same for all rows of a stream at one instant, mixed for [`row_hash`] (the finalizer
+/// of SplitMix64).
 fn row_seed(stream_hash: u64, timestamp_ns: i64) -> u64 {
-    let mut hasher = xxhash_rust::xxh3::Xxh3Default::new();
-    hasher.write_u64(stream_hash);
-    hasher.write_i64(timestamp_ns);
-    hasher.finish()
+    let mut mixed = stream_hash ^ (timestamp_ns as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// Hash of all that makes a row itself: stream, time, line and metadata.

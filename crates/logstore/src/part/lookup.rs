@@ -27,12 +27,12 @@ use tantivy::{
     schema::{Field, IndexRecordOption},
 };
 
-/// A condition that leaves more than 1 in [`WORTH_DIVISOR`] · [`WORTH_FACTOR`] of the chunks is not
-/// worth its lookup: the scan is as fast.
-const WORTH_FACTOR: u64 = 2;
-const WORTH_DIVISOR: u64 = 5;
+/// A term in more than this share of the chunks rules out so few that its piece is taken for "any
+/// chunk".
+const COMMON_NUMERATOR: u64 = 9;
+const COMMON_DENOMINATOR: u64 = 10;
 /// Terms that one piece may match before it is taken for "any chunk".
-const TERMS_MAX: usize = 4096;
+const TERMS_MAX: usize = 1024;
 
 /// All terms of one field in plain form.
 pub(crate) struct TermList {
@@ -119,7 +119,7 @@ impl Lookup<'_> {
                         Some(found) => union |= found,
                     }
                 }
-                Ok(self.if_worth(union))
+                Ok(Some(union))
             }
             Condition::Has(needle) => self.needle(needle),
             Condition::Pair(pair) => self.pair(pair).map(Some),
@@ -145,11 +145,6 @@ impl Lookup<'_> {
         Ok(meet)
     }
 
-    fn if_worth(&self, found: RoaringBitmap) -> Candidates {
-        let is_most = found.len() * WORTH_DIVISOR > self.chunks.len() as u64 * WORTH_FACTOR;
-        (!is_most || self.chunks.len() < 4).then_some(found)
-    }
-
     /// Long pieces first: they are the rarest.
     fn needle(&self, needle: &Needle) -> io::Result<Candidates> {
         let mut pieces: Vec<&Piece> = needle.pieces.iter().collect();
@@ -164,7 +159,7 @@ impl Lookup<'_> {
             return Ok(Some(self.index.long_runs.clone()));
         }
         let found = self.dictionary(&self.index.runs, 0, piece, fold)?;
-        Ok(found.map(|found| found | &self.index.long_runs).and_then(|found| self.if_worth(found)))
+        Ok(found.map(|found| found | &self.index.long_runs))
     }
 
     fn id(&self, piece: &Piece, fold: bool) -> io::Result<Candidates> {
@@ -174,7 +169,7 @@ impl Lookup<'_> {
                 found.insert(number as u32);
             }
         }
-        Ok(self.if_worth(found))
+        Ok(Some(found))
     }
 
     /// Whether an id that only this chunk has may contain the piece.
@@ -257,10 +252,9 @@ impl Lookup<'_> {
         let key = CacheKey { part: self.index.part, kind };
         let list = self.cache.get_or_make(key, || TermList::load(reader))?;
         let terms = list.search(piece, fold);
-        let is_common = |&term: &usize| {
-            u64::from(list.postings[term].chunks) * WORTH_DIVISOR > self.chunks.len() as u64 * WORTH_FACTOR
-        };
-        if terms.len() > TERMS_MAX || self.chunks.len() >= 4 && terms.iter().any(is_common) {
+        let common = self.chunks.len() as u64 * COMMON_NUMERATOR / COMMON_DENOMINATOR;
+        let is_common = |&term: &usize| u64::from(list.postings[term].chunks) > common;
+        if terms.len() > TERMS_MAX || terms.iter().any(is_common) {
             return Ok(None);
         }
         for term in terms {

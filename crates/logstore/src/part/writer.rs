@@ -25,7 +25,7 @@ pub(crate) struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Shape { chunk_bytes: 2 << 20, chunk_rows_max: 1 << 17, frame_bytes: 256 << 10 }
+        Shape { chunk_bytes: 2 << 20, chunk_rows_max: 1 << 17, frame_bytes: 1 << 20 }
     }
 }
 
@@ -137,7 +137,9 @@ impl PartWriter {
     pub(crate) fn row(&mut self, timestamp_ns: i64, line: &[u8], metadata: LabelsRef<'_>) -> io::Result<()> {
         let row_bytes = line.len() + metadata.as_bytes().len();
         let rows = self.chunk.times.len();
-        if rows > 0 && (self.chunk.bytes() + row_bytes > self.shape.chunk_bytes || rows >= self.shape.chunk_rows_max) {
+        if rows > 0
+            && (self.chunk.bytes() + row_bytes > self.shape.chunk_bytes || rows >= self.shape.chunk_rows_max)
+        {
             self.end_chunk()?;
         }
         let stream = self.streams.len() as u32 - 1;
