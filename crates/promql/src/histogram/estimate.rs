@@ -131,34 +131,36 @@ pub(crate) fn fraction(lower: f64, upper: f64, histogram: &Histogram) -> f64 {
         return 0.0;
     }
     // NaN observations are in no bucket and count as outside.
-    (observations_below(upper, histogram) - observations_below(lower, histogram)) / histogram.count
-}
-
-/// How many observations lie at or below `value`.
-fn observations_below(value: f64, histogram: &Histogram) -> f64 {
-    let mut below = 0.0;
-    for bucket in all_buckets(histogram) {
-        let bucket = trim_zero_bucket(histogram, bucket);
-        if value >= bucket.upper {
-            below += bucket.count;
-        } else if value > bucket.lower {
-            below += bucket.count * share_below(value, histogram, bucket);
-        } else {
-            break;
+    let inside = all_buckets(histogram).into_iter().map(|bucket| {
+        let mut bucket = trim_zero_bucket(histogram, bucket);
+        if bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0 {
+            // The lowest custom bucket is taken to start at 0 where it can.
+            bucket.lower = 0.0;
         }
-    }
-    below
+        bucket.count * share_inside(lower, upper, bucket, |value| share_below(value, histogram, bucket))
+    });
+    inside.sum::<f64>() / histogram.count
 }
 
-/// Which share of the bucket's observations lies at or below `value`, which is inside.
+/// Which share of the bucket lies in `(lower, upper]`. In a bucket without an end, observations are
+/// taken to be at the end that it has.
+pub(crate) fn share_inside(lower: f64, upper: f64, bucket: Bucket, below: impl Fn(f64) -> f64) -> f64 {
+    let up_to = |value: f64| {
+        if value >= bucket.upper {
+            1.0
+        } else if value <= bucket.lower || bucket.upper == f64::INFINITY {
+            0.0
+        } else if bucket.lower == f64::NEG_INFINITY {
+            1.0
+        } else {
+            below(value)
+        }
+    };
+    up_to(upper) - up_to(lower)
+}
+
+/// Which share of a finite bucket's observations lies at or below `value`, which is inside.
 pub(super) fn share_below(value: f64, histogram: &Histogram, bucket: Bucket) -> f64 {
-    if bucket.lower == f64::NEG_INFINITY {
-        // The lowest custom bucket is taken to start at 0 where it can.
-        return if bucket.upper > 0.0 && value > 0.0 { value / bucket.upper } else { 0.0 };
-    }
-    if bucket.upper == f64::INFINITY {
-        return 0.0;
-    }
     if is_linear(histogram, bucket) {
         return (value - bucket.lower) / (bucket.upper - bucket.lower);
     }

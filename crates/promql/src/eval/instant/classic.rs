@@ -1,6 +1,6 @@
 //! Classic histograms: cumulative buckets, one series for each upper bound `le`.
 
-use crate::histogram::Bucket;
+use crate::histogram::{Bucket, share_inside};
 
 /// Cumulative counts of one step, by upper bound.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +28,8 @@ pub(super) struct Fall {
 const ROUNDING: f64 = 1e-12;
 
 impl ClassicHistogram {
-    /// Sorts, joins equal bounds, and makes counts monotonic. False when there is no `+Inf` bucket or
-    /// only one bucket, so that nothing can be said.
+    /// Sorts, joins equal bounds, and makes counts monotonic. False when there is no `+Inf` bucket, so
+    /// that nothing can be said.
     pub(super) fn prepare(&mut self, repairs: &mut Repairs) -> bool {
         self.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
         if self.buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
@@ -43,7 +43,7 @@ impl ClassicHistogram {
             same
         });
         self.make_monotonic(repairs);
-        self.buckets.len() >= 2
+        true
     }
 
     fn make_monotonic(&mut self, repairs: &mut Repairs) {
@@ -81,7 +81,7 @@ impl ClassicHistogram {
             return f64::INFINITY;
         }
         let total = self.total();
-        if total == 0.0 || total.is_nan() {
+        if total == 0.0 || total.is_nan() || self.buckets.len() < 2 {
             return f64::NAN;
         }
         let rank = q * total;
@@ -108,19 +108,11 @@ impl ClassicHistogram {
         if lower >= upper {
             return 0.0;
         }
-        (self.below(upper) - self.below(lower)) / total
-    }
-
-    fn below(&self, value: f64) -> f64 {
-        let mut below = 0.0;
-        for bucket in self.disjoint() {
-            if value >= bucket.upper {
-                below += bucket.count;
-            } else if value > bucket.lower && bucket.upper.is_finite() && bucket.lower.is_finite() {
-                below += bucket.count * (value - bucket.lower) / (bucket.upper - bucket.lower);
-            }
-        }
-        below
+        let inside = self.disjoint().map(|bucket| {
+            let linear = |value: f64| (value - bucket.lower) / (bucket.upper - bucket.lower);
+            bucket.count * share_inside(lower, upper, bucket, linear)
+        });
+        inside.sum::<f64>() / total
     }
 
     /// The buckets without what lies in lower ones. The lowest starts at 0 where it can.

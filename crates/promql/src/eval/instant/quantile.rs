@@ -137,7 +137,7 @@ impl<'q> Evaluator<'q> {
     ) -> EvalResult<Vec<Series<'q>>> {
         let mut parts: Vec<(String, Series<'q>)> = Vec::new();
         for (step, sample) in series.column.present() {
-            let text = format_float(steps[step]);
+            let text = label_number(steps[step]);
             let place = match parts.iter().position(|(existing, _)| *existing == text) {
                 Some(place) => place,
                 None => {
@@ -291,6 +291,13 @@ fn repair_message(fall: super::classic::Fall, metric_name: &str) -> String {
 fn has_nan_observations(histogram: &Histogram) -> bool {
     let in_buckets: f64 = histogram::all_buckets(histogram).iter().map(|bucket| bucket.count).sum();
     in_buckets < histogram.count
+}
+
+/// A number as a label's value, in the form of OpenMetrics: whole numbers end in `.0`.
+fn label_number(value: f64) -> String {
+    let text = format_float(value);
+    let is_whole = value.is_finite() && !text.contains(['.', 'e']);
+    if is_whole { format!("{text}.0") } else { text }
 }
 
 /// Takes the histograms out of a column.
