@@ -109,6 +109,11 @@ impl Counters {
         destinations.entry(name.to_owned()).or_default().clone()
     }
 
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.all().into_iter().map(|(name, _)| name).collect()
+    }
+
     fn all(&self) -> Vec<(String, Arc<DestinationCounters>)> {
         let destinations = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
         destinations.iter().map(|(name, counters)| (name.clone(), counters.clone())).collect()

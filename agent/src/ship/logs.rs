@@ -102,11 +102,12 @@ mod tests {
         }
         let (first, second) = halves(&logs);
         let lines = |logs: &LogBatch| -> Vec<String> {
-            let of_stream = |stream: model::StreamView<'_>| {
-                let name = stream.labels().get("filename").unwrap_or_default().to_owned();
-                stream.entries().map(move |entry| format!("{name}/{}", entry.line)).collect::<Vec<_>>()
-            };
-            logs.streams().flat_map(of_stream).collect()
+            let mut lines = Vec::new();
+            for stream in logs.streams() {
+                let name = stream.labels().get("filename").unwrap_or_default();
+                lines.extend(stream.entries().map(|entry| format!("{name}/{}", entry.line)));
+            }
+            lines
         };
         assert_eq!(lines(&first), ["a/a0", "a/a1"]);
         assert_eq!(lines(&second), ["a/a2", "b/b0", "b/b1"]);

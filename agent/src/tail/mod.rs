@@ -68,8 +68,10 @@ const CHECK_MAX: Duration = Duration::from_millis(250);
 const CHECK_IDLE_MAX: Duration = Duration::from_secs(1);
 const IDLE_AFTER: Duration = Duration::from_secs(600);
 const CLOSE_AFTER: Duration = Duration::from_secs(60);
-/// How often the patterns are looked up anew.
-const DISCOVER_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the patterns are looked up anew: a walk may take 1 % of the time, within these bounds.
+const DISCOVER_MIN: Duration = Duration::from_millis(250);
+const DISCOVER_MAX: Duration = Duration::from_secs(10);
+const DISCOVER_SHARE: u32 = 100;
 /// How long a rotated file must have been quiet before it is finished: programs go on writing to
 /// it until they are told.
 pub(crate) const ROTATE_WAIT: Duration = Duration::from_secs(30);

@@ -1,8 +1,8 @@
 //! The tailer's thread: look at files, fill a batch, hand it out, take answers, write down.
 
 use super::{
-    Batch, CHECK_IDLE_MAX, CHECK_MAX, CHECK_MIN, CLOSE_AFTER, DISCOVER_INTERVAL, FILES_MAX, IDLE_AFTER,
-    IN_FLIGHT_MAX, LINGER, Mailbox, READ_BYTES, SMALL_BYTES, Settings, StartAt,
+    Batch, CHECK_IDLE_MAX, CHECK_MAX, CHECK_MIN, CLOSE_AFTER, DISCOVER_MAX, DISCOVER_MIN, DISCOVER_SHARE,
+    FILES_MAX, IDLE_AFTER, IN_FLIGHT_MAX, LINGER, Mailbox, READ_BYTES, SMALL_BYTES, Settings, StartAt,
     batch::{Filling, HandedOut},
     checkpoint::{Change, Checkpoint, FileState, Sending},
     discover,
@@ -112,7 +112,9 @@ impl Worker {
     fn step(&mut self, now: Instant) -> bool {
         if now >= self.discover_at {
             self.discover(now);
-            self.discover_at = now + DISCOVER_INTERVAL;
+            // `now` was taken just before, so this is what the walk took.
+            let pause = now.elapsed().saturating_mul(DISCOVER_SHARE).clamp(DISCOVER_MIN, DISCOVER_MAX);
+            self.discover_at = now + pause;
         }
         self.check_files(now);
         let mut has_more = false;
