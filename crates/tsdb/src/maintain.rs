@@ -17,6 +17,8 @@ use store::StoreError;
 const MERGE_FAN: usize = 4;
 /// Most samples of a merge that tidies up a window, so that it ends within a minute or so.
 const TIDY_SAMPLES_MAX: u64 = 200_000_000;
+/// A quiet window is tidied up when its smaller parts have at least 1/this of its largest.
+const TIDY_RATIO: u64 = 20;
 /// A window this long past takes few samples any more: its parts become one.
 const COLD_MS: i64 = 2 * 3_600_000;
 /// With no sample for this long the store is idle and tidies up.
@@ -162,7 +164,6 @@ impl Tsdb {
         }
         let replaces: Vec<u64> = parts.iter().map(Part::id).collect();
         if writer.is_empty() {
-            writer.abandon()?;
             return self.drop_parts(&replaces);
         }
         let origin = Origin {
@@ -231,15 +232,22 @@ fn parts_to_merge(view: &View, is_idle: bool, now_ms: i64) -> Option<Vec<Part>> 
     })
 }
 
+/// Whether merging all parts of a window is worth copying them: a trickle of late samples is not.
+fn is_untidy(parts: &[&Part], samples: u64) -> bool {
+    match parts {
+        // Coded in haste, or with deleted samples to leave out.
+        [only] => only.meta().origin.level == 0 || only.has_deletions(),
+        _ => {
+            let largest = parts.iter().map(|part| part.meta().samples).max().unwrap_or(0);
+            parts.len() >= MERGE_FAN || (samples - largest).saturating_mul(TIDY_RATIO) >= largest
+        }
+    }
+}
+
 /// Of the parts of one window, those to merge.
 fn choose<'a>(parts: &[&'a Part], is_quiet: bool) -> Option<Vec<&'a Part>> {
     let samples: u64 = parts.iter().map(|part| part.meta().samples).sum();
-    // A single fresh part was coded in haste, or has deletions to be left out.
-    let is_tidy = match parts {
-        [only] => only.meta().origin.level > 0 && !only.has_deletions(),
-        _ => false,
-    };
-    if is_quiet && !is_tidy && samples <= TIDY_SAMPLES_MAX {
+    if is_quiet && is_untidy(parts, samples) && samples <= TIDY_SAMPLES_MAX {
         return Some(parts.to_vec());
     }
     let levels = parts.iter().map(|part| part.meta().origin.level).collect::<std::collections::BTreeSet<_>>();

@@ -31,7 +31,7 @@ impl Default for TsdbOptions {
             size_bytes_max: None,
             series_max: 20_000_000,
             head_bytes_min: 16 << 20,
-            head_bytes_per_series: 320,
+            head_bytes_per_series: 160,
             head_bytes_slack: 256 << 20,
             head_age_max_ms: 2 * 3_600_000,
             wal_segment_bytes: 32 << 20,

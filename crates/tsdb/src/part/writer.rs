@@ -55,17 +55,13 @@ pub(crate) struct PartWriter {
     samples: u64,
     time_range: Option<TimeRange>,
     scratch: Vec<u8>,
+    is_published: bool,
 }
 
 impl PartWriter {
     /// Starts part `id` in the folder of parts.
     pub(crate) fn new(parts: &Dir, id: u64, effort: Effort) -> io::Result<Self> {
-        let tmp = tmp_name(id);
-        // A failed attempt may have left one behind.
-        if parts.list()?.contains(&tmp) {
-            parts.remove_all(&tmp)?;
-        }
-        let dir = parts.sub(&tmp)?;
+        let dir = parts.sub(&tmp_name(id))?;
         let data = dir.create(DATA)?;
         Ok(PartWriter {
             parts: parts.clone(),
@@ -84,6 +80,7 @@ impl PartWriter {
             samples: 0,
             time_range: None,
             scratch: Vec::new(),
+            is_published: false,
         })
     }
 
@@ -171,11 +168,6 @@ impl PartWriter {
         self.series == 0
     }
 
-    /// Removes what was written.
-    pub(crate) fn abandon(self) -> io::Result<()> {
-        self.parts.remove_all(&tmp_name(self.id))
-    }
-
     /// Completes and publishes the part; on return it is durable.
     pub(crate) fn publish(mut self, origin: Origin) -> Result<u64, PartError> {
         if self.page.series > 0 {
@@ -197,6 +189,7 @@ impl PartWriter {
         };
         write_synced(&self.dir, META, &meta.encode())?;
         self.parts.publish(&tmp_name(self.id), &name_of(self.id))?;
+        self.is_published = true;
         Ok(self.id)
     }
 
@@ -211,6 +204,25 @@ impl PartWriter {
             put_postings(&mut postings, &ordinals)?;
         }
         Ok((keys.into_inner().map_err(io::Error::other)?, postings))
+    }
+}
+
+impl Drop for PartWriter {
+    /// Removes a part that was not published, so that failed attempts do not fill the disk. Also
+    /// under its final name: a publication whose last fsync failed must not come back at the next
+    /// start beside the attempt that took its place.
+    fn drop(&mut self) {
+        if self.is_published {
+            return;
+        }
+        for name in [tmp_name(self.id), name_of(self.id)] {
+            match self.parts.remove_all(&name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(name, %error, "failed to remove an unfinished part");
+                }
+                _ => {}
+            }
+        }
     }
 }
 

@@ -162,3 +162,68 @@ fn series_beyond_the_limit_are_refused() {
         assert_eq!(receipt.rejected.is_empty(), is_taken, "{job}");
     }
 }
+
+#[test]
+fn nothing_is_missed_while_samples_move_from_memory_to_parts() {
+    let store = open(&dir(), small());
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let acknowledged = std::sync::atomic::AtomicUsize::new(0);
+    let (jobs, rounds) = (5, 120);
+    let running = || !is_done.load(std::sync::atomic::Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0.. {
+                if !running() {
+                    break;
+                }
+                store.maintain(NOW_MS + i * 3_000).unwrap();
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while running() {
+                    let before = acknowledged.load(std::sync::atomic::Ordering::SeqCst);
+                    let found: usize = all(&store).iter().map(|(_, samples)| samples.len()).sum();
+                    assert!(found >= before, "{found} of {before} acknowledged samples");
+                }
+            });
+        }
+        for round in 0..rounds {
+            for job in 0..jobs {
+                let samples = (0..7).map(|i| (NOW_MS + (round * 7 + i) * 15_000, i as f64));
+                put(&store, &floats(&labels("m", &format!("job-{job}")), samples));
+                acknowledged.fetch_add(7, std::sync::atomic::Ordering::SeqCst);
+            }
+        }
+        is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    let found = all(&store);
+    assert_eq!(found.len(), 5);
+    assert!(found.iter().all(|(_, samples)| samples.len() == 7 * 120));
+}
+
+#[test]
+fn failed_seals_leave_nothing_behind_and_are_done_again() {
+    let dir = dir();
+    let store = open(&dir, small());
+    for day in 0..3 {
+        put(&store, &floats(&labels("m", "a"), (0..50).map(|i| (NOW_MS + day * DAY_MS + i, i as f64))));
+    }
+    let before = all(&store);
+    for operation in (1..60).step_by(3) {
+        dir.set_faults(Faults {
+            full_at_write: Some(operation % 20 + 1),
+            fail_at_sync: None,
+            ..Faults::default()
+        });
+        store.flush().ok();
+        assert_same(&all(&store), &before, "after a failed seal");
+    }
+    dir.set_faults(Faults::default());
+    store.flush().unwrap();
+    assert_same(&all(&store), &before, "sealed at last");
+    let names = dir.sub("parts").unwrap().list().unwrap();
+    assert!(names.iter().all(|name| !name.ends_with(".tmp")), "{names:?}");
+    drop(store);
+    assert_same(&all(&open(&dir, small())), &before, "opened again");
+}
