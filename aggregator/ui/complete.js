@@ -26,6 +26,7 @@ async function cached(key, load) {
 
 // What is being typed at the end of `before`: {kind, prefix, metric?, label?}.
 export function contextOf(before) {
+  if (/\[[^\]]*$/.test(before)) return null;
   const brace = before.lastIndexOf("{");
   const isInside = brace > before.lastIndexOf("}");
   if (isInside) {
