@@ -27,6 +27,9 @@ use std::{
 use store::{MetricStore, QueryContext, Selection};
 use tsdb::{Tsdb, TsdbOptions};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const START_MS: i64 = 1_780_000_000_000;
 const BATCH: usize = 5_000;
 
@@ -42,6 +45,7 @@ fn main() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = std::env::var("BELLWETHER_DIR").map_or(scratch.path().to_owned(), Into::into);
     println!("{} series a host, {hosts} hosts, {scrapes} scrapes, in {}", recorded.len(), folder.display());
+    println!("memory before: {}", memory());
     let store = open(&folder);
     let samples = ingest(&store, &recorded, hosts, scrapes);
     settle(&store, samples, scrapes);

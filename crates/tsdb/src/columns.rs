@@ -1,6 +1,14 @@
-//! Joins runs of one series' samples.
+//! Vectors: runs of one series' samples joined, long lists grown with little slack.
 
 use model::Samples;
+
+/// Makes room for one more element, growing by an eighth: lists with an entry for each series would
+/// otherwise hold up to twice what they need.
+pub(crate) fn reserve_one<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 8 + 16);
+    }
+}
 
 /// Adds `run` to `all`; both ascend. Where both have a sample for a time, that of `all` stays: the
 /// store has refused other values, so they are equal.

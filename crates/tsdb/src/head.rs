@@ -9,6 +9,7 @@ mod index;
 mod matching;
 mod tail;
 
+use crate::columns::reserve_one;
 use index::LabelIndex;
 use model::{Labels, Matcher, Samples, TimeRange, Value};
 use std::{
@@ -172,6 +173,7 @@ impl HeadState {
 
     fn add_series(&mut self, labels: Labels) {
         self.index.add(self.series.len() as u32, labels.as_ref());
+        reserve_one(&mut self.series);
         self.series.push(Series { labels, tail: Tail::default(), late: BTreeMap::new() });
     }
 }

@@ -5,7 +5,7 @@
 //! would still have to agree on the order of the log; one thread takes several million samples a
 //! second, more than the rest of a server can decode.
 
-use crate::{head::NewSample, wal::BatchEncoder};
+use crate::{columns::reserve_one, head::NewSample, wal::BatchEncoder};
 use hashbrown::HashTable;
 use model::{Labels, LabelsRef};
 use store::BatchLedger;
@@ -49,6 +49,7 @@ impl SeriesTable {
 
     pub(crate) fn add(&mut self, labels: Labels, hash: u64, floor_ms: i64) -> u32 {
         let index = self.series.len() as u32;
+        reserve_one(&mut self.series);
         self.series.push(WriterSeries {
             labels,
             hash,
@@ -60,6 +61,13 @@ impl SeriesTable {
         let series = &self.series;
         self.table.insert_unique(hash, index, |&index| series[index as usize].hash);
         index
+    }
+
+    /// Shrinks to what there is: no more series will come.
+    fn close(&mut self) {
+        self.series.shrink_to_fit();
+        let series = &self.series;
+        self.table.shrink_to_fit(|&index| series[index as usize].hash);
     }
 
     /// Forgets the series from `length` on.
@@ -124,6 +132,7 @@ impl Writer {
     /// Starts a generation: no series, a new epoch of the log.
     pub(crate) fn begin_generation(&mut self) {
         self.previous = std::mem::take(&mut self.table);
+        self.previous.close();
         self.epoch += 1;
         self.next_wal_series = 0;
     }

@@ -27,12 +27,16 @@ const HISTOGRAM: u8 = 1 << 3;
 /// See the module.
 #[derive(Default)]
 pub(super) struct Tail {
-    closed: Vec<Chunk>,
+    /// Boxed because most series have none before they are sealed.
+    closed: Option<Box<Closed>>,
     open: Vec<u8>,
     open_count: u32,
     open_oldest_ms: i64,
     last: Last,
 }
+
+/// Chunks that are full, in order of time.
+type Closed = Vec<Chunk>;
 
 struct Chunk {
     range: TimeRange,
@@ -51,7 +55,11 @@ struct Last {
 
 impl Tail {
     pub(super) fn is_empty(&self) -> bool {
-        self.open_count == 0 && self.closed.is_empty()
+        self.open_count == 0 && self.closed.is_none()
+    }
+
+    fn closed(&self) -> &[Chunk] {
+        self.closed.as_ref().map_or(&[], |closed| closed.as_slice())
     }
 
     /// Time of the newest sample; meaningless while empty.
@@ -60,7 +68,7 @@ impl Tail {
     }
 
     pub(super) fn bounds(&self) -> Option<TimeRange> {
-        let oldest = self.closed.first().map_or(self.open_oldest_ms, |chunk| chunk.range.start);
+        let oldest = self.closed().first().map_or(self.open_oldest_ms, |chunk| chunk.range.start);
         (!self.is_empty()).then(|| TimeRange::new(oldest, self.last.timestamp_ms))
     }
 
@@ -84,7 +92,7 @@ impl Tail {
     }
 
     fn close(&mut self) {
-        self.closed.push(Chunk {
+        self.closed.get_or_insert_default().push(Chunk {
             range: TimeRange::new(self.open_oldest_ms, self.last.timestamp_ms),
             count: self.open_count,
             bytes: self.open.as_slice().into(),
@@ -95,8 +103,8 @@ impl Tail {
 
     /// Appends the samples in the closed range.
     pub(super) fn samples(&self, range: TimeRange, into: &mut Samples) {
-        let first = self.closed.partition_point(|chunk| chunk.range.end < range.start);
-        for chunk in self.closed[first..].iter().take_while(|chunk| chunk.range.start <= range.end) {
+        let first = self.closed().partition_point(|chunk| chunk.range.end < range.start);
+        for chunk in self.closed()[first..].iter().take_while(|chunk| chunk.range.start <= range.end) {
             read_chunk(&chunk.bytes, chunk.count, range, into);
         }
         let open = TimeRange::new(self.open_oldest_ms, self.last.timestamp_ms);

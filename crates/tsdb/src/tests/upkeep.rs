@@ -163,6 +163,14 @@ fn series_beyond_the_limit_are_refused() {
     }
 }
 
+struct SetOnDrop<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn nothing_is_missed_while_samples_move_from_memory_to_parts() {
     let store = open(&dir(), small());
@@ -188,6 +196,8 @@ fn nothing_is_missed_while_samples_move_from_memory_to_parts() {
                 }
             });
         }
+        // Also when an append panics, so that the threads end.
+        let _done = SetOnDrop(&is_done);
         for round in 0..rounds {
             for job in 0..jobs {
                 let samples = (0..7).map(|i| (NOW_MS + (round * 7 + i) * 15_000, i as f64));
@@ -195,7 +205,6 @@ fn nothing_is_missed_while_samples_move_from_memory_to_parts() {
                 acknowledged.fetch_add(7, std::sync::atomic::Ordering::SeqCst);
             }
         }
-        is_done.store(true, std::sync::atomic::Ordering::SeqCst);
     });
     let found = all(&store);
     assert_eq!(found.len(), 5);
