@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use anyhow::Context;
+use bellwether_agent::{Agent, AgentConfig, Destination, SourceConfig};
 use daemon::{Shutdown, clock};
 use rand::{RngExt, seq::IndexedRandom};
 use std::{
@@ -12,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+/// Between two collections, so that graphs move from the start.
+const AGENT_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two lines of the demo's log.
 const LINE_PAUSE: Duration = Duration::from_millis(400);
 /// The demo's log is rotated beyond this size; one rotated file is kept.
@@ -21,16 +24,40 @@ const ERROR_EVERY: u32 = 40;
 
 /// Runs until a signal.
 pub(crate) async fn run(config: Config, more_logs: Vec<String>) -> anyhow::Result<()> {
-    let shutdown = Shutdown::on_signals().context("failed to listen for signals")?;
+    let signal = Shutdown::on_signals().context("failed to listen for signals")?;
+    // The agent ends first, while the server still listens, so that its goodbye is heard.
+    let server_stop = Shutdown::new();
     let data_dir = config.data_dir.0.clone();
     let log = data_dir.join("demo").join("shop.log");
-    let server = crate::start(config, &shutdown).await?;
+    let server = crate::start(config, &server_stop).await?;
+    let writer = tokio::spawn(write_log(log.clone(), signal.clone()));
+    let agent = Agent::start(agent_config(server.address, &data_dir, &log, more_logs), signal.clone());
+    let agent = agent.await.context("failed to start the agent")?;
     announce(server.address, &data_dir, &log)?;
-    let writer = tokio::spawn(write_log(log.clone(), shutdown.clone()));
-    drop(more_logs);
-    shutdown.wait().await;
+    signal.wait().await;
+    agent.join().await;
     writer.await?.context("the demo's log could not be written")?;
+    server_stop.trigger();
     server.join().await
+}
+
+/// An agent for this host that ships to `server`.
+#[allow(clippy::field_reassign_with_default, reason = "the configuration has private fields")]
+fn agent_config(server: SocketAddr, data_dir: &Path, log: &Path, more_logs: Vec<String>) -> AgentConfig {
+    let mut config = AgentConfig::default();
+    config.destinations = vec![Destination { url: format!("http://{server}"), ..Destination::default() }];
+    config.data_dir = data_dir.join("agent");
+    config.interval = AGENT_INTERVAL;
+    let own = SourceConfig {
+        paths: vec![log.display().to_string()],
+        labels: [("app".to_owned(), "shop".to_owned())].into(),
+        ..SourceConfig::default()
+    };
+    config.logs.sources.push(own);
+    if !more_logs.is_empty() {
+        config.logs.sources.push(SourceConfig { paths: more_logs, ..SourceConfig::default() });
+    }
+    config
 }
 
 fn announce(address: SocketAddr, data_dir: &Path, log: &Path) -> anyhow::Result<()> {

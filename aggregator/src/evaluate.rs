@@ -6,6 +6,7 @@
 use crate::config::{PromqlConfig, QueryConfig};
 use alerting::{ExpressionError, Querier, QueryFailure, Reading, SampleSink, Source};
 use daemon::clock;
+use logql::Answer as LogAnswer;
 use model::MetricBatch;
 use promql::{EvalOptions, Expr, ParseOptions, QueryValue, ValueType};
 use std::{
@@ -69,13 +70,26 @@ impl Evaluator {
             ))),
         }
     }
+
+    fn logs_instant(&self, expr: &str, at_ms: i64) -> Result<Reading, QueryFailure> {
+        let tree = logql::parse(expr).map_err(|error| QueryFailure(error.to_string()))?;
+        let context = QueryContext::new(self.limits);
+        let at_ns = at_ms.saturating_mul(1_000_000);
+        match logql::instant(&tree, at_ns, self.logs.as_ref(), &context)
+            .map_err(|error| QueryFailure(error.to_string()))?
+        {
+            LogAnswer::Vector(vector) => Ok(Reading::Vector(vector)),
+            LogAnswer::Scalar(value) => Ok(Reading::Scalar(value)),
+            _ => Err(QueryFailure("a rule needs a metric query, not log lines".to_owned())),
+        }
+    }
 }
 
 impl Querier for Evaluator {
     fn instant(&self, source: Source, expr: &str, at_ms: i64) -> Result<Reading, QueryFailure> {
         match source {
             Source::Metrics => self.metrics_instant(expr, at_ms),
-            Source::Logs => Err(QueryFailure("LogQL is not linked in yet".to_owned())),
+            Source::Logs => self.logs_instant(expr, at_ms),
         }
     }
 
@@ -102,7 +116,15 @@ pub(crate) fn check_expression(
                 other => Err(whole(format!("a rule needs a vector or a scalar, not a {}", other.describe()))),
             }
         }
-        Source::Logs => Ok(()),
+        Source::Logs => {
+            let tree = logql::parse(expr).map_err(|error| logql_error(&error))?;
+            if matches!(tree, logql::ast::Expr::Log(_)) {
+                return Err(whole(
+                    "a rule needs a metric query, such as `sum(rate(… [5m]))`, not log lines".to_owned(),
+                ));
+            }
+            Ok(())
+        }
     }
 }
 
@@ -113,6 +135,11 @@ fn whole(message: String) -> ExpressionError {
 fn promql_error(error: &promql::ParseError) -> ExpressionError {
     let message = format!("parse error: {}", error.message);
     ExpressionError { line: error.position.line as usize, column: error.position.column as usize, message }
+}
+
+fn logql_error(error: &logql::ParseError) -> ExpressionError {
+    let (line, column) = error.position.unwrap_or((1, 1));
+    ExpressionError { line, column, message: error.message.clone() }
 }
 
 /// The limits that a query's settings describe.

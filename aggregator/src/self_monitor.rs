@@ -6,6 +6,7 @@ use crate::app::AppState;
 use daemon::{Shutdown, clock};
 use model::{Labels, MetricBatch};
 use std::time::Duration;
+use wire::exposition::{self, ParseOptions, Syntax};
 
 /// Between two writes.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -49,8 +50,21 @@ fn append(app: &AppState, batch: &MetricBatch, now_ms: i64) {
 
 /// The exposition text as a batch labelled with job and instance, and `up` of this process.
 fn own_samples(text: &str, instance: &str, now_ms: i64) -> Result<MetricBatch, String> {
-    let _ = text;
+    let mut parsed = MetricBatch::default();
+    let options = ParseOptions { syntax: Syntax::Prometheus, timestamp_ms: now_ms, honor_timestamps: false };
+    exposition::parse(text.as_bytes(), options, &mut parsed).map_err(|error| error.to_string())?;
     let mut batch = MetricBatch::default();
+    for series in parsed.series() {
+        let mut labels = series.labels().to_owned().to_builder();
+        labels.set("job", JOB).set("instance", instance);
+        batch.begin_with(labels.build().as_ref());
+        for sample in series.samples() {
+            batch.sample(now_ms, sample.start_ms, sample.value);
+        }
+        if let Some((family, metadata)) = series.metadata() {
+            batch.describe_series(family, metadata.clone());
+        }
+    }
     let up = Labels::from_pairs([(model::METRIC_NAME, "up"), ("job", JOB), ("instance", instance)]);
     batch.begin_with(up.as_ref());
     batch.sample(now_ms, 0, 1.0);
