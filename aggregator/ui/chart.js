@@ -57,7 +57,15 @@ export class Chart {
     this.hidden = new Set();
     this.solo = null;
     this.plot = null;
-    new ResizeObserver(() => this.resize()).observe(this.plotHost);
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(this.plotHost);
+  }
+
+  // The shared cursor knows every plot until it is told that one is gone.
+  destroy() {
+    this.observer.disconnect();
+    this.plot?.destroy();
+    this.plot = null;
   }
 
   resize() {

@@ -1,16 +1,15 @@
 // One host: what it is, its alerts, its graphs by section, its logs, all in one time range.
 
 import { bellwether, loki, prom } from "../api.js";
-import { Chart } from "../chart.js";
+import { chartPanel } from "../chartpanel.js";
 import { empty, h, replace, table } from "../dom.js";
 import { ago, bytes, duration, number } from "../format.js";
-import * as format from "../format.js";
 import { logRows } from "../logrows.js";
 import { panel } from "../panel.js";
 import { hostSections } from "../queries.js";
 import { keepRange } from "../router.js";
 import { hostState, severity } from "../severity.js";
-import { current, stepFor } from "../timerange.js";
+import { current } from "../timerange.js";
 
 const LINES = 50;
 
@@ -39,31 +38,6 @@ function section({ id, title, charts }) {
   const element = h("section", { id, class: "section" }, h("h2", { class: "section-title" }, title),
     h("div", { class: "grid" }, panels.map((one) => one.element)));
   return { id, title, element, panels };
-}
-
-function chartPanel({ title, unit, query, by, max }) {
-  const chart = new Chart({ format: format[unit], max, label: title, name: (metric) => nameOf(metric, by) });
-  const explore = h("a", { href: keepRange("metrics", [], { q: query }), title: "Open in the explorer", "aria-label": `Explore ${title}` }, "⤢");
-  let isDrawn = false;
-  return panel(h("h3", {}, title), async ({ signal }) => {
-    const range = current();
-    const step = stepFor(range, 240);
-    const { data } = await prom.range(query, range, step, { signal });
-    if (!data.result.length) {
-      isDrawn = false;
-      return empty("No data in this time range.");
-    }
-    // The chart must be in the page before it is drawn: its width decides.
-    requestAnimationFrame(() => chart.draw(data.result, range, step));
-    if (isDrawn) return undefined;
-    isDrawn = true;
-    return chart.element;
-  }, { tools: explore, className: "small" });
-}
-
-function nameOf(metric, by) {
-  const device = metric.device && by !== "device" ? `${metric.device} ` : "";
-  return device + (metric[by] ?? metric.__name__ ?? "value");
 }
 
 async function drawFacts(element, instance) {

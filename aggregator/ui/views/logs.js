@@ -169,7 +169,7 @@ export default function logs(main) {
   const onScroll = () => tail && !tail.isPaused && window.scrollY > 400 && pause(true);
   window.addEventListener("scroll", onScroll, { passive: true });
   fromAddress();
-  return { refresh, update: fromAddress, stop: () => [stopTail(), controller?.abort(), window.removeEventListener("scroll", onScroll)] };
+  return { refresh, update: fromAddress, stop: () => [stopTail(), controller?.abort(), chart.destroy(), window.removeEventListener("scroll", onScroll)] };
 }
 
 // Bars that begin at multiples of their width keep their heights while the range moves.

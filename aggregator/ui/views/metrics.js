@@ -96,7 +96,7 @@ export default function metrics(main) {
 
   input.addEventListener("input", grow);
   fromAddress();
-  return { refresh, update: fromAddress, stop: () => [controller?.abort(), completion.close()] };
+  return { refresh, update: fromAddress, stop: () => [controller?.abort(), completion.close(), chart.destroy()] };
 }
 
 function drawTabs(host, tab) {

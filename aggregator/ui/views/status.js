@@ -1,13 +1,12 @@
 // Status of this server: what comes in, what was refused and why, what the stores hold.
 
 import { bellwether, prom } from "../api.js";
-import { Chart } from "../chart.js";
-import { empty, h, table } from "../dom.js";
+import { chartPanel } from "../chartpanel.js";
+import { h, table } from "../dom.js";
 import { ago, bytes, dateTime, number } from "../format.js";
-import * as format from "../format.js";
 import { panel } from "../panel.js";
 import { REFUSED, STATUS_CHARTS } from "../queries.js";
-import { current, stepFor } from "../timerange.js";
+import { current } from "../timerange.js";
 
 export default function status(main) {
   const server = panel("Server", loadServer);
@@ -59,22 +58,4 @@ async function loadRefused({ signal }) {
   if (!rows.length) return h("p", { class: "all-well" }, "✔ Nothing was refused.");
   return table([{ name: "Reason" }, { name: "Protocol" }, { name: "What" }, { name: "Count", class: "num" }],
     rows.map(({ what, protocol, reason, count }) => [reason ?? "–", protocol ?? "–", what, number(Math.round(count))]));
-}
-
-function chartPanel({ title: name, unit, by, query }) {
-  const chart = new Chart({ format: format[unit], label: name, name: (metric) => metric[by] ?? metric.__name__ ?? "value" });
-  let isDrawn = false;
-  return panel(h("h3", {}, name), async ({ signal }) => {
-    const range = current();
-    const step = stepFor(range, 240);
-    const { data } = await prom.range(query, range, step, { signal });
-    if (!data.result.length) {
-      isDrawn = false;
-      return empty("No data in this time range.");
-    }
-    requestAnimationFrame(() => chart.draw(data.result, range, step));
-    if (isDrawn) return undefined;
-    isDrawn = true;
-    return chart.element;
-  }, { className: "small" });
 }
