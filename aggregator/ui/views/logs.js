@@ -14,6 +14,8 @@ import { Tail } from "../tail.js";
 import { current, stepFor } from "../timerange.js";
 
 const PAGE = 200;
+// Whoever has scrolled further than this is reading.
+const READING_PX = 400;
 const PREFERRED = ["service_name", "job", "instance", "app"];
 
 export default function logs(main) {
@@ -94,12 +96,10 @@ export default function logs(main) {
     const started = performance.now();
     const data = await loki.range(query, current(), { limit: PAGE, direction: "backward" }, { signal });
     if (signal.aborted) return;
-    const isOpen = list.querySelector("[aria-expanded=true]");
     const found = logRows(data.result, { onFilter });
     const scanned = data.stats?.summary?.totalBytesProcessed;
     replace(note, `${found.length}${found.length >= PAGE ? "+" : ""} lines in ${duration(performance.now() - started)}${scanned ? `, ${number(scanned)}B read` : ""}`);
-    // A row being read must not be pulled away by a refresh.
-    if (isOpen && sameQuery(query)) return;
+    if (isBeingRead() && list.dataset.query === query) return;
     rows = found;
     list.dataset.query = query;
     older.hidden = found.length < PAGE;
@@ -114,7 +114,11 @@ export default function logs(main) {
     sidebar.className = rows.length ? "facets" : "";
   }
 
-  const sameQuery = (query) => list.dataset.query === query;
+  // Lines that somebody looks at must not be pulled away by a refresh.
+  function isBeingRead() {
+    const isOpen = list.querySelector("[aria-expanded=true]") !== null;
+    return isOpen || list.contains(document.activeElement) || window.scrollY > READING_PX;
+  }
 
   async function loadOlder() {
     const last = rows.at(-1);
@@ -166,7 +170,7 @@ export default function logs(main) {
   }
 
   // Reading a line while following it moves away: scrolling down pauses.
-  const onScroll = () => tail && !tail.isPaused && window.scrollY > 400 && pause(true);
+  const onScroll = () => tail && !tail.isPaused && window.scrollY > READING_PX && pause(true);
   window.addEventListener("scroll", onScroll, { passive: true });
   fromAddress();
   return { refresh, update: fromAddress, stop: () => [stopTail(), controller?.abort(), chart.destroy(), window.removeEventListener("scroll", onScroll)] };
