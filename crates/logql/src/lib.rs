@@ -9,6 +9,7 @@
 //! query one accumulator per series, and line filters are decided by the store.
 
 pub mod ast;
+mod detect;
 mod error;
 mod eval;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod tail;
 mod units;
 mod validate;
 
+pub use detect::{Detected, detect_fields, value_kind};
 pub use error::{EvalError, ParseError};
 pub use eval::{Answer, Entry, LabelPairs, Params, Series, instant, query_range};
 pub use parser::{QUERY_BYTES_MAX, parse, parse_matchers};

@@ -102,6 +102,21 @@ fn scan(
     }
 }
 
+/// Keys and values of a line that has any.
+pub(super) fn pairs(line: &str) -> Option<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    scan(line, false, &mut |key, value| {
+        if !value.is_empty() {
+            let mut name = String::new();
+            sanitized(key, &mut name);
+            found.push((name, value.into_owned()));
+        }
+        ControlFlow::Continue(())
+    })
+    .ok()?;
+    (!found.is_empty()).then_some(found)
+}
+
 type Pair<'a> = (&'a str, Cow<'a, str>, usize);
 
 /// Reads the pair at `start`: key, value, and where it ends; or where it goes wrong and why.

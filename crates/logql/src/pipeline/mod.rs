@@ -294,6 +294,25 @@ pub(crate) fn labels_read(stages: &[Stage]) -> Option<Vec<String>> {
     Some(names)
 }
 
+/// Keys and values of a line that is logfmt, or `None` when it is something else.
+pub(crate) fn logfmt_pairs(line: &str) -> Option<Vec<(String, String)>> {
+    logfmt::pairs(line)
+}
+
+/// The label name of a nested JSON member.
+pub(crate) fn label_of_path(path: &[String]) -> String {
+    let mut name = String::new();
+    for (i, key) in path.iter().enumerate() {
+        if i == 0 {
+            sanitized(key, &mut name);
+        } else {
+            name.push('_');
+            name.extend(key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }));
+        }
+    }
+    name
+}
+
 /// Ends a parser's walk early once everything needed is found.
 fn go_on(labels: &RowLabels, hints: &Hints) -> ControlFlow<()> {
     if labels.has_all(hints) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
