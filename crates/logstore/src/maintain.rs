@@ -13,7 +13,7 @@ use store::{LineFilter, LogStats, StoreError};
 
 impl Logstore {
     pub(crate) fn maintain_at(&self, now_ns: i64) -> Result<(), StoreError> {
-        self.oldest_ns.fetch_max(self.options.limits.oldest_ns(now_ns), Relaxed);
+        self.oldest_ns.store(self.options.limits.oldest_ns(now_ns), Relaxed);
         if self.is_flush_due(now_ns) {
             self.flush_memory()?;
         }

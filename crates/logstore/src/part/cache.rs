@@ -38,6 +38,11 @@ impl<T> Cache<T> {
         Cache { bytes_max, state: Mutex::new(State { entries: HashMap::new(), bytes: 0, clock: 0 }) }
     }
 
+    /// Most bytes it keeps.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// The value, made when it is not here. Two callers may make it at once; one is kept.
     pub(crate) fn get_or_make<E>(
         &self,

@@ -7,6 +7,7 @@ use super::{
     bundle::{Bundle, BundleError},
     cache::{Cache, CacheKey},
     filter::{self, LONG_ID_BYTES},
+    filter_file::FilterFile,
     index::{DICTIONARY_PAIR_BYTES_MAX, Fields, RUN_BYTES_MAX, id_hash, pair_hash, schema},
     table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER},
 };
@@ -18,6 +19,8 @@ use crate::{
 use memchr::memmem;
 use roaring::RoaringBitmap;
 use std::{
+    borrow::Cow,
+    cell::OnceCell,
     io,
     sync::{Arc, OnceLock},
 };
@@ -57,7 +60,7 @@ pub(crate) struct PartIndex {
     runs: Arc<InvertedIndexReader>,
     ids: Arc<InvertedIndexReader>,
     pairs: Arc<InvertedIndexReader>,
-    filters: Vec<u8>,
+    filters: FilterFile,
     /// Chunks that the index cannot rule out by runs.
     long_runs: RoaringBitmap,
 }
@@ -70,7 +73,7 @@ impl PartIndex {
     pub(crate) fn open(
         part: u64,
         file: Arc<disk::ReadFile>,
-        filters: Vec<u8>,
+        filters: Arc<disk::ReadFile>,
         chunks: &[ChunkMeta],
     ) -> Result<PartIndex, BundleError> {
         let index = Index::open(Bundle::open(file)?).map_err(io::Error::other)?;
@@ -92,20 +95,39 @@ impl PartIndex {
             runs: field(runs)?,
             ids: field(ids)?,
             pairs: field(pairs)?,
-            filters,
+            filters: FilterFile::open(filters)?,
             long_runs: chunks.iter().enumerate().filter_map(flagged).collect(),
         })
     }
 }
 
-/// One lookup in one part.
-pub(crate) struct Lookup<'a> {
-    pub(crate) index: &'a PartIndex,
-    pub(crate) chunks: &'a [ChunkMeta],
-    pub(crate) cache: &'a Cache<TermList>,
+/// What the cache keeps of an index.
+pub(crate) enum Cached {
+    Terms(TermList),
+    Filters(Vec<u8>),
 }
 
-impl Lookup<'_> {
+/// A part's filters are kept whole when they take no more than this share of the cache; a larger
+/// part's are read as they are asked for.
+const CACHE_SHARE: usize = 4;
+const KIND_RUNS: u8 = 0;
+const KIND_IDS: u8 = 1;
+const KIND_FILTERS: u8 = 2;
+
+/// One lookup in one part.
+pub(crate) struct Lookup<'a> {
+    index: &'a PartIndex,
+    chunks: &'a [ChunkMeta],
+    cache: &'a Cache<Cached>,
+    /// All filters, when they are worth keeping.
+    filters: OnceCell<Option<Arc<Cached>>>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(crate) fn new(index: &'a PartIndex, chunks: &'a [ChunkMeta], cache: &'a Cache<Cached>) -> Self {
+        Lookup { index, chunks, cache, filters: OnceCell::new() }
+    }
+
     /// Chunks that may meet the condition.
     pub(crate) fn candidates(&self, condition: &Condition) -> io::Result<Candidates> {
         match condition {
@@ -158,14 +180,16 @@ impl Lookup<'_> {
         if piece.text.len() > RUN_BYTES_MAX {
             return Ok(Some(self.index.long_runs.clone()));
         }
-        let found = self.dictionary(&self.index.runs, 0, piece, fold)?;
+        let found = self.dictionary(&self.index.runs, KIND_RUNS, piece, fold)?;
         Ok(found.map(|found| found | &self.index.long_runs))
     }
 
     fn id(&self, piece: &Piece, fold: bool) -> io::Result<Candidates> {
-        let Some(mut found) = self.dictionary(&self.index.ids, 1, piece, fold)? else { return Ok(None) };
+        let Some(mut found) = self.dictionary(&self.index.ids, KIND_IDS, piece, fold)? else {
+            return Ok(None);
+        };
         for (number, chunk) in self.chunks.iter().enumerate() {
-            if !found.contains(number as u32) && self.filter_may_have(chunk, piece, fold) {
+            if !found.contains(number as u32) && self.filter_may_have(chunk, piece, fold)? {
                 found.insert(number as u32);
             }
         }
@@ -173,9 +197,9 @@ impl Lookup<'_> {
     }
 
     /// Whether an id that only this chunk has may contain the piece.
-    fn filter_may_have(&self, chunk: &ChunkMeta, piece: &Piece, fold: bool) -> bool {
+    fn filter_may_have(&self, chunk: &ChunkMeta, piece: &Piece, fold: bool) -> io::Result<bool> {
         if chunk.flags & FLAG_NO_FILTER != 0 {
-            return true;
+            return Ok(true);
         }
         let length = piece.text.len();
         let is_whole = piece.left && piece.right;
@@ -184,38 +208,58 @@ impl Lookup<'_> {
             let shortest = if fold { length } else { length + 1 };
             let longer = chunk.filter.id_lengths >> shortest != 0;
             if (fold || !is_whole) && longer {
-                return true;
+                return Ok(true);
             }
             let same_length = chunk.filter.id_lengths >> length & 1 != 0;
-            if !fold && same_length && filter::may_contain(self.fuse(chunk), id_hash(&piece.text)) {
-                return true;
+            if !fold && same_length && filter::may_contain(&self.fuse(chunk)?, id_hash(&piece.text)) {
+                return Ok(true);
             }
             if is_whole && !fold {
-                return false;
+                return Ok(false);
             }
         }
-        chunk.flags & FLAG_LONG_IDS_CUT != 0 || self.long_ids_have(chunk, piece, fold)
+        Ok(chunk.flags & FLAG_LONG_IDS_CUT != 0 || self.long_ids_have(chunk, piece, fold)?)
     }
 
-    fn fuse(&self, chunk: &ChunkMeta) -> &[u8] {
-        let start = chunk.filter.offset as usize;
-        self.index.filters.get(start..start + chunk.filter.fuse_bytes as usize).unwrap_or(&[0])
+    fn fuse(&self, chunk: &ChunkMeta) -> io::Result<Cow<'_, [u8]>> {
+        self.filter_bytes(chunk.filter.offset, chunk.filter.fuse_bytes as usize)
     }
 
-    fn long_ids_have(&self, chunk: &ChunkMeta, piece: &Piece, fold: bool) -> bool {
-        if chunk.filter.long_bytes == 0 {
-            return false;
+    fn filter_bytes(&self, offset: u64, length: usize) -> io::Result<Cow<'_, [u8]>> {
+        if self.filters.get().is_none() {
+            let whole = self.whole_filters()?;
+            self.filters.get_or_init(|| whole);
         }
-        let start = chunk.filter.offset as usize + chunk.filter.fuse_bytes as usize;
-        let Some(list) = self.index.filters.get(start..start + chunk.filter.long_bytes as usize) else {
-            return true;
+        let Some(Some(whole)) = self.filters.get() else {
+            return self.index.filters.read(offset, length).map(Cow::Owned);
         };
+        let Cached::Filters(bytes) = &**whole else { return Err(io::ErrorKind::InvalidData.into()) };
+        let stretch = bytes.get(offset as usize..).and_then(|rest| rest.get(..length));
+        stretch.map(Cow::Borrowed).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn whole_filters(&self) -> io::Result<Option<Arc<Cached>>> {
+        let bytes = self.index.filters.bytes();
+        if bytes > self.cache.bytes_max() / CACHE_SHARE {
+            return Ok(None);
+        }
+        let key = CacheKey { part: self.index.part, kind: KIND_FILTERS };
+        let read = || Ok::<_, io::Error>((Cached::Filters(self.index.filters.read(0, bytes)?), bytes));
+        self.cache.get_or_make(key, read).map(Some)
+    }
+
+    fn long_ids_have(&self, chunk: &ChunkMeta, piece: &Piece, fold: bool) -> io::Result<bool> {
+        if chunk.filter.long_bytes == 0 {
+            return Ok(false);
+        }
+        let offset = chunk.filter.offset + u64::from(chunk.filter.fuse_bytes);
+        let list = self.filter_bytes(offset, chunk.filter.long_bytes as usize)?;
         if !fold {
-            return memmem::find(list, &piece.text).is_some();
+            return Ok(memmem::find(&list, &piece.text).is_some());
         }
         let mut folded = Vec::with_capacity(list.len());
-        tokens::fold(list, &mut folded);
-        memmem::find(&folded, &piece.text).is_some()
+        tokens::fold(&list, &mut folded);
+        Ok(memmem::find(&folded, &piece.text).is_some())
     }
 
     fn pair(&self, pair: &[u8]) -> io::Result<RoaringBitmap> {
@@ -227,7 +271,7 @@ impl Lookup<'_> {
         }
         let hash = pair_hash(pair);
         for (number, chunk) in self.chunks.iter().enumerate() {
-            if chunk.flags & FLAG_NO_FILTER != 0 || filter::may_contain(self.fuse(chunk), hash) {
+            if chunk.flags & FLAG_NO_FILTER != 0 || filter::may_contain(&self.fuse(chunk)?, hash) {
                 found.insert(number as u32);
             }
         }
@@ -250,7 +294,10 @@ impl Lookup<'_> {
             return Ok(Some(found));
         }
         let key = CacheKey { part: self.index.part, kind };
-        let list = self.cache.get_or_make(key, || TermList::load(reader))?;
+        let cached = self
+            .cache
+            .get_or_make(key, || TermList::load(reader).map(|(list, bytes)| (Cached::Terms(list), bytes)))?;
+        let Cached::Terms(list) = &*cached else { return Ok(None) };
         let terms = list.search(piece, fold);
         let common = self.chunks.len() as u64 * COMMON_NUMERATOR / COMMON_DENOMINATOR;
         let is_common = |&term: &usize| u64::from(list.postings[term].chunks) > common;

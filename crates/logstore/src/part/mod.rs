@@ -14,6 +14,7 @@ pub(crate) mod bundle;
 pub(crate) mod cache;
 pub(crate) mod columns;
 pub(crate) mod filter;
+pub(crate) mod filter_file;
 pub(crate) mod index;
 pub(crate) mod lookup;
 pub(crate) mod reader;
@@ -21,14 +22,14 @@ pub(crate) mod table;
 pub(crate) mod writer;
 
 use crate::{
-    bytes::{Damaged, unseal},
+    bytes::Damaged,
     condition::Condition,
     damage::Damage,
     stream::{Registry, Stream},
 };
 use cache::Cache;
 use disk::{Dir, ReadFile};
-use lookup::{Lookup, PartIndex, TermList};
+use lookup::{Cached, Lookup, PartIndex};
 use model::TimeRange;
 use reader::ReadError;
 use roaring::RoaringBitmap;
@@ -77,7 +78,7 @@ pub(crate) struct Part {
     data: ReadFile,
     /// Opened with the part, because the folder goes when the part is merged away.
     index_file: Arc<ReadFile>,
-    filter_file: ReadFile,
+    filter_file: Arc<ReadFile>,
     index: OnceLock<Option<PartIndex>>,
     damage: Arc<Damage>,
     /// Some chunk could not be read: the part stays as it is, for whoever can save more of it.
@@ -107,7 +108,7 @@ impl Part {
         for run in table.chunks.iter().flat_map(|chunk| &chunk.runs) {
             streams[run.stream as usize].note_in_parts(run.newest_ns);
         }
-        let (index_file, filter_file) = (Arc::new(dir.open(INDEX_FILE)?), dir.open(FILTER_FILE)?);
+        let (index_file, filter_file) = (Arc::new(dir.open(INDEX_FILE)?), Arc::new(dir.open(FILTER_FILE)?));
         Ok(Part {
             id,
             range: table::range_of(table.chunks.iter().flat_map(|chunk| &chunk.runs)),
@@ -127,12 +128,12 @@ impl Part {
     }
 
     /// Chunks that may meet the condition; `None` for any.
-    pub(crate) fn candidates(&self, condition: &Condition, cache: &Cache<TermList>) -> Option<RoaringBitmap> {
+    pub(crate) fn candidates(&self, condition: &Condition, cache: &Cache<Cached>) -> Option<RoaringBitmap> {
         if *condition == Condition::True {
             return None;
         }
         let index = self.index.get_or_init(|| self.open_index()).as_ref()?;
-        let lookup = Lookup { index, chunks: &self.table.chunks, cache };
+        let lookup = Lookup::new(index, &self.table.chunks, cache);
         match lookup.candidates(condition) {
             Ok(found) => found,
             Err(error) => {
@@ -144,10 +145,8 @@ impl Part {
 
     fn open_index(&self) -> Option<PartIndex> {
         let open = || {
-            let mut filters = vec![0; self.filter_file.len() as usize];
-            self.filter_file.read_exact_at(&mut filters, 0)?;
-            let filters = unseal(FILTER_MAGIC, &filters, FILTER_FILE)?.to_vec();
-            PartIndex::open(self.id.id, self.index_file.clone(), filters, &self.table.chunks)
+            let files = (self.index_file.clone(), self.filter_file.clone());
+            PartIndex::open(self.id.id, files.0, files.1, &self.table.chunks)
         };
         match open() {
             Ok(index) => Some(index),

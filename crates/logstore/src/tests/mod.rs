@@ -6,7 +6,7 @@ mod model;
 
 use crate::{Logstore, LogstoreOptions, part::writer::Shape};
 use disk::{Dir, Faults};
-use store::{AgeLimits, StoreError, conformance};
+use store::{AgeLimits, LogStore, StoreError, conformance};
 
 /// Pieces so small that tests see many chunks and frames.
 const SMALL: Shape = Shape { chunk_bytes: 600, chunk_rows_max: 20, frame_bytes: 150 };
@@ -50,4 +50,31 @@ fn the_shared_limits_hold() {
         let options = LogstoreOptions { limits, ..LogstoreOptions::default() };
         Box::new(Logstore::open_shaped(dir, options, SMALL, 0).unwrap())
     });
+}
+
+#[test]
+fn the_index_rules_out_chunks_without_the_needle() {
+    let store = open(&Dir::simulated(1, Faults::default()));
+    let mut batch = ::model::LogBatch::default();
+    batch.begin_with(::model::Labels::from_pairs([("app", "a")]).as_ref());
+    for line in 0..1000i64 {
+        let text = format!("request {line:05} from host{} took {}ms", line % 7, line % 90);
+        batch.entry(line, &text, ::model::Labels::empty().as_ref());
+    }
+    store.append(&batch, None, 0).unwrap().commit.wait().unwrap();
+    store.flush().unwrap();
+    assert!(store.stats().chunks >= 50, "{:?}", store.stats());
+    for (needle, units_max) in
+        [("00777", 2), ("equest 00777 fro", 1), ("host9", 0), ("absent", 0), ("took 89ms", 45)]
+    {
+        let request = store::LogRequest {
+            matchers: Vec::new(),
+            range: ::model::TimeRange::ALL,
+            filters: vec![store::LineFilter::ContainsAny(vec![needle.into()])],
+            metadata_hints: Vec::new(),
+            direction: store::Direction::Forward,
+        };
+        let units = store.scan(&request, &store::QueryContext::default()).unwrap().units().len();
+        assert!(units <= units_max, "{needle}: {units} units");
+    }
 }

@@ -1,0 +1,59 @@
+//! A part's file of filters, read a chunk's filter at a time or whole.
+
+use super::{FILTER_FILE, FILTER_MAGIC, bundle::BundleError};
+use crate::bytes::Damaged;
+use disk::ReadFile;
+use std::{io, sync::Arc};
+
+/// Bytes read at a time while checking.
+const STEP_BYTES: u64 = 256 << 10;
+/// Magic before, checksum after the filters.
+const MAGIC_BYTES: u64 = FILTER_MAGIC.len() as u64;
+const CRC_BYTES: u64 = 4;
+
+/// See the module.
+pub(crate) struct FilterFile {
+    file: Arc<ReadFile>,
+}
+
+impl FilterFile {
+    /// Checks the whole file, once, and keeps none of it.
+    pub(crate) fn open(file: Arc<ReadFile>) -> Result<FilterFile, BundleError> {
+        let length = file.len();
+        let damaged = |what: &str| BundleError::from(Damaged::new(format!("`{FILTER_FILE}` {what}")));
+        let Some(body) = length.checked_sub(CRC_BYTES).filter(|&body| body >= MAGIC_BYTES) else {
+            return Err(damaged("is too short"));
+        };
+        let mut magic = [0; MAGIC_BYTES as usize];
+        file.read_exact_at(&mut magic, 0)?;
+        if magic != *FILTER_MAGIC {
+            return Err(damaged("has another format or version"));
+        }
+        let mut buffer = vec![0; STEP_BYTES as usize];
+        let (mut crc, mut at) = (0, 0);
+        while at < body {
+            let step = STEP_BYTES.min(body - at);
+            let bytes = &mut buffer[..step as usize];
+            file.read_exact_at(bytes, at)?;
+            crc = crc32c::crc32c_append(crc, bytes);
+            at += step;
+        }
+        let mut stored = [0; CRC_BYTES as usize];
+        file.read_exact_at(&mut stored, body)?;
+        if crc != u32::from_le_bytes(stored) {
+            return Err(damaged("fails its checksum"));
+        }
+        Ok(FilterFile { file })
+    }
+
+    /// Bytes of all filters.
+    pub(crate) fn bytes(&self) -> usize {
+        (self.file.len() - MAGIC_BYTES - CRC_BYTES) as usize
+    }
+
+    pub(crate) fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, MAGIC_BYTES + offset)?;
+        Ok(bytes)
+    }
+}
