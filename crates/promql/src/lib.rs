@@ -18,6 +18,7 @@ mod quote;
 pub use annotation::Annotations;
 pub use ast::{Expr, ValueType};
 pub use eval::{Answer, EvalError, EvalOptions, MatrixSeries, Point, QueryValue, instant, range};
+pub use histogram::bound as exponential_bound;
 pub use parser::{ParseError, ParseOptions, parse, parse_selector};
 pub use position::{Position, Span};
 

@@ -1,9 +1,49 @@
-//! Routes to come.
+//! The Prometheus HTTP API (version 1) and federation: one file an endpoint.
+//!
+//! Every endpoint reads its parameters from the URL and, for a POST, from a form body
+//! ([`params`]), does its work on the query pool within a budget and for no longer than the caller
+//! waits ([`crate::query::run`]), and answers in the common envelope ([`answer`]).
+
+mod answer;
+mod delete_series;
+mod encode;
+mod federate;
+mod format_query;
+mod label_values;
+mod labels;
+mod metadata;
+mod params;
+mod query;
+mod query_exemplars;
+mod query_range;
+mod series;
+mod status;
+#[cfg(test)]
+mod tests;
 
 use crate::app::AppState;
-use axum::Router;
+use axum::{
+    Router,
+    routing::{get, post},
+};
 
 /// The routes of this protocol.
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
+        .route("/federate", get(federate::federate))
+        .route("/api/v1/admin/tsdb/clean_tombstones", post(delete_series::clean).put(delete_series::clean))
+        .route("/api/v1/admin/tsdb/delete_series", post(delete_series::delete).put(delete_series::delete))
+        .route("/api/v1/format_query", get(format_query::format_query).post(format_query::format_query))
+        .route("/api/v1/label/{name}/values", get(label_values::label_values))
+        .route("/api/v1/labels", get(labels::labels).post(labels::labels))
+        .route("/api/v1/metadata", get(metadata::metadata))
+        .route("/api/v1/query", get(query::query).post(query::query))
+        .route("/api/v1/query_exemplars", get(query_exemplars::exemplars).post(query_exemplars::exemplars))
+        .route("/api/v1/query_range", get(query_range::query_range).post(query_range::query_range))
+        .route("/api/v1/series", get(series::series).post(series::series))
+        .route("/api/v1/status/buildinfo", get(status::build_info))
+        .route("/api/v1/status/config", get(status::config))
+        .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/status/runtimeinfo", get(status::runtime_info))
+        .route("/api/v1/status/tsdb", get(status::tsdb))
 }

@@ -41,8 +41,8 @@ pub(crate) fn dense(sparse: &[(i32, f64)]) -> Buckets {
     buckets
 }
 
-/// Upper bound of the exponential bucket `index`.
-pub(crate) fn bound(index: i32, schema: i8) -> f64 {
+/// Upper bound of the exponential bucket `index` of a native histogram.
+pub fn bound(index: i32, schema: i8) -> f64 {
     let exponent = f64::from(index) * f64::from(-i32::from(schema)).exp2();
     // The topmost bucket ends at the largest float.
     if exponent == 1024.0 { f64::MAX } else { exponent.exp2() }

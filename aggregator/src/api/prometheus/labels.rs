@@ -1,0 +1,27 @@
+//! `GET` and `POST /api/v1/labels`: names of labels.
+
+use super::{
+    answer::{ApiError, Success, push_json_strings},
+    params::Params,
+};
+use crate::{app::AppState, query};
+use axum::extract::State;
+
+pub(super) async fn labels(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {
+    let limit = params.limit()?;
+    let range = params.range()?;
+    let selectors = params.selectors()?;
+    let metrics = app.metrics.clone();
+    let names =
+        query::run(&app, None, move |context| metrics.label_names(&selectors, range, context)).await??;
+    Ok(list(names, limit))
+}
+
+/// A list of texts, cut at `limit`.
+pub(super) fn list(mut texts: Vec<String>, limit: usize) -> Success {
+    let is_truncated = texts.len() > limit;
+    texts.truncate(limit);
+    let mut data = String::new();
+    push_json_strings(&mut data, &texts);
+    Success::new(data).truncated(is_truncated)
+}

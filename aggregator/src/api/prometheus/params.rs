@@ -1,0 +1,220 @@
+//! Parameters of a request: pairs of the form body, then pairs of the URL.
+//!
+//! Times are seconds since the epoch, with a fraction, or RFC 3339; durations are seconds or in
+//! Prometheus' form.
+
+use super::answer::ApiError;
+use crate::app::App;
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{Method, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use model::{Matcher, TimeRange, parse_duration_ms, parse_float};
+use promql::{EvalOptions, ParseOptions};
+
+/// The earliest and the latest time that clients send, in their literal forms.
+const TIME_MIN: &str = "-292273086-05-16T16:47:06Z";
+const TIME_MAX: &str = "292277025-08-18T07:12:54.999999999Z";
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequest<S> for Params {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let url_pairs = decode(request.uri().query().unwrap_or("").as_bytes());
+        let is_form = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_none_or(|value| value.starts_with("application/x-www-form-urlencoded"));
+        let mut pairs = Vec::new();
+        if is_form && matches!(*request.method(), Method::POST | Method::PUT) {
+            let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+            pairs = decode(&body);
+        }
+        pairs.extend(url_pairs);
+        Ok(Params(pairs))
+    }
+}
+
+/// Splits `a=b&c=d`, with `+` and `%NN` resolved.
+fn decode(text: &[u8]) -> Vec<(String, String)> {
+    let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let split = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            let value = pair.get(split + 1..).unwrap_or(b"");
+            (unescape(&pair[..split]), unescape(value))
+        })
+        .collect()
+}
+
+fn unescape(text: &[u8]) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let hex = text.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match (text[at], hex.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                at += 2;
+            }
+            (b'+', _) => out.push(b' '),
+            (byte, _) => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+impl Params {
+    /// The first value of a parameter, "" when it is missing.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// All values of a parameter.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A time in milliseconds, or the default when it is missing.
+    pub(super) fn time(&self, name: &str, default: i64) -> Result<i64, ApiError> {
+        match self.get(name) {
+            "" => Ok(default),
+            text => parse_time(text).map_err(|problem| ApiError::parameter(name, problem)),
+        }
+    }
+
+    /// A time that must be there.
+    pub(super) fn required_time(&self, name: &str) -> Result<i64, ApiError> {
+        parse_time(self.get(name)).map_err(|problem| ApiError::parameter(name, problem))
+    }
+
+    /// A duration in milliseconds that must be there.
+    pub(super) fn required_duration(&self, name: &str) -> Result<i64, ApiError> {
+        parse_duration(self.get(name)).map_err(|problem| ApiError::parameter(name, problem))
+    }
+
+    /// A duration in milliseconds.
+    pub(super) fn duration(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        match self.get(name) {
+            "" => Ok(None),
+            text => parse_duration(text).map(Some).map_err(|problem| ApiError::parameter(name, problem)),
+        }
+    }
+
+    /// The time range of `start` and `end`; all of time where they are missing.
+    pub(super) fn range(&self) -> Result<TimeRange, ApiError> {
+        let range = TimeRange::new(self.time("start", i64::MIN)?, self.time("end", i64::MAX)?);
+        if range.end < range.start {
+            return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
+        }
+        Ok(range)
+    }
+
+    /// `limit`, where 0 and a missing one mean none.
+    pub(super) fn limit(&self) -> Result<usize, ApiError> {
+        match self.get("limit") {
+            "" => Ok(usize::MAX),
+            text => match text.parse::<i64>() {
+                Err(_) => Err(ApiError::parameter("limit", format!("cannot parse {text:?} as a number"))),
+                Ok(limit) if limit < 0 => Err(ApiError::parameter("limit", "limit must be non-negative")),
+                Ok(0) => Ok(usize::MAX),
+                Ok(limit) => Ok(limit as usize),
+            },
+        }
+    }
+
+    /// The selectors of `match[]`.
+    pub(super) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        let parse = |text| match promql::parse_selector(text) {
+            Ok(selector) => Ok(selector.matchers),
+            Err(error) if error.message.contains("non-empty matcher") => {
+                Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher"))
+            }
+            Err(error) => Err(ApiError::parameter("match[]", error)),
+        };
+        self.all("match[]").map(parse).collect()
+    }
+
+    /// How this query is parsed and evaluated.
+    pub(super) fn options(&self, app: &App) -> Result<(ParseOptions, EvalOptions), ApiError> {
+        let mut options = crate::evaluate::eval_options(&app.config.promql);
+        if let Some(lookback_ms) = self.duration("lookback_delta")?.filter(|ms| *ms > 0) {
+            options.lookback_ms = lookback_ms;
+        }
+        Ok((ParseOptions { experimental: options.experimental }, options))
+    }
+
+    /// How long the caller wants to wait at most.
+    pub(super) fn timeout(&self) -> Result<Option<std::time::Duration>, ApiError> {
+        let ms = self.duration("timeout")?;
+        Ok(ms.map(|ms| std::time::Duration::from_millis(ms.max(0) as u64)))
+    }
+}
+
+/// Milliseconds since the epoch.
+pub(super) fn parse_time(text: &str) -> Result<i64, String> {
+    let bad = || format!("cannot parse {text:?} to a valid timestamp");
+    if let Some(seconds) = parse_float(text) {
+        let ms = (seconds * 1000.0).round();
+        // Beyond this, milliseconds do not fit.
+        return if ms.abs() < i64::MAX as f64 { Ok(ms as i64) } else { Err(bad()) };
+    }
+    match text {
+        TIME_MIN => Ok(i64::MIN),
+        TIME_MAX => Ok(i64::MAX),
+        _ => text.parse::<Timestamp>().map(Timestamp::as_millisecond).map_err(|_| bad()),
+    }
+}
+
+fn parse_duration(text: &str) -> Result<i64, String> {
+    if let Some(seconds) = parse_float(text) {
+        let ms = (seconds * 1000.0).round();
+        return match ms.abs() < i64::MAX as f64 / 1e6 {
+            true => Ok(ms as i64),
+            false => Err(format!("cannot parse {text:?} to a valid duration. It overflows int64")),
+        };
+    }
+    parse_duration_ms(text).map_err(|_| format!("cannot parse {text:?} to a valid duration"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_decoded() {
+        let expected = [("a b", "c&d"), ("é", ""), ("%", "%4"), ("x", "")];
+        let found = decode(b"a+b=c%26d&%C3%A9=&%=%4&&x");
+        assert_eq!(found, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn times_and_durations() {
+        for (text, expected) in [
+            ("1.5", 1500),
+            ("-1", -1000),
+            ("1e3", 1_000_000),
+            ("1970-01-01T00:00:01.5Z", 1500),
+            ("1970-01-01T01:00:00+01:00", 0),
+            (TIME_MIN, i64::MIN),
+            (TIME_MAX, i64::MAX),
+        ] {
+            assert_eq!(parse_time(text), Ok(expected), "{text}");
+        }
+        for bad in ["", "x", "NaN", "1e300", "1970-01-01"] {
+            assert!(parse_time(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_duration("5m"), Ok(300_000));
+        assert_eq!(parse_duration("0.25"), Ok(250));
+        assert!(parse_duration("five").is_err());
+    }
+}

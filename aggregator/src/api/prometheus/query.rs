@@ -1,0 +1,84 @@
+//! `GET` and `POST /api/v1/query`: a query at one moment.
+
+use super::{
+    answer::{ApiError, Success},
+    encode::push_result,
+    params::Params,
+};
+use crate::{app::AppState, query};
+use axum::extract::State;
+use daemon::clock;
+use promql::{Answer, QueryValue};
+use std::time::{Duration, Instant};
+use store::{QueryContext, QueryUsage};
+
+pub(super) async fn query(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {
+    let limit = params.limit()?;
+    let at_ms = params.time("time", clock::now_ms())?;
+    let (parse_options, options) = params.options(&app)?;
+    let timeout = params.timeout()?;
+    let expr = promql::parse(params.get("query"), &parse_options)?;
+    let stats = !params.get("stats").is_empty();
+    let metrics = app.metrics.clone();
+    query::run(&app, timeout, move |context| {
+        let begun = Instant::now();
+        let answer = promql::instant(&expr, at_ms, metrics.as_ref(), &options, context)?;
+        Ok(success(answer, limit, stats.then(|| Timing::new(begun, context))))
+    })
+    .await?
+}
+
+/// What a query took.
+pub(super) struct Timing {
+    evaluation: Duration,
+    usage: QueryUsage,
+}
+
+impl Timing {
+    pub(super) fn new(begun: Instant, context: &QueryContext) -> Self {
+        Timing { evaluation: begun.elapsed(), usage: context.usage() }
+    }
+}
+
+/// The answer with at most `limit` series.
+pub(super) fn success(mut answer: Answer, limit: usize, timing: Option<Timing>) -> Success {
+    let is_truncated = match &mut answer.value {
+        QueryValue::Vector(samples) => cut(samples, limit),
+        QueryValue::Matrix(matrix) => cut(matrix, limit),
+        QueryValue::Scalar { .. } | QueryValue::String { .. } => false,
+    };
+    let mut data = String::from("{");
+    push_result(&mut data, &answer.value);
+    if let Some(timing) = timing {
+        push_stats(&mut data, &timing);
+    }
+    data.push('}');
+    Success::new(data).annotated(&answer.annotations).truncated(is_truncated)
+}
+
+fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
+    let is_longer = items.len() > limit;
+    items.truncate(limit);
+    is_longer
+}
+
+fn push_stats(data: &mut String, timing: &Timing) {
+    let seconds = timing.evaluation.as_secs_f64();
+    let stats = serde_json::json!({
+        "timings": {
+            "evalTotalTime": seconds,
+            "resultSortTime": 0.0,
+            "queryPreparationTime": 0.0,
+            "innerEvalTime": seconds,
+            "execQueueTime": 0.0,
+            "execTotalTime": seconds,
+        },
+        "samples": {
+            "totalQueryableSamples": timing.usage.samples_read,
+            "samplesRead": timing.usage.samples_read,
+            "peakSamples": timing.usage.samples_peak,
+        },
+    });
+    data.push_str(",\"stats\":");
+    data.push_str(&stats.to_string());
+}

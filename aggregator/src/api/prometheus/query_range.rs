@@ -1,0 +1,53 @@
+//! `GET` and `POST /api/v1/query_range`: a query at every step of a range.
+
+use super::{
+    answer::{ApiError, Success},
+    params::Params,
+    query::{Timing, success},
+};
+use crate::{app::AppState, query};
+use axum::extract::State;
+use std::time::Instant;
+
+/// Most points of a series: a screen has fewer pixels.
+const POINTS_MAX: i128 = 11_000;
+
+pub(super) async fn query_range(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {
+    let limit = params.limit()?;
+    let start_ms = params.required_time("start")?;
+    let end_ms = params.required_time("end")?;
+    if end_ms < start_ms {
+        return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
+    }
+    let step_ms = params.required_duration("step")?;
+    if step_ms <= 0 {
+        return Err(ApiError::parameter(
+            "step",
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ));
+    }
+    if (i128::from(end_ms) - i128::from(start_ms)) / i128::from(step_ms) > POINTS_MAX {
+        return Err(ApiError::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query \
+             resolution (?step=XX)",
+        ));
+    }
+    let (parse_options, options) = params.options(&app)?;
+    let timeout = params.timeout()?;
+    let expr = promql::parse(params.get("query"), &parse_options)?;
+    if !matches!(expr.value_type(), promql::ValueType::Scalar | promql::ValueType::Vector) {
+        let found = expr.value_type().describe();
+        return Err(ApiError::parameter(
+            "query",
+            format!("invalid expression type \"{found}\" for range query, must be Scalar or instant Vector"),
+        ));
+    }
+    let stats = !params.get("stats").is_empty();
+    let metrics = app.metrics.clone();
+    query::run(&app, timeout, move |context| {
+        let begun = Instant::now();
+        let answer = promql::range(&expr, start_ms, end_ms, step_ms, metrics.as_ref(), &options, context)?;
+        Ok(success(answer, limit, stats.then(|| Timing::new(begun, context))))
+    })
+    .await?
+}

@@ -1,0 +1,28 @@
+//! `GET` and `POST /api/v1/series`: label sets of series.
+
+use super::{
+    answer::{ApiError, Success},
+    encode::{push_labels, push_list},
+    params::Params,
+};
+use crate::{app::AppState, query};
+use axum::extract::State;
+
+pub(super) async fn series(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {
+    let selectors = params.selectors()?;
+    if selectors.is_empty() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let limit = params.limit()?;
+    let range = params.range()?;
+    let metrics = app.metrics.clone();
+    // One more than the limit shows whether anything was cut.
+    let asked = limit.saturating_add(1);
+    let mut found =
+        query::run(&app, None, move |context| metrics.series(&selectors, range, asked, context)).await??;
+    let is_truncated = found.len() > limit;
+    found.truncate(limit);
+    let mut data = String::new();
+    push_list(&mut data, &found, push_labels);
+    Ok(Success::new(data).truncated(is_truncated))
+}
