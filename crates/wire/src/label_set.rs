@@ -13,6 +13,8 @@ use std::ops::Range;
 pub(crate) struct LabelSet {
     bytes: Vec<u8>,
     previous_name: Range<usize>,
+    /// First byte of the previous name, 0 when there is none.
+    previous_first: u8,
     count: usize,
     canonical: bool,
     has_metric_name: bool,
@@ -22,6 +24,7 @@ impl LabelSet {
     pub(crate) fn begin(&mut self) {
         self.bytes.clear();
         self.previous_name = 0..0;
+        self.previous_first = 0;
         self.count = 0;
         self.canonical = true;
         self.has_metric_name = false;
@@ -37,15 +40,43 @@ impl LabelSet {
             self.count += 1;
             return;
         }
-        // The previous name is "" at first, so this also refuses an empty name.
-        self.canonical &= self.bytes[self.previous_name.clone()] < *name
-            && name.len() <= LABEL_BYTES_MAX
-            && value.len() <= LABEL_BYTES_MAX;
-        self.has_metric_name |= name == METRIC_NAME.as_bytes();
-        self.count += 1;
+        self.canonical &=
+            self.follows(name) && name.len() <= LABEL_BYTES_MAX && value.len() <= LABEL_BYTES_MAX;
+        self.take_note(name);
         let start = put(&mut self.bytes, name);
         self.previous_name = start..self.bytes.len();
         put(&mut self.bytes, value);
+    }
+
+    /// Adds a label whose name and value, neither empty, still have their length in front, in one
+    /// byte each: that is how they go into `bytes`, so they are copied as they are.
+    #[inline]
+    pub(crate) fn push_with_lengths(&mut self, name: &[u8], value: &[u8]) {
+        if self.count > LABELS_MAX {
+            self.count += 1;
+            return;
+        }
+        self.canonical &= self.follows(&name[1..]);
+        self.take_note(&name[1..]);
+        let start = self.bytes.len() + 1;
+        self.bytes.extend_from_slice(name);
+        self.previous_name = start..self.bytes.len();
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// Whether `name` comes after the previous name, which is "" at first: an empty name never does.
+    /// Mostly the first byte decides.
+    #[inline]
+    fn follows(&self, name: &[u8]) -> bool {
+        name.first().is_some_and(|first| *first > self.previous_first)
+            || self.bytes[self.previous_name.clone()] < *name
+    }
+
+    #[inline]
+    fn take_note(&mut self, name: &[u8]) {
+        self.previous_first = name.first().copied().unwrap_or(0);
+        self.has_metric_name |= name == METRIC_NAME.as_bytes();
+        self.count += 1;
     }
 
     /// The labels, when they are canonical.

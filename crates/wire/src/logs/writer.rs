@@ -179,7 +179,11 @@ impl<'b> LogWriter<'b> {
             };
             self.labels.insert(DETECTED_LEVEL, level.as_bytes());
         }
-        let line = String::from_utf8_lossy(line);
+        // The checked way first: it is several times faster on text, and nearly all lines are.
+        let line = match std::str::from_utf8(line) {
+            Ok(line) => Cow::Borrowed(line),
+            Err(_) => String::from_utf8_lossy(line),
+        };
         let mut replaced = matches!(line, Cow::Owned(_));
         let written = match self.labels.as_canonical() {
             Some(metadata) => {

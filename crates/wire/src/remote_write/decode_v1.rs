@@ -64,19 +64,23 @@ impl Decoder<'_> {
         self.labels.begin();
         let mut counts = Counts::default();
         let mut reader = series;
+        while let Some(content) = reader.take_short(LABEL_KEY) {
+            match plain_label(content) {
+                Some((name, value)) => self.labels.push_with_lengths(name, value),
+                None => self.label(reader.behind(content))?,
+            }
+        }
         let mut after_labels = None;
         let mut before = reader;
         while let Some((number, field)) = reader.next()? {
-            if number == 1 {
-                let (name, value) = label(field.message(&reader)?)?;
-                self.labels.push(name, value);
-            } else {
-                match number {
-                    2 => counts.samples += 1,
-                    3 => counts.exemplars += 1,
-                    4 => counts.histograms += 1,
-                    _ => {}
-                }
+            match number {
+                1 => self.label(field.message(&reader)?)?,
+                2 => counts.samples += 1,
+                3 => counts.exemplars += 1,
+                4 => counts.histograms += 1,
+                _ => {}
+            }
+            if number != 1 {
                 after_labels.get_or_insert(before);
             }
             before = reader;
@@ -90,6 +94,12 @@ impl Decoder<'_> {
             return Ok(());
         }
         self.samples(rest)
+    }
+
+    fn label(&mut self, message: Reader<'_>) -> Result<(), WireError> {
+        let (name, value) = label(message)?;
+        self.labels.push(name, value);
+        Ok(())
     }
 
     fn samples(&mut self, mut series: Reader<'_>) -> Result<(), WireError> {
@@ -192,7 +202,27 @@ pub(super) fn metric_kind(number: u64) -> MetricKind {
     }
 }
 
+/// Key of `TimeSeries.labels`: field 1, delimited.
+const LABEL_KEY: u8 = 0x0a;
+
+/// Name and value of a label as nearly all senders write it: the name, then the value, neither
+/// empty, both shorter than 128 bytes. Each still has its length in front.
 #[inline]
+fn plain_label(label: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [0x0a, name @ ..] = label else {
+        return None;
+    };
+    let name_length = usize::from(*name.first()?);
+    let (name, value) = name.split_at_checked(name_length + 1)?;
+    let [0x12, value @ ..] = value else {
+        return None;
+    };
+    let value_length = usize::from(*value.first()?);
+    let is_short = |length: usize| (1..0x80).contains(&length);
+    let is_plain = is_short(name_length) && is_short(value_length) && value.len() == value_length + 1;
+    is_plain.then_some((name, value))
+}
+
 fn label<'a>(mut reader: Reader<'a>) -> Result<(&'a [u8], &'a [u8]), WireError> {
     let (mut name, mut value) = (&[][..], &[][..]);
     while let Some((number, field)) = reader.next()? {
