@@ -76,13 +76,20 @@ impl<'a> Reader<'a> {
     /// come by the million.
     #[inline]
     pub(crate) fn take_short(&mut self, key: u8) -> Option<&'a [u8]> {
-        let [found, length, rest @ ..] = self.rest else {
+        self.take_short_with_length(key).map(|content| &content[1..])
+    }
+
+    /// [`Reader::take_short`] with the length's byte in front of the content.
+    #[inline]
+    pub(crate) fn take_short_with_length(&mut self, key: u8) -> Option<&'a [u8]> {
+        let [found, rest @ ..] = self.rest else {
             return None;
         };
-        if *found != key || *length >= 0x80 {
+        let length = *rest.first()?;
+        if *found != key || length >= 0x80 {
             return None;
         }
-        let (content, tail) = rest.split_at_checked(usize::from(*length))?;
+        let (content, tail) = rest.split_at_checked(usize::from(length) + 1)?;
         self.rest = tail;
         Some(content)
     }

@@ -50,15 +50,40 @@ pub fn decode_v2(body: &[u8], batch: &mut MetricBatch) -> Result<DecodeReport, W
     }
 }
 
-/// The symbol table; a pass of its own, because the order of fields is the sender's choice.
-fn symbols<'a>(mut request: Reader<'a>) -> Result<Vec<&'a [u8]>, WireError> {
-    let mut symbols = Vec::new();
-    while let Some((number, field)) = request.next()? {
-        if number == 4 {
-            symbols.push(field.bytes(&request)?);
+/// Key of `Request.symbols`: field 4, delimited.
+const SYMBOL_KEY: u8 = 0x22;
+
+/// A string of the symbol table.
+#[derive(Clone, Copy)]
+enum Symbol<'a> {
+    /// Shorter than 128 bytes, with the byte of its length in front.
+    Short(&'a [u8]),
+    Long(&'a [u8]),
+}
+
+impl<'a> Symbol<'a> {
+    fn text(self) -> &'a [u8] {
+        match self {
+            Symbol::Short(with_length) => &with_length[1..],
+            Symbol::Long(text) => text,
         }
     }
-    if symbols.first().is_some_and(|first| !first.is_empty()) {
+}
+
+/// The symbol table; a pass of its own, because the order of fields is the sender's choice.
+fn symbols<'a>(mut request: Reader<'a>) -> Result<Vec<Symbol<'a>>, WireError> {
+    let mut symbols = Vec::new();
+    loop {
+        while let Some(symbol) = request.take_short_with_length(SYMBOL_KEY) {
+            symbols.push(Symbol::Short(symbol));
+        }
+        match request.next()? {
+            Some((4, field)) => symbols.push(Symbol::Long(field.bytes(&request)?)),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    if symbols.first().is_some_and(|first| !first.text().is_empty()) {
         return Err(request.error("symbol 0 is not the empty string"));
     }
     Ok(symbols)
@@ -66,7 +91,7 @@ fn symbols<'a>(mut request: Reader<'a>) -> Result<Vec<&'a [u8]>, WireError> {
 
 struct Decoder<'a, 'b> {
     batch: &'b mut MetricBatch,
-    symbols: Vec<&'a [u8]>,
+    symbols: Vec<Symbol<'a>>,
     labels: LabelSet,
     expansion: Expansion,
     /// References of the label set being read, at most two more than allowed.
@@ -131,13 +156,18 @@ impl<'a> Decoder<'a, '_> {
             return Err(format!("odd number ({}) of label references", self.references.len()));
         }
         for pair in self.references.chunks_exact(2) {
-            let (name, value) = (self.symbol(pair[0])?, self.symbol(pair[1])?);
-            self.labels.push(clip(name), clip(value));
+            match (self.symbol(pair[0])?, self.symbol(pair[1])?) {
+                (Symbol::Short(name), Symbol::Short(value)) if name.len() > 1 && value.len() > 1 => {
+                    self.labels.push_with_lengths(name, value);
+                }
+                (name, value) => self.labels.push(clip(name.text()), clip(value.text())),
+            }
         }
         Ok(())
     }
 
-    fn symbol(&self, reference: u32) -> Result<&'a [u8], String> {
+    #[inline]
+    fn symbol(&self, reference: u32) -> Result<Symbol<'a>, String> {
         self.symbols.get(reference as usize).copied().ok_or_else(|| {
             format!("reference {reference} is beyond the symbol table of {}", self.symbols.len())
         })
@@ -218,8 +248,8 @@ impl<'a> Decoder<'a, '_> {
         }
         let mut pairs = Vec::with_capacity(self.references.len() / 2);
         for pair in self.references.chunks_exact(2) {
-            let name = std::str::from_utf8(self.symbol(pair[0]).ok()?).ok()?;
-            let value = std::str::from_utf8(self.symbol(pair[1]).ok()?).ok()?;
+            let name = std::str::from_utf8(self.symbol(pair[0]).ok()?.text()).ok()?;
+            let value = std::str::from_utf8(self.symbol(pair[1]).ok()?.text()).ok()?;
             if name.is_empty() || name.len().max(value.len()) > LABEL_BYTES_MAX {
                 return None;
             }
@@ -261,7 +291,7 @@ impl<'a> Decoder<'a, '_> {
             self.report.reject(Refusal::BadSymbolReference, 1, example);
             return Ok(());
         };
-        let (help, unit) = (clip(help), clip(unit));
+        let (help, unit) = (clip(help.text()), clip(unit.text()));
         self.expansion.charge(help.len() + unit.len() + size_of::<Metadata>())?;
         let metadata = Metadata { kind, help: lossy(help), unit: lossy(unit) };
         self.batch.describe_series(&described.family, metadata);

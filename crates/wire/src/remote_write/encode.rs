@@ -2,8 +2,8 @@
 
 use super::histogram::encode_histogram;
 use crate::protobuf::{put_bytes_field, put_double_field, put_message, put_varint, put_varint_field};
+use hashbrown::HashMap;
 use model::{LabelsRef, Metadata, MetricBatch, MetricKind, SeriesView};
-use std::collections::HashMap;
 
 /// Appends `batch` as a `prometheus.WriteRequest`. Start timestamps are not part of 1.0.
 pub fn encode_v1(batch: &MetricBatch, out: &mut Vec<u8>) {
@@ -57,7 +57,7 @@ struct Symbols<'a> {
 
 impl<'a> Symbols<'a> {
     fn new() -> Self {
-        Symbols { references: HashMap::from([("", 0)]), ordered: vec![""] }
+        Symbols { references: HashMap::from_iter([("", 0)]), ordered: vec![""] }
     }
 
     fn reference(&mut self, text: &'a str) -> u32 {

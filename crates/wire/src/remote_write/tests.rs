@@ -382,12 +382,17 @@ proptest! {
         at in any::<proptest::sample::Index>(),
     ) {
         let mut batch = MetricBatch::default();
-        let mut body = v1(timeseries);
-        let at = at.index(body.len() + 1);
-        body.splice(at..(at + garbage.len() / 2).min(body.len()), garbage.iter().copied());
-        for bytes in [&body, &garbage] {
-            drop(decode_v1(bytes, &mut batch));
-            drop(decode_v2(bytes, &mut batch));
+        let first = v1(timeseries);
+        decode_v1(&first, &mut batch).expect("the request is well-formed");
+        let mut second = Vec::new();
+        encode_v2(&batch, &mut second);
+        for mut body in [first, second] {
+            let at = at.index(body.len() + 1);
+            body.splice(at..(at + garbage.len() / 2).min(body.len()), garbage.iter().copied());
+            for bytes in [&body, &garbage] {
+                drop(decode_v1(bytes, &mut batch));
+                drop(decode_v2(bytes, &mut batch));
+            }
         }
     }
 }
