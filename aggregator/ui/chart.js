@@ -7,6 +7,7 @@ import { colour, seriesColour } from "./theme.js";
 import { setAbsolute } from "./timerange.js";
 
 const LEGEND_ROWS = 12;
+const LEGEND_ROWS_TALL = 60;
 const SERIES_MAX = 60;
 
 // Prometheus' matrix as uPlot's columns; instants without a sample are holes, never zero.
@@ -49,10 +50,11 @@ function axes(format) {
 }
 
 export class Chart {
-  constructor({ height = 170, format = number, name = seriesName, min = 0, max, legend = true, label = "chart" } = {}) {
+  constructor({ height = 170, format = number, name = seriesName, min = 0, max, legend = true, isTall = false, label = "chart" } = {}) {
     Object.assign(this, { height, format, name, min, max, showLegend: legend });
+    this.legendRows = isTall ? LEGEND_ROWS_TALL : LEGEND_ROWS;
     this.plotHost = h("div", { class: "plot", role: "img", "aria-label": label });
-    this.legendHost = h("div", { class: "legend" });
+    this.legendHost = h("div", { class: isTall ? "legend tall" : "legend" });
     this.element = h("div", { class: "chart" }, this.plotHost, legend && this.legendHost);
     this.hidden = new Set();
     this.solo = null;
@@ -162,7 +164,7 @@ export class Chart {
   // Values under the cursor, or the last ones.
   drawLegend(index) {
     if (!this.showLegend) return;
-    const rows = this.names.slice(0, LEGEND_ROWS).map((name, i) =>
+    const rows = this.names.slice(0, this.legendRows).map((name, i) =>
       h("tr", { class: this.isShown(i) ? "" : "off" },
         h("td", {}, h("button", { type: "button", class: "quiet name", title: `${name}\nclick: only this one, Ctrl+click: hide`, onclick: (event) => this.toggle(i, event.ctrlKey || event.metaKey) },
           h("i", { class: `swatch s${i % 8}`, "aria-hidden": "true" }), name)),

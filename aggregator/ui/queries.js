@@ -6,7 +6,8 @@ const quoted = (value) => JSON.stringify(value);
 
 // One value for each instance.
 export const FLEET = {
-  cpu: '100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[1m])))',
+  // A share of all modes is right from the second sample on; `1 - idle` would start at 100 %.
+  cpu: '100 * sum by (instance) (rate(node_cpu_seconds_total{mode!~"idle|iowait"}[1m])) / sum by (instance) (rate(node_cpu_seconds_total[1m]))',
   memory: "100 * (1 - max by (instance) (node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes))",
   disk: `100 * max by (instance) (1 - node_filesystem_avail_bytes{${FILESYSTEMS}} / (node_filesystem_size_bytes{${FILESYSTEMS}} > 0))`,
   network: 'sum by (instance) (rate(node_network_receive_bytes_total{device!="lo"}[1m])) + sum by (instance) (rate(node_network_transmit_bytes_total{device!="lo"}[1m]))',
@@ -18,7 +19,7 @@ export function hostSections(instance) {
   const rate = (metric, more = "") => `rate(${metric}{${at}${more}}[1m])`;
   return [
     { id: "cpu", title: "CPU", charts: [
-      { title: "CPU by mode", unit: "percent", max: 100, by: "mode", query: `100 * sum by (mode) (${rate("node_cpu_seconds_total", ',mode!="idle"')}) / scalar(count(node_cpu_seconds_total{${at},mode="idle"}))` },
+      { title: "CPU by mode", unit: "percent", max: 100, by: "mode", query: `100 * sum by (mode) (${rate("node_cpu_seconds_total", ',mode!="idle"')}) / scalar(sum(${rate("node_cpu_seconds_total")}))` },
       { title: "Load", unit: "number", by: "__name__", query: `{__name__=~"node_load1|node_load5|node_load15",${at}}` },
       { title: "Waiting for (pressure)", unit: "percent", by: "resource", query: pressure(at) },
     ] },

@@ -4,9 +4,9 @@ import { h, replace } from "./dom.js";
 import { dateTime } from "./format.js";
 import { read, update } from "./router.js";
 
-const PRESETS = ["5m", "15m", "1h", "3h", "6h", "12h", "24h", "2d", "7d", "30d"];
+const PRESETS = ["5m", "15m", "30m", "1h", "3h", "6h", "12h", "24h", "2d", "7d", "30d"];
 const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
-const DEFAULT = "1h";
+const DEFAULT = "30m";
 
 export function parseDuration(text) {
   const match = /^(\d+(?:\.\d+)?)\s*(s|m|h|d|w)$/.exec((text ?? "").trim());

@@ -35,7 +35,7 @@ export default function logs(main) {
     h("div", { class: "querybox" }, input, translated), h("button", { class: "primary" }, "Search"), tailButton, pauseButton);
   main.append(form, h("section", { class: "panel" }, bars), h("section", { class: "panel" }, h("header", {}, h("h2", {}, "Lines"), note), h("div", { class: "log-body" }, sidebar, h("div", {}, list, older))));
 
-  const chart = new Chart({ height: 260, label: "query result" });
+  const chart = new Chart({ height: 260, isTall: true, label: "query result" });
   let [tail, controller, rows, shownQuery] = [null, null, [], null];
 
   const onFilter = (name, value, isWanted) => update({ q: withFilter(shownQuery, name, value, isWanted) });

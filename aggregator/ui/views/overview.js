@@ -59,7 +59,7 @@ async function vitalSigns(range, signal) {
   const failures = [];
   const signs = await Promise.all(SIGNS.map(async ({ id }) => {
     try {
-      const { data } = await prom.range(FLEET[id], range, stepFor(range, 60), { signal });
+      const { data } = await prom.range(FLEET[id], range, stepFor(range, 120), { signal });
       return [id, new Map(data.result.map(({ metric, values }) => [metric.instance, values]))];
     } catch (error) {
       if (error.name === "AbortError") throw error;
@@ -86,9 +86,16 @@ async function loadHosts({ signal, note }, filter) {
   wanted.sort((a, b) => (order[a.state] ?? 1) - (order[b.state] ?? 1) || a.instance.localeCompare(b.instance));
   const count = (state) => hosts.filter((host) => host.state === state).length;
   note(`${count("up")} up, ${count("lost")} lost, ${count("left")} left${wanted.length < hosts.length ? `; ${wanted.length} shown` : ""}`);
+  const shown = { ...range, from: Math.max(range.from, earliest(signs)) };
   const columns = [{ name: "State" }, { name: "Host" }, ...SIGNS.map(({ name }) => ({ name, class: "sign" })), { name: "Agent" }, { name: "Last seen", class: "num" }];
-  const rows = wanted.slice(0, ROWS_MAX).map((host) => hostRow(host, signs, range));
+  const rows = wanted.slice(0, ROWS_MAX).map((host) => hostRow(host, signs, shown));
   return [failures.map((text) => h("p", { class: "failure" }, `✖ ${text}`)), table(columns, rows, { class: "hosts" })];
+}
+
+// The first sample of any host: a server that is young does not squeeze its lines into a corner.
+function earliest(signs) {
+  const firsts = Object.values(signs).flatMap((byHost) => [...byHost.values()].map((points) => points[0]?.[0] * 1000));
+  return Math.min(...firsts.filter(Number.isFinite), Date.now() - 60_000);
 }
 
 // The list of agents, or what `up` says where that list is not at hand.
