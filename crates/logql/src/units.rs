@@ -8,7 +8,7 @@ pub(crate) fn parse_query_duration(text: &str) -> Result<i64, String> {
         }
         Err(message) => match template::parse_duration(text) {
             Ok(nanoseconds) if nanoseconds >= 0 => Ok(nanoseconds),
-            _ => Err(message.replace("not a valid duration string: \"", "not a valid duration string: \"")),
+            _ => Err(message),
         },
     }
 }
@@ -36,6 +36,31 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
         return Err(format!("too large: {text}"));
     }
     Ok(bytes as u64)
+}
+
+/// Reads a number as Go's `ParseFloat`: no number beyond the range of floats, `_` between digits,
+/// hexadecimal only with an exponent (which no log line has).
+pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
+    let invalid = |reason: &str| format!("strconv.ParseFloat: parsing {text:?}: {reason}");
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let starts_like_a_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    if !starts_like_a_number {
+        let named = ["inf", "infinity", "nan"].iter().any(|name| unsigned.eq_ignore_ascii_case(name));
+        return text.parse().ok().filter(|_| named).ok_or_else(|| invalid("invalid syntax"));
+    }
+    let separates_digits = |at: usize| {
+        let bytes = unsigned.as_bytes();
+        let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+        digit(at.checked_sub(1)) && digit(Some(at + 1))
+    };
+    if !unsigned.match_indices('_').all(|(at, _)| separates_digits(at)) {
+        return Err(invalid("invalid syntax"));
+    }
+    let value: f64 = text.replace('_', "").parse().map_err(|_| invalid("invalid syntax"))?;
+    if value.is_infinite() {
+        return Err(invalid("value out of range"));
+    }
+    Ok(value)
 }
 
 fn unit_factor(unit: &str) -> Option<f64> {
@@ -82,6 +107,18 @@ mod tests {
         }
         assert!(parse_query_duration("-5m").is_err() && parse_query_duration("5").is_err());
         assert_eq!(range_to_string(5_400_000_000_000), "1h30m");
+    }
+
+    #[test]
+    fn numbers_are_gos() {
+        for (text, expected) in
+            [("7", Some(7.0)), ("1_000", Some(1000.0)), ("+Inf", Some(f64::INFINITY)), ("1e-2", Some(0.01))]
+        {
+            assert_eq!(parse_number(text).ok(), expected, "{text}");
+        }
+        for bad in ["0x1f", "1e309", " 4", "5s", "12,5", "", "1__0", "infx"] {
+            assert!(parse_number(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     statistics::Statistics,
 };
 use logql::{Answer, Series};
-use model::{Labels, VectorSample, format_float};
+use model::{Labels, VectorSample};
 use serde_json::{Value as Json, json};
 
 /// The body of an answered query.
@@ -38,7 +38,17 @@ pub(super) fn point(milliseconds: i64, value: f64) -> Json {
         0 => Json::from(milliseconds / 1000),
         _ => Json::from(milliseconds as f64 / 1000.0),
     };
-    json!([time, format_float(value)])
+    json!([time, decimal(value)])
+}
+
+/// A value without an exponent, as Loki writes it.
+fn decimal(value: f64) -> String {
+    match value {
+        _ if value.is_nan() => "NaN".to_owned(),
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        finite => finite.to_string(),
+    }
 }
 
 fn series(series: &Series) -> Json {

@@ -200,8 +200,7 @@ impl Extraction<'_> {
 
 fn convert(text: &str, conversion: Option<Conversion>) -> Result<f64, String> {
     match conversion {
-        None => model::parse_float(text)
-            .ok_or_else(|| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax")),
+        None => units::parse_number(text),
         Some(Conversion::Bytes) => units::parse_bytes(text).map(|bytes| bytes as f64),
         Some(Conversion::Duration | Conversion::DurationSeconds) => {
             template::parse_duration(text).map(|nanoseconds| nanoseconds as f64 / 1e9)

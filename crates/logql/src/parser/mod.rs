@@ -52,6 +52,10 @@ fn parse_unchecked(text: &str) -> Result<Expr, ParseError> {
     }
     let mut parser = Parser { text, tokens, next: 0, depth: 0 };
     let expr = parser.expression(0)?;
+    if parser.is_sign("|") {
+        // Only `| unwrap` stops a pipeline, and the word is what is out of place.
+        parser.advance();
+    }
     match parser.peek().kind {
         Kind::End => Ok(expr),
         _ => parser.unexpected(""),

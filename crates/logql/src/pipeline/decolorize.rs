@@ -1,36 +1,16 @@
 //! Removal of terminal colours and other ANSI escape sequences.
 
-/// Copies the line without its escape sequences (ECMA-48: CSI, OSC and two-byte escapes).
-pub(super) fn decolorize(line: &str, out: &mut String) {
-    let mut rest = line;
-    while let Some(escape) = rest.find(['\x1b', '\u{9b}']) {
-        out.push_str(&rest[..escape]);
-        rest = &rest[escape..];
-        match sequence_length(rest) {
-            Some(length) => rest = &rest[length..],
-            None => {
-                let length = rest.chars().next().map_or(1, char::len_utf8);
-                out.push_str(&rest[..length]);
-                rest = &rest[length..];
-            }
-        }
-    }
-    out.push_str(rest);
-}
+use regex::Regex;
+use std::sync::LazyLock;
 
-/// Length of the escape sequence at the start of `text`, if one is there.
-fn sequence_length(text: &str) -> Option<usize> {
-    let body = match text.strip_prefix("\x1b[") {
-        Some(body) => body,
-        None => text.strip_prefix('\u{9b}')?,
-    };
-    let parameters = body
-        .bytes()
-        .take_while(|byte| matches!(byte, b'0'..=b'9' | b';' | b'?' | b'#' | b'(' | b')'))
-        .count();
-    let last = *body.as_bytes().get(parameters)?;
-    let is_final = last.is_ascii_alphabetic() || matches!(last, b'~' | b'=' | b'>' | b'<' | b'@');
-    is_final.then(|| text.len() - body.len() + parameters + 1)
+/// Control sequences (ECMA-48), and operating-system commands up to their BEL.
+const SEQUENCE: &str = "[\u{1b}\u{9b}][\\[\\]()#;?]*(?:(?:[a-zA-Z0-9]*(?:;[a-zA-Z0-9]*)*)?\u{7}|(?:[0-9]{1,4}(?:;[0-9]{0,4})*)?[0-9A-PRZcf-ntqry=><~])";
+
+/// Copies the line without its escape sequences.
+pub(super) fn decolorize(line: &str, out: &mut String) {
+    static COMPILED: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(SEQUENCE).expect("the constant expression compiles"));
+    out.push_str(&COMPILED.replace_all(line, ""));
 }
 
 #[cfg(test)]
@@ -43,7 +23,8 @@ mod tests {
             ("\x1b[31mred\x1b[0m text", "red text"),
             ("\x1b[1;38;5;208mx\x1b[m", "x"),
             ("plain", "plain"),
-            ("half \x1b[", "half \x1b["),
+            ("\x1b]0;title\x07osc", "osc"),
+            ("no\x1bescape", "no\x1bescape"),
         ] {
             let mut out = String::new();
             decolorize(line, &mut out);

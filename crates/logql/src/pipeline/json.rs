@@ -88,11 +88,13 @@ impl<'a> Scanner<'a> {
             }
             match self.peek() {
                 Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(());
-                }
+                Some(b'}') => {}
                 _ => return bad(format!("unexpected text at byte {} of an object", self.at)),
+            }
+            // A comma in front of the closing brace does no harm.
+            if self.peek() == Some(b'}') {
+                self.at += 1;
+                return Ok(());
             }
         }
     }
@@ -244,7 +246,7 @@ fn hex4(text: &str) -> Option<u32> {
 
 /// Extracts every scalar member, nested keys joined with `_`.
 pub(super) fn extract_all(line: &str, labels: &mut RowLabels, hints: &Hints) {
-    if line.is_empty() || hints.needs_none() {
+    if hints.needs_none() {
         return;
     }
     let mut prefix = String::new();

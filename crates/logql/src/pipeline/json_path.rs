@@ -81,8 +81,8 @@ pub(super) fn extract(wanted: &[Wanted], line: &str, labels: &mut RowLabels, hin
     if line.is_empty() || hints.needs_none() {
         return;
     }
-    if !line.trim_start().starts_with('{') {
-        labels.set_error(JSON_ERROR, "the line is no JSON object");
+    if !line.trim_start().starts_with(['{', '[', '"']) {
+        labels.set_error(JSON_ERROR, "");
         return;
     }
     for wanted in wanted {

@@ -53,28 +53,24 @@ impl Compiled {
             Compiled::Text(matcher) => matcher.matches(labels.get(matcher.name()).unwrap_or("")),
             Compiled::Compare { label, op, value } => compare(labels, label, *op, *value),
             Compiled::Ip { label, negative, matcher } => {
-                if labels.error().is_some() {
-                    return true;
+                match labels.get(label) {
+                    Some(text) => matcher.is_address(text) != *negative,
+                    // A row with an error stays, so that the error is seen.
+                    None => labels.error().is_some(),
                 }
-                let Some(text) = labels.get(label) else {
-                    return false;
-                };
-                matcher.is_address(text) != *negative
             }
         }
     }
 }
 
 fn compare(labels: &mut RowLabels, label: &str, op: CompareOp, value: CompareValue) -> bool {
-    // A row with an error stays, so that the error is seen.
-    if labels.error().is_some() {
-        return true;
-    }
     let Some(text) = labels.get(label) else {
         return false;
     };
     let result = match value {
-        CompareValue::Number(wanted) => parse_number(text).map(|found| holds(op, found.partial_cmp(&wanted))),
+        CompareValue::Number(wanted) => {
+            units::parse_number(text).map(|found| holds(op, found.partial_cmp(&wanted)))
+        }
         CompareValue::Duration(wanted) => {
             template::parse_duration(text).map(|found| holds(op, Some(found.cmp(&wanted))))
         }
@@ -89,11 +85,6 @@ fn compare(labels: &mut RowLabels, label: &str, op: CompareOp, value: CompareVal
             true
         }
     }
-}
-
-/// A number as Go's `ParseFloat` reads it.
-pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
-    model::parse_float(text).ok_or_else(|| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax"))
 }
 
 fn holds(op: CompareOp, order: Option<std::cmp::Ordering>) -> bool {

@@ -77,6 +77,7 @@ impl RowLabels {
         self.stream.extend_from_slice(&self.entries);
         self.stream_bytes = self.text.len();
         self.reset_error();
+        self.reset_error_details();
     }
 
     /// Starts a row of the stream loaded last.
@@ -85,6 +86,7 @@ impl RowLabels {
         self.entries.clear();
         self.entries.extend_from_slice(&self.stream);
         self.reset_error();
+        self.reset_error_details();
         for (name, value) in metadata.iter() {
             if self.position(name).is_some() {
                 let renamed = format!("{name}{EXTRACTED}");
@@ -118,8 +120,9 @@ impl RowLabels {
     /// The value of a label, errors included.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         match name {
-            ERROR if self.error.is_some() => return self.error,
-            ERROR_DETAILS if self.error.is_some() => return Some(&self.error_details),
+            // What a line itself calls so is no error of ours.
+            ERROR => return self.error,
+            ERROR_DETAILS if !self.error_details.is_empty() => return Some(&self.error_details),
             _ => {}
         }
         self.position(name).map(|position| self.at(self.entries[position].value))
@@ -176,7 +179,7 @@ impl RowLabels {
 
     /// Writes what a parser found.
     pub(crate) fn extract(&mut self, name: &str, value: &str, hints: &Hints) {
-        if self.extraction_name(name, hints).is_none() {
+        if name.is_empty() || self.extraction_name(name, hints).is_none() {
             return;
         }
         let name = std::mem::take(&mut self.name);
@@ -207,9 +210,9 @@ impl RowLabels {
         self.error
     }
 
+    /// Forgets the failure; its reason stays, as `drop __error__` leaves it.
     pub(crate) fn reset_error(&mut self) {
         self.error = None;
-        self.error_details.clear();
     }
 
     pub(crate) fn reset_error_details(&mut self) {
@@ -221,8 +224,11 @@ impl RowLabels {
         let labels =
             self.entries.iter().map(|entry| (self.at(entry.name), self.at(entry.value), entry.category));
         let error = self.error.map(|kind| (ERROR, kind, Category::Parsed));
-        let details = self.error.filter(|_| !self.error_details.is_empty());
-        let details = details.map(|_| (ERROR_DETAILS, self.error_details.as_str(), Category::Parsed));
+        let details = (!self.error_details.is_empty()).then_some((
+            ERROR_DETAILS,
+            self.error_details.as_str(),
+            Category::Parsed,
+        ));
         labels.chain(error).chain(details)
     }
 }

@@ -150,11 +150,25 @@ fn quoted(line: &str, start: usize) -> Result<(Cow<'_, str>, usize), (usize, Str
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
-            b'"' => return Ok((unescape(&line[start + 1..i]), i + 1)),
+            b'"' if escapes_are_known(&line[start + 1..i]) => {
+                return Ok((unescape(&line[start + 1..i]), i + 1));
+            }
+            b'"' => return Err((i + 1, "invalid quoted value".to_owned())),
             _ => {}
         }
     }
     Err((line.len(), "unterminated quoted value".to_owned()))
+}
+
+/// Whether every backslash starts an escape of JSON.
+fn escapes_are_known(raw: &str) -> bool {
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'\\' && !bytes.next().is_some_and(|escape| b"\"\\/'bfnrtu".contains(&escape)) {
+            return false;
+        }
+    }
+    true
 }
 
 #[cfg(test)]
