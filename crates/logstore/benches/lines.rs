@@ -8,6 +8,8 @@
 //!
 //! `LOGS=folder LINES=3000000 cargo bench -p logstore --bench lines`
 
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+
 use disk::Dir;
 use logstore::{Logstore, LogstoreOptions};
 use model::{Labels, LabelsRef, LogBatch, Matcher, TimeRange};
