@@ -109,9 +109,10 @@ impl Drop for Process {
     }
 }
 
-/// A running `bellwether serve`.
+/// A running `bellwether serve` or `bellwether demo`.
 pub struct Aggregator {
     process: Option<Process>,
+    command: &'static str,
     args: Vec<String>,
     folder: TempDir,
     /// The port it listens on, the same after a restart.
@@ -124,12 +125,21 @@ impl Aggregator {
         Self::start_with(args, |_| Vec::new()).await
     }
 
+    /// Starts `bellwether demo` on a fresh folder and waits until ready.
+    pub async fn demo(args: &[&str]) -> Self {
+        Self::launch("demo", args, |_| Vec::new()).await
+    }
+
     /// Like [`Aggregator::start`], with arguments that need the folder's path.
     pub async fn start_with(args: &[&str], more: impl FnOnce(&Path) -> Vec<String>) -> Self {
+        Self::launch("serve", args, more).await
+    }
+
+    async fn launch(command: &'static str, args: &[&str], more: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = TempDir::with_prefix("bellwether-test-").expect("a temporary folder can be made");
         let mut args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         args.extend(more(folder.path()));
-        let mut aggregator = Aggregator { process: None, args, folder, port: free_port() };
+        let mut aggregator = Aggregator { process: None, command, args, folder, port: free_port() };
         aggregator.restart().await;
         aggregator
     }
@@ -142,7 +152,7 @@ impl Aggregator {
 
     /// Starts it without waiting.
     pub fn spawn(&mut self) {
-        let mut args = vec!["serve".to_owned()];
+        let mut args = vec![self.command.to_owned()];
         args.extend(["--data-dir".to_owned(), self.data_dir().display().to_string()]);
         args.extend(["--listen".to_owned(), format!("127.0.0.1:{}", self.port)]);
         args.extend(self.args.iter().cloned());

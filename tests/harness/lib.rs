@@ -5,8 +5,10 @@
 
 mod child;
 mod client;
+mod sinks;
 mod tools;
 
 pub use child::{Agent, Aggregator, free_port, repository_root, run_binary};
 pub use client::{Client, eventually};
+pub use sinks::{Delivery, MailSink, WebhookSink};
 pub use tools::{find_tool, shared_dir, skip};

@@ -1,0 +1,9 @@
+//! The real binaries, together.
+
+mod access;
+mod alerts;
+mod bad_input;
+mod clients;
+mod dashboards;
+mod durability;
+mod shipping;
