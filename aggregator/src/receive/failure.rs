@@ -22,6 +22,9 @@ pub(super) enum Failure {
     /// The body, as sent or decompressed, is larger than allowed.
     #[error("{0}")]
     TooLarge(String),
+    /// The body did not come in time.
+    #[error("the body did not arrive within {0} s")]
+    Slow(u64),
     /// A content type or encoding that is not understood here.
     #[error("{0}")]
     Unsupported(String),
@@ -55,6 +58,7 @@ impl Failure {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Failure::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Failure::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Failure::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Failure::Malformed(_) | Failure::Store(StoreError::Invalid(_)) => StatusCode::BAD_REQUEST,
             Failure::NothingValid(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -68,6 +72,7 @@ impl Failure {
         match self {
             Failure::Busy(_) | Failure::Store(StoreError::Busy(_)) => "busy",
             Failure::TooLarge(_) => "too_large",
+            Failure::Slow(_) => "slow",
             Failure::Unsupported(_) => "unsupported",
             Failure::Malformed(_) | Failure::Store(StoreError::Invalid(_)) => "malformed",
             Failure::NothingValid(_) => "nothing_valid",
@@ -97,5 +102,33 @@ impl Failure {
         let mut response = self.respond("text/plain; charset=utf-8", format!("{self}\n").into_bytes());
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_says_what_the_sender_should_do() {
+        let io = std::io::Error::other("broken");
+        for (failure, status, retry_after) in [
+            (Failure::Busy(String::new()), 503, "1"),
+            (Failure::Store(StoreError::Busy(String::new())), 503, "1"),
+            (Failure::Store(StoreError::Full(String::new())), 503, "30"),
+            (Failure::Store(StoreError::Poisoned(String::new())), 503, "30"),
+            (Failure::Store(StoreError::Io(io)), 500, ""),
+            (Failure::Store(StoreError::Invalid(String::new())), 400, ""),
+            (Failure::Malformed(String::new()), 400, ""),
+            (Failure::Slow(60), 408, ""),
+            (Failure::TooLarge(String::new()), 413, ""),
+            (Failure::Unsupported(String::new()), 415, ""),
+            (Failure::NothingValid(String::new()), 422, ""),
+        ] {
+            let response = failure.respond_text();
+            let header = response.headers().get(header::RETRY_AFTER);
+            let found = header.and_then(|value| value.to_str().ok()).unwrap_or("");
+            assert_eq!((response.status().as_u16(), found), (status, retry_after), "{failure:?}");
+        }
     }
 }

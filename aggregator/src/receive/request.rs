@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// How long a request waits for a place before it is told to come back.
 const PLACE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a body may take, so that a few slow senders cannot hold all places.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a pool job gets: buffers, the body as sent, and its bound once decompressed.
 pub(super) struct Work<'a> {
@@ -61,7 +63,11 @@ async fn take(
         return Err(Failure::Busy("too many write requests at once; try again later".to_owned()));
     };
     let limits = &app.config.limits;
-    let body = read_body(&parts.headers, body, limits.body_bytes_max.0 as usize).await?;
+    let reading = read_body(&parts.headers, body, limits.body_bytes_max.0 as usize);
+    let body = match tokio::time::timeout(BODY_PATIENCE, reading).await {
+        Ok(body) => body?,
+        Err(_) => return Err(Failure::Slow(BODY_PATIENCE.as_secs())),
+    };
     app.receivers.counters.request(protocol, body.len());
     let worker = app.clone();
     let batch_id = identity.batch;
