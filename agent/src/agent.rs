@@ -129,7 +129,7 @@ impl Parts {
             ticker: None,
             spool: self.spool.clone(),
         };
-        let news = Arc::new(Notify::new());
+        let mut all_news = Vec::new();
         for destination in &self.config.destinations {
             let settings = ChannelSettings {
                 client: client.clone(),
@@ -141,11 +141,13 @@ impl Parts {
                 stop: running.stop.clone(),
             };
             if let Some(url) = destination.metrics_endpoint() {
+                let news = Arc::new(Notify::new());
+                all_news.push(news.clone());
                 let sender = MetricsSender {
                     channel: Channel::metrics(url, &settings),
                     spool: self.spool.clone(),
                     destination: spool_name(destination),
-                    news: news.clone(),
+                    news,
                     sequence: 0,
                     cursor_saved_at: Instant::now(),
                 };
@@ -155,7 +157,7 @@ impl Parts {
                 self.start_logs(&mut running, destination, url, settings)?;
             }
         }
-        running.ticker = Some(self.start_ticker(news, running.stop.clone()));
+        running.ticker = Some(self.start_ticker(all_news, running.stop.clone()));
         Ok(running)
     }
 
@@ -191,7 +193,7 @@ impl Parts {
         Ok(())
     }
 
-    fn start_ticker(&self, news: Arc<Notify>, stop: Stop) -> Ticker {
+    fn start_ticker(&self, news: Vec<Arc<Notify>>, stop: Stop) -> Ticker {
         let end = Shutdown::new();
         let gatherer = Gatherer {
             runner: Runner::new(self.setup.clone()),

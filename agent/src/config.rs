@@ -50,7 +50,7 @@ pub struct AgentConfig {
     pub log: LogOutput,
     /// How long a rotated file is watched for late lines; shorter in tests.
     #[serde(skip)]
-    pub(crate) rotate_wait: Duration,
+    pub rotate_wait: Duration,
 }
 
 impl Default for AgentConfig {

@@ -31,7 +31,8 @@ pub(crate) struct Gatherer {
     pub(crate) vanished: Arc<Mutex<Vanished>>,
     pub(crate) destinations: Vec<String>,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) news: Arc<Notify>,
+    /// One for each sender: a permit is kept for one that is busy.
+    pub(crate) news: Vec<Arc<Notify>>,
     pub(crate) pool: Pool,
     pub(crate) batch: MetricBatch,
 }
@@ -59,7 +60,7 @@ impl Gatherer {
                 self.counters.ticks_missed.add(1);
             }
         }
-        self.news.notify_waiters();
+        self.news.iter().for_each(|news| news.notify_one());
     }
 
     fn count(&self, samples: u64, stored: io::Result<Vec<crate::spool::Dropped>>) {

@@ -7,6 +7,7 @@
 use super::{
     LINE_BYTES_MAX, READ_BYTES,
     checkpoint::FileState,
+    copies::Copy,
     identity::{FileId, MARKER_BYTES, Prefix, marker_at, marker_hash, read_at},
     lines::{Line, line, whole_lines},
 };
@@ -14,7 +15,7 @@ use std::{
     fs::{File, Metadata},
     io,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 /// How far one turn looks for the end of a line that is too long.
@@ -53,6 +54,8 @@ pub(super) struct TailedFile {
     /// Bytes when last looked at.
     pub(super) size: u64,
     pub(super) changed_at: Instant,
+    /// The file's own time of the last write, when last looked at.
+    pub(super) modified: Option<SystemTime>,
     pub(super) next_check: Instant,
     /// Entries of a stream have ascending, unique times.
     pub(super) last_timestamp_ns: i64,
@@ -89,6 +92,7 @@ impl TailedFile {
             phase: Phase::Active,
             size: metadata.len(),
             changed_at: now,
+            modified: None,
             next_check: now,
             last_timestamp_ns: 0,
             file: Some(file),
@@ -124,6 +128,7 @@ impl TailedFile {
             phase,
             size: metadata.len(),
             changed_at: now,
+            modified: None,
             next_check: now,
             last_timestamp_ns: 0,
             file: Some(file),
@@ -199,6 +204,33 @@ impl TailedFile {
 
     pub(super) fn close(&mut self) {
         self.file = None;
+    }
+
+    /// Goes on in a copy of what the file was, as if it had been renamed to it.
+    pub(super) fn move_to(&mut self, copy: Copy, now: Instant) -> bool {
+        let Ok(metadata) = copy.file.metadata() else { return false };
+        self.id = FileId::of(&metadata);
+        self.size = metadata.len();
+        self.scanned = self.offset;
+        self.path = copy.path;
+        self.file = Some(copy.file);
+        self.phase = Phase::Rotated(now);
+        (self.changed_at, self.next_check) = (now, now);
+        true
+    }
+
+    /// Whether the file still has what was read from it. Nothing says so but its bytes when it was
+    /// truncated and written to the same size.
+    pub(super) fn is_intact(&self) -> bool {
+        let Ok(file) = File::open(&self.path) else { return true };
+        marker_at(&file, self.offset).map_or(true, |marker| marker == Some(self.marker))
+    }
+
+    /// Whether `other` begins like this file did, and has the same bytes before the offset.
+    pub(super) fn is_continued_by(&self, other: &File) -> io::Result<bool> {
+        Ok(self.offset > 0
+            && self.prefix.matches(other)?
+            && marker_at(other, self.offset)? == Some(self.marker))
     }
 
     /// Opens the file again after [`TailedFile::close`], at the place where it is now. False when

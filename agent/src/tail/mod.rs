@@ -7,7 +7,8 @@
 //!
 //! Rotation by renaming: the open file is read to its end until it has been quiet for
 //! [`ROTATE_WAIT`]; the file that took its name waits until then, so lines keep their order.
-//! Truncation is noticed by the size and by the bytes before the offset. A last line without a
+//! Truncation is noticed by the size and by the bytes before the offset; what was copied away
+//! before it (`copies`) is read to its end in the copy. A last line without a
 //! newline is held until it is whole, or its file is finished.
 //!
 //! Each destination has a tailer of its own, on a thread of its own: one that is down holds up
@@ -19,6 +20,7 @@
 
 mod batch;
 mod checkpoint;
+mod copies;
 mod discover;
 mod file;
 mod identity;
@@ -68,10 +70,10 @@ const CHECK_MAX: Duration = Duration::from_millis(250);
 const CHECK_IDLE_MAX: Duration = Duration::from_secs(1);
 const IDLE_AFTER: Duration = Duration::from_secs(600);
 const CLOSE_AFTER: Duration = Duration::from_secs(60);
-/// How often the patterns are looked up anew: a walk may take 1 % of the time, within these bounds.
+/// How often the patterns are looked up anew: a walk may take 5 % of the time, within these bounds.
 const DISCOVER_MIN: Duration = Duration::from_millis(250);
-const DISCOVER_MAX: Duration = Duration::from_secs(10);
-const DISCOVER_SHARE: u32 = 100;
+const DISCOVER_MAX: Duration = Duration::from_secs(2);
+const DISCOVER_SHARE: u32 = 20;
 /// How long a rotated file must have been quiet before it is finished: programs go on writing to
 /// it until they are told.
 pub(crate) const ROTATE_WAIT: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ use super::{
     FILES_MAX, IDLE_AFTER, IN_FLIGHT_MAX, LINGER, Mailbox, READ_BYTES, SMALL_BYTES, Settings, StartAt,
     batch::{Filling, HandedOut},
     checkpoint::{Change, Checkpoint, FileState, Sending},
-    discover,
+    copies, discover,
     file::{Phase, TailedFile, Turn, last_line_start},
     identity::FileId,
     mailbox::Inbox,
@@ -110,19 +110,18 @@ impl Worker {
 
     /// One round; whether there is more to read already.
     fn step(&mut self, now: Instant) -> bool {
+        self.check_files(now);
         if now >= self.discover_at {
+            let started = Instant::now();
             self.discover(now);
-            // `now` was taken just before, so this is what the walk took.
-            let pause = now.elapsed().saturating_mul(DISCOVER_SHARE).clamp(DISCOVER_MIN, DISCOVER_MAX);
+            let pause = started.elapsed().saturating_mul(DISCOVER_SHARE).clamp(DISCOVER_MIN, DISCOVER_MAX);
             self.discover_at = now + pause;
         }
-        self.check_files(now);
         let mut has_more = false;
         if now >= self.fill_at && self.in_flight.len() < IN_FLIGHT_MAX {
             has_more = self.hand_out(now);
         }
         self.settle(now);
-        self.finish_rotated(now);
         self.report(now);
         if let Err(error) = self.checkpoint.maintain(now) {
             self.note_checkpoint_failure(&error);
@@ -157,7 +156,9 @@ impl Worker {
             match self.resume_file(&state, now) {
                 Some(file) => self.insert(file),
                 None => {
-                    let unread = state.size.saturating_sub(state.offset);
+                    // What the configuration does not name any more is left, not lost.
+                    let is_wanted = self.settings.sources.iter().any(|source| source.name == state.source);
+                    let unread = if is_wanted { state.size.saturating_sub(state.offset) } else { 0 };
                     self.settings.counters.log_bytes_lost.add(Loss::RotatedBeforeRead, unread);
                     tracing::info!(path = state.path, unread, "a file is gone since the last run");
                     gone.push(state.key);
@@ -202,7 +203,8 @@ impl Worker {
                 discover::find(&source.patterns, &source.exclude)
             };
             for (path, metadata) in found {
-                if !self.ids.contains_key(&FileId::of(&metadata)) && path.to_str().is_some() {
+                let is_new = !self.ids.contains_key(&FileId::of(&metadata)) && path.to_str().is_some();
+                if is_new && !self.files.values().any(|file| copies::is_copy_so_far(&path, &metadata, file)) {
                     self.follow(source, &path, &metadata, now);
                 }
             }
@@ -257,11 +259,13 @@ impl Worker {
             self.note_rotation(key, now);
         }
         let Some(file) = self.files.get_mut(&key) else { return };
-        let size = match at_path.filter(|_| is_there) {
-            Some(metadata) => metadata.len(),
-            None => file.metadata().map_or(file.size, |metadata| metadata.len()),
-        };
-        if size < file.offset() {
+        let metadata = at_path.filter(|_| is_there).or_else(|| file.metadata());
+        let size = metadata.as_ref().map_or(file.size, Metadata::len);
+        let modified = metadata.and_then(|metadata| metadata.modified().ok());
+        let is_rewritten =
+            is_there && size == file.offset() && modified != file.modified && !file.is_intact();
+        file.modified = modified;
+        if size < file.offset() || is_rewritten {
             let lost = file.unread();
             return self.replace(key, lost, now);
         }
@@ -277,6 +281,9 @@ impl Worker {
         file.next_check = now + (silent / 8).clamp(CHECK_MIN, longest);
         if silent > CLOSE_AFTER && file.phase == Phase::Active && file.unread() == 0 {
             file.close();
+        }
+        if self.is_finished(key, now) {
+            self.forget_or_keep_identity(key, now);
         }
     }
 
@@ -302,15 +309,25 @@ impl Worker {
         self.record(Change { files: state.into_iter().collect(), ..Change::default() }, now);
     }
 
-    /// The file was truncated or written anew: it is another file from now on.
-    /// `lost` are the bytes known to have been there unread.
+    /// The file was truncated or written anew: what is at its path is another file from now on.
+    /// What was in it goes on in its copy, where there is one. `lost` are the bytes known to have
+    /// been there unread.
     fn replace(&mut self, key: u64, lost: u64, now: Instant) {
-        let Some(old) = self.files.get(&key) else { return };
-        let (source, path) = (old.source, old.path.clone());
-        let (filename, timestamp_ns, phase) = (old.filename.clone(), old.last_timestamp_ns, old.phase);
-        tracing::debug!(path = %path.display(), lost, "file was truncated");
-        self.settings.counters.log_bytes_lost.add(Loss::TruncatedBeforeRead, lost);
-        self.remove(key, now);
+        let Some(old) = self.files.get_mut(&key) else { return };
+        let (source, path, phase) = (old.source, old.path.clone(), old.phase);
+        let (filename, timestamp_ns) = (old.filename.clone(), old.last_timestamp_ns);
+        self.ids.remove(&old.id);
+        let copy = copies::find(old);
+        let is_kept = copy.is_some_and(|copy| !self.ids.contains_key(&copy.id()) && old.move_to(copy, now));
+        tracing::debug!(path = %path.display(), lost, is_kept, "file was truncated");
+        if is_kept {
+            self.ids.insert(old.id, key);
+            let state = self.state_of(key);
+            self.record(Change { files: state.into_iter().collect(), ..Change::default() }, now);
+        } else {
+            self.settings.counters.log_bytes_lost.add(Loss::TruncatedBeforeRead, lost);
+            self.remove(key, now);
+        }
         let Ok(metadata) = fs::metadata(&path) else { return };
         match TailedFile::open(self.next_key, source, &path, &metadata, 0, now) {
             Ok(mut file) => {
@@ -324,29 +341,26 @@ impl Worker {
         }
     }
 
-    /// Forgets rotated files that are read to their end, answered for and quiet.
-    fn finish_rotated(&mut self, now: Instant) {
-        let wait = self.settings.rotate_wait;
-        let is_finished = |file: &&TailedFile| {
-            matches!(file.phase, Phase::Rotated(quiet) if now.duration_since(quiet) >= wait)
+    /// Whether a rotated file is read to its end, answered for and quiet.
+    fn is_finished(&self, key: u64, now: Instant) -> bool {
+        let is_quiet = |quiet: Instant| now.duration_since(quiet) >= self.settings.rotate_wait;
+        self.files.get(&key).is_some_and(|file| {
+            matches!(file.phase, Phase::Rotated(quiet) if is_quiet(quiet))
                 && file.is_settled()
                 && file.unread() == 0
-        };
-        let finished: Vec<u64> = self.files.values().filter(is_finished).map(|file| file.key).collect();
-        for key in finished {
-            self.forget_or_keep_identity(key, now);
-        }
+        })
     }
 
     /// A rotated file whose new name matches a pattern, too, must stay known, or it would be taken
-    /// for a new one and read again.
+    /// for a new one and read again. Rotation goes on renaming it.
     fn forget_or_keep_identity(&mut self, key: u64, now: Instant) {
         let Some(file) = self.files.get_mut(&key) else { return };
-        let is_still_there = fs::metadata(&file.path).is_ok_and(|metadata| FileId::of(&metadata) == file.id);
-        if is_still_there {
-            file.close();
-        } else {
-            self.remove(key, now);
+        let Some(path) = discover::locate(&file.path, file.id) else { return self.remove(key, now) };
+        file.close();
+        if path != file.path {
+            file.path = path;
+            let state = self.state_of(key);
+            self.record(Change { files: state.into_iter().collect(), ..Change::default() }, now);
         }
     }
 

@@ -114,6 +114,32 @@ async fn truncation_begins_anew_even_when_the_file_is_longer_than_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn copytruncate_during_an_outage_goes_on_in_the_copy() {
+    let scene = Scene::new().await;
+    let log = scene.path("a.log");
+    let mut config = scene.receiver.config(scene.folder.path());
+    config.logs.sources[0].paths = vec![scene.path("a.log*").display().to_string()];
+    append(&log, &numbered(0, 50));
+    let running = start(config).await;
+    scene.receiver.wait_for_lines(50).await;
+    *scene.receiver.outage.lock().unwrap() = Some(Answer::Status(503));
+    for generation in 1..4 {
+        append(&log, &numbered(generation * 50, generation * 50 + 50));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        fs::copy(&log, scene.path(&format!("a.log.{generation}"))).unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        fs::write(&log, "").unwrap();
+    }
+    append(&log, &numbered(200, 210));
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    *scene.receiver.outage.lock().unwrap() = None;
+    scene.receiver.wait_for_lines(210).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    running.stop().await;
+    assert_eq!(scene.receiver.lines(), numbered(0, 210));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_file_that_still_matches_is_not_read_again() {
     let scene = Scene::new().await;
     let mut config = scene.receiver.config(scene.folder.path());
@@ -125,7 +151,11 @@ async fn a_rotated_file_that_still_matches_is_not_read_again() {
     append(&scene.path("a.log"), &numbered(50, 60));
     scene.receiver.wait_for_lines(60).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
+    // The chain goes on after the file has been read to its end.
+    scene.rename("a.log.1", "a.log.2");
+    tokio::time::sleep(Duration::from_millis(800)).await;
     running.stop().await;
+    scene.rename("a.log.2", "a.log.3");
     let running = start(config).await;
     append(&scene.path("a.log"), &numbered(60, 70));
     scene.receiver.wait_for_lines(70).await;
