@@ -98,9 +98,9 @@ export class Chart {
   options() {
     const [from, to] = [this.range.from / 1000, this.range.to / 1000];
     const spread = (self, low, high) => {
-      const bottom = this.min === undefined ? low : Math.min(this.min, low ?? 0);
-      const top = this.max ?? Math.max(high ?? 1, bottom + 1e-9);
-      return [bottom, this.max ?? (top === bottom ? bottom + 1 : top + (top - bottom) * 0.08)];
+      const bottom = this.min === undefined ? low ?? 0 : Math.min(this.min, low ?? 0);
+      const top = high > bottom ? high + (high - bottom) * 0.08 : bottom + 1;
+      return [bottom, this.max ?? top];
     };
     return {
       width: Math.max(this.plotHost.clientWidth, 200),

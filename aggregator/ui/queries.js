@@ -2,6 +2,9 @@
 
 const FILESYSTEMS = 'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|iso9660|nsfs|autofs|efivarfs|fuse.*"';
 
+// Interfaces that only pass on what another one has counted.
+const NICS = ',device!~"lo|ifb.*|dummy.*|veth.*"';
+
 const quoted = (value) => JSON.stringify(value);
 
 // One value for each instance.
@@ -33,7 +36,7 @@ export function hostSections(instance) {
       { title: "Busy", unit: "percent", by: "device", query: `100 * ${rate("node_disk_io_time_seconds_total")}` },
     ] },
     { id: "network", title: "Network", charts: [
-      { title: "Traffic", unit: "bytesPerSecond", by: "way", query: both(rate("node_network_receive_bytes_total", ',device!="lo"'), rate("node_network_transmit_bytes_total", ',device!="lo"'), "in", "out") },
+      { title: "Traffic", unit: "bytesPerSecond", by: "way", query: both(rate("node_network_receive_bytes_total", NICS), rate("node_network_transmit_bytes_total", NICS), "in", "out") },
       { title: "Errors and drops", unit: "number", by: "kind", query: networkErrors(rate) },
       { title: "TCP connections", unit: "number", by: "__name__", query: `node_netstat_Tcp_CurrEstab{${at}}` },
     ] },

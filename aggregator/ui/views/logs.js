@@ -2,7 +2,7 @@
 
 import { loki } from "../api.js";
 import { Chart } from "../chart.js";
-import { empty, h, replace, seriesName } from "../dom.js";
+import { empty, h, replace } from "../dom.js";
 import { duration, number } from "../format.js";
 import { histogram } from "../histogram.js";
 import { countByLevel, isMetricQuery, toLogql, withFilter } from "../logquery.js";
@@ -147,7 +147,7 @@ export default function logs(main) {
     rows = [];
     drawSidebar();
     older.hidden = true;
-    replace(list, data.result.slice(0, 100).map(({ metric, values }) => h("div", { class: "log-line" }, h("code", {}, seriesName(metric)), h("span", {}, ` ${values?.at(-1)?.[1] ?? ""}`))));
+    replace(list);
   }
 
   function startTail(query) {
