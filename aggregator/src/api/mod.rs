@@ -4,6 +4,7 @@ mod admin;
 mod alertmanager;
 mod loki;
 mod prometheus;
+mod prometheus_rules;
 
 use crate::{
     app::{App, AppState},
@@ -38,7 +39,7 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
 }
 
 fn prometheus_side() -> Router<AppState> {
-    prometheus::routes().merge(admin::health_routes())
+    prometheus::routes().merge(prometheus_rules::routes()).merge(admin::health_routes())
 }
 
 /// Every route without authentication, for tests.

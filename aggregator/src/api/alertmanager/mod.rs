@@ -1,9 +1,46 @@
-//! Routes to come.
+//! Alertmanager's HTTP API (version 2): one file an endpoint.
+//!
+//! The routes stand below `/api/v2` and, for clients that were given a prefix, below
+//! `/alertmanager/api/v2`.
 
-use crate::app::AppState;
-use axum::Router;
+mod alert_groups;
+mod alerts;
+mod filter;
+mod json;
+pub(super) mod params;
+mod post_alerts;
+mod post_silences;
+mod receivers;
+mod refusal;
+mod reload;
+mod silence;
+mod silences;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use crate::app::{App, AppState};
+use alerting::Alerting;
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use refusal::Refusal;
+use std::sync::Arc;
 
 /// The routes of this protocol.
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
+        .route("/-/reload", post(reload::reload).put(reload::reload))
+        .route("/api/v2/alerts", get(alerts::alerts).post(post_alerts::post_alerts))
+        .route("/api/v2/alerts/groups", get(alert_groups::alert_groups))
+        .route("/api/v2/receivers", get(receivers::receivers))
+        .route("/api/v2/silence/{id}", get(silence::get_silence).delete(silence::delete_silence))
+        .route("/api/v2/silences", get(silences::silences).post(post_silences::post_silences))
+        .route("/api/v2/status", get(status::status))
+}
+
+/// The running alerting, or the answer that it has not started.
+fn alerting(app: &App) -> Result<Arc<Alerting>, Refusal> {
+    app.alerting().cloned().ok_or_else(Refusal::starting)
 }

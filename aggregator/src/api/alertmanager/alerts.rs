@@ -1,0 +1,20 @@
+//! `GET /api/v2/alerts`: alerts that are not over, by fingerprint.
+
+use super::{alerting, filter::AlertFilter, json::AlertJson, refusal::Refusal};
+use crate::app::AppState;
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+};
+
+pub(super) async fn alerts(
+    State(app): State<AppState>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Vec<AlertJson>>, Refusal> {
+    let filter = AlertFilter::from_query(query.as_deref())?;
+    let alerts = alerting(&app)?.alerts().await?;
+    let wanted = alerts.iter().filter(|view| {
+        filter.wants(view) && view.receivers.iter().any(|receiver| filter.wants_receiver(receiver))
+    });
+    Ok(Json(wanted.map(AlertJson::from).collect()))
+}

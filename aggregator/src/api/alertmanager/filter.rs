@@ -1,0 +1,79 @@
+//! Which alerts a request wants: by state, receiver and labels.
+
+use super::{params::pairs, refusal::Refusal};
+use alerting::{
+    AlertView,
+    matchers::{all_match, parse_matcher},
+};
+use model::{Matcher, go_regex};
+
+/// See the module.
+pub(super) struct AlertFilter {
+    active: bool,
+    silenced: bool,
+    inhibited: bool,
+    receiver: Option<regex::Regex>,
+    matchers: Vec<Matcher>,
+}
+
+impl AlertFilter {
+    /// Reads `active`, `silenced`, `inhibited`, `unprocessed`, `receiver` and `filter`.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(super) fn from_query(query: Option<&str>) -> Result<Self, Refusal> {
+        let mut filter = AlertFilter {
+            active: true,
+            silenced: true,
+            inhibited: true,
+            receiver: None,
+            matchers: Vec::new(),
+        };
+        for (name, value) in pairs(query) {
+            match name.as_str() {
+                "active" => filter.active = flag(&name, &value)?,
+                "silenced" => filter.silenced = flag(&name, &value)?,
+                "inhibited" => filter.inhibited = flag(&name, &value)?,
+                // Every alert is processed as soon as it is taken.
+                "unprocessed" => drop(flag(&name, &value)?),
+                "receiver" => {
+                    let regex = go_regex::compile_anchored(&value);
+                    filter.receiver =
+                        Some(regex.map_err(|error| {
+                            Refusal::bad(format!("failed to parse receiver param: {error}"))
+                        })?);
+                }
+                "filter" => filter.matchers.push(matcher(&value)?),
+                _ => {}
+            }
+        }
+        Ok(filter)
+    }
+
+    /// Whether an alert is wanted, whoever is told of it.
+    pub(super) fn wants(&self, view: &AlertView) -> bool {
+        let status = &view.status;
+        (self.active || status.state() != "active")
+            && (self.silenced || status.silenced_by.is_empty())
+            && (self.inhibited || status.inhibited_by.is_empty())
+            && all_match(&self.matchers, &view.alert.labels)
+    }
+
+    /// Whether alerts of a receiver are wanted.
+    pub(super) fn wants_receiver(&self, name: &str) -> bool {
+        self.receiver.as_ref().is_none_or(|regex| regex.is_match(name))
+    }
+}
+
+fn flag(name: &str, value: &str) -> Result<bool, Refusal> {
+    match value {
+        "" | "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        other => Err(Refusal::bad(format!("{name} in query must be of type boolean: {other:?}"))),
+    }
+}
+
+/// One matcher of a `filter` parameter.
+pub(super) fn matcher(text: &str) -> Result<Matcher, Refusal> {
+    parse_matcher(text).map_err(Refusal::bad)
+}

@@ -1,0 +1,49 @@
+//! `POST /api/v2/alerts`: takes alerts. They are durable when this answers.
+
+use super::{alerting, refusal::Refusal};
+use crate::app::AppState;
+use alerting::{PostedAlert, timestamp};
+use axum::{body::Bytes, extract::State};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PostedJson {
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    starts_at: Option<String>,
+    ends_at: Option<String>,
+    #[serde(rename = "generatorURL")]
+    generator_url: Option<String>,
+}
+
+pub(super) async fn post_alerts(State(app): State<AppState>, body: Bytes) -> Result<(), Refusal> {
+    let posted: Vec<PostedJson> = serde_json::from_slice(&body).map_err(|error| {
+        Refusal::malformed(format!("parsing alerts body from \"\" failed, because {error}"))
+    })?;
+    let alerts =
+        posted.into_iter().enumerate().map(|(index, alert)| read(index, alert)).collect::<Result<_, _>>()?;
+    let refused = alerting(&app)?.post(alerts).await?;
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let reasons: Vec<_> = refused.iter().map(ToString::to_string).collect();
+    Err(Refusal::bad(reasons.join("; ")))
+}
+
+fn read(index: usize, alert: PostedJson) -> Result<PostedAlert, Refusal> {
+    let time = |name: &str, text: Option<String>| match text {
+        None => Ok(None),
+        Some(text) => {
+            timestamp::parse(&text).map_err(|error| Refusal::malformed(format!("{index}.{name}: {error}")))
+        }
+    };
+    Ok(PostedAlert {
+        labels: alert.labels.ok_or_else(|| Refusal::required("labels"))?.into_iter().collect(),
+        annotations: alert.annotations.unwrap_or_default().into_iter().collect(),
+        starts_at_ms: time("startsAt", alert.starts_at)?,
+        ends_at_ms: time("endsAt", alert.ends_at)?,
+        generator_url: alert.generator_url.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,41 @@
+//! `GET /api/v2/silences`: active ones that end soonest first, then pending, then expired.
+
+use super::{alerting, filter::matcher, json::SilenceJson, params::pairs, refusal::Refusal};
+use crate::app::AppState;
+use alerting::{Silence, SilenceState, matchers::all_match};
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+};
+use daemon::clock;
+use model::Labels;
+
+pub(super) async fn silences(
+    State(app): State<AppState>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Vec<SilenceJson>>, Refusal> {
+    let filters = pairs(query.as_deref())
+        .into_iter()
+        .filter(|(name, _)| name == "filter")
+        .map(|(_, text)| matcher(&text))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut silences = alerting(&app)?.silences().await?;
+    // A filter sees a silence's matchers as if they were labels.
+    silences.retain(|silence| {
+        let as_labels = silence.matchers.iter().map(|matcher| (&matcher.name, &matcher.value));
+        all_match(&filters, &Labels::from_pairs(as_labels))
+    });
+    let now_ms = clock::now_ms();
+    silences.sort_by_key(|silence| place(silence, now_ms));
+    Ok(Json(silences.iter().map(|silence| SilenceJson::of(silence, now_ms)).collect()))
+}
+
+fn place(silence: &Silence, now_ms: i64) -> (SilenceState, i64) {
+    let state = silence.state(now_ms);
+    let within = match state {
+        SilenceState::Active => silence.ends_at_ms,
+        SilenceState::Pending => silence.starts_at_ms,
+        SilenceState::Expired => -silence.ends_at_ms,
+    };
+    (state, within)
+}
