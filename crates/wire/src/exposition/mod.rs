@@ -6,6 +6,8 @@
 
 mod line;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use parse::{ParseOptions, Syntax, parse};
