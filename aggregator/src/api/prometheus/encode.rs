@@ -180,7 +180,7 @@ fn buckets(histogram: &Histogram) -> Vec<(u8, f64, f64, f64)> {
     for (index, count) in non_empty(&histogram.negative).into_iter().rev() {
         out.push((1, -bound(index), -bound(index - 1), count));
     }
-    if histogram.zero_count != 0.0 {
+    if histogram.zero_count > 0.0 {
         out.push((3, -histogram.zero_threshold, histogram.zero_threshold, histogram.zero_count));
     }
     for (index, count) in non_empty(&histogram.positive) {

@@ -150,7 +150,12 @@ impl<'q> Evaluator<'q> {
             extension: matrix.selector.extension,
             lookback_ms: self.options.lookback_ms,
         };
-        let set = self.open(&matrix.selector, spec.cover(grid), grid)?;
+        let mut range = spec.cover(grid);
+        if self.stats_selectors.contains(&matrix.selector.span.start) {
+            // The first histogram of a window is compared with the one before it.
+            range.start = range.start.saturating_sub(self.options.lookback_ms);
+        }
+        let set = self.open(&matrix.selector, range, grid)?;
         self.each_series(&matrix.selector, set.as_ref(), &mut |index, samples| {
             drop_stale(samples);
             if !self.options.experimental {

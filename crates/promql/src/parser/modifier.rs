@@ -94,7 +94,7 @@ impl Parser {
         self.advance();
         let value = number(&token)?;
         let ms = if negative { -value } else { value } * 1000.0;
-        if !(ms.abs() < i64::MAX as f64) {
+        if ms.is_nan() || ms.abs() >= i64::MAX as f64 {
             return Err(error(token.span, format!("timestamp out of bounds for @ modifier: {value:.6}")));
         }
         Ok(At::Time(ms.round() as i64))

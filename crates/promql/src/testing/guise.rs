@@ -33,15 +33,26 @@ const OF_TIME: [&str; 15] = [
     "range",
 ];
 
-pub(super) fn check(eval: &Eval, expr: &Expr, store: &MemMetricStore) -> Result<(), String> {
+pub(super) fn check(
+    eval: &Eval,
+    expr: &Expr,
+    store: &MemMetricStore,
+    experimental: bool,
+) -> Result<(), String> {
     let When::Instant { at_ms } = eval.when else { return Ok(()) };
     if eval.range_vector.is_none() {
-        pinned(eval, expr, at_ms, store)?;
+        pinned(eval, expr, at_ms, store, experimental)?;
     }
-    as_range(eval, expr, at_ms, store)
+    as_range(eval, expr, at_ms, store, experimental)
 }
 
-fn pinned(eval: &Eval, expr: &Expr, at_ms: i64, store: &MemMetricStore) -> Result<(), String> {
+fn pinned(
+    eval: &Eval,
+    expr: &Expr,
+    at_ms: i64,
+    store: &MemMetricStore,
+    experimental: bool,
+) -> Result<(), String> {
     let mut depends_on_time = false;
     expr.walk(&mut |node| {
         if let Expr::Call(call) = node {
@@ -60,7 +71,7 @@ fn pinned(eval: &Eval, expr: &Expr, at_ms: i64, store: &MemMetricStore) -> Resul
     let times =
         if at_ms == 0 { vec![-1000, 0, 1000] } else { vec![-10 * at_ms, 0, at_ms / 5, at_ms, 10 * at_ms] };
     for time_ms in times {
-        let answer = evaluate(&pinned, When::Instant { at_ms: time_ms }, store)
+        let answer = evaluate(&pinned, When::Instant { at_ms: time_ms }, store, experimental)
             .map_err(|message| format!("as {printed} at {time_ms}: {message}"))?;
         check_value(eval, eval.when, &answer.value)
             .map_err(|message| format!("as {printed} at {time_ms}: {message}"))?;
@@ -95,14 +106,21 @@ fn pin(expr: &mut Expr, at_ms: i64) {
     }
 }
 
-fn as_range(eval: &Eval, expr: &Expr, at_ms: i64, store: &MemMetricStore) -> Result<(), String> {
+fn as_range(
+    eval: &Eval,
+    expr: &Expr,
+    at_ms: i64,
+    store: &MemMetricStore,
+    experimental: bool,
+) -> Result<(), String> {
     let of_query = ["start()", "end()", "step()", "range()"];
     let names_query = of_query.iter().any(|call| eval.query.to_ascii_lowercase().contains(call));
     if eval.ordered || eval.string.is_some() || eval.range_vector.is_some() || names_query {
         return Ok(());
     }
     let when = When::Range { start_ms: at_ms - 60_000, end_ms: at_ms + 60_000, step_ms: 60_000 };
-    let answer = evaluate(expr, when, store).map_err(|message| format!("as a range: {message}"))?;
+    let answer =
+        evaluate(expr, when, store, experimental).map_err(|message| format!("as a range: {message}"))?;
     let QueryValue::Matrix(matrix) = answer.value else { return Err("a range is no matrix".to_owned()) };
     let mut middle = Vec::new();
     for series in matrix {

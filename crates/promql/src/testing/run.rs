@@ -15,7 +15,7 @@ pub(super) struct Report {
     pub(super) failures: Vec<String>,
 }
 
-pub(super) fn run(text: &str) -> Report {
+pub(super) fn run(text: &str, experimental: bool) -> Report {
     let mut report = Report::default();
     let commands = match parse_script(text) {
         Ok(commands) => commands,
@@ -42,7 +42,7 @@ pub(super) fn run(text: &str) -> Report {
                     store = loaded.store().inspect_err(|error| report.failures.push(error.clone())).ok();
                 }
                 let Some(store) = &store else { continue };
-                match check(eval, store) {
+                match check(eval, store, experimental) {
                     Ok(()) => {
                         report.passed += 1;
                         None
@@ -58,17 +58,19 @@ pub(super) fn run(text: &str) -> Report {
     report
 }
 
-fn options() -> EvalOptions {
-    EvalOptions { experimental: true, ..EvalOptions::default() }
-}
-
 /// Evaluates and renders the error as the API would show it, without a position.
-pub(super) fn evaluate(expr: &Expr, when: When, store: &MemMetricStore) -> Result<Answer, String> {
+pub(super) fn evaluate(
+    expr: &Expr,
+    when: When,
+    store: &MemMetricStore,
+    experimental: bool,
+) -> Result<Answer, String> {
+    let options = EvalOptions { experimental, ..EvalOptions::default() };
     let context = QueryContext::default_for_tests();
     let answer = match when {
-        When::Instant { at_ms } => instant(expr, at_ms, store, &options(), &context),
+        When::Instant { at_ms } => instant(expr, at_ms, store, &options, &context),
         When::Range { start_ms, end_ms, step_ms } => {
-            range(expr, start_ms, end_ms, step_ms, store, &options(), &context)
+            range(expr, start_ms, end_ms, step_ms, store, &options, &context)
         }
     };
     let result = answer.map_err(|error| error.to_string());
@@ -88,14 +90,14 @@ impl TestContext for QueryContext {
     }
 }
 
-fn check(eval: &Eval, store: &MemMetricStore) -> Result<(), String> {
+fn check(eval: &Eval, store: &MemMetricStore, experimental: bool) -> Result<(), String> {
     let parsed = parse(&eval.query, &ParseOptions { experimental: true });
     let when = match (eval.when, eval.range_vector) {
         (When::Instant { .. }, Some((_, end_ms, _))) => When::Instant { at_ms: end_ms },
         (when, _) => when,
     };
     let answer = match parsed {
-        Ok(ref expr) => evaluate(expr, when, store),
+        Ok(ref expr) => evaluate(expr, when, store, experimental),
         Err(ref error) => Err(error.message.clone()),
     };
     match (&eval.fails, answer) {
@@ -111,7 +113,7 @@ fn check(eval: &Eval, store: &MemMetricStore) -> Result<(), String> {
         }
     }
     let Ok(expr) = parsed else { return Ok(()) };
-    guise::check(eval, &expr, store)
+    guise::check(eval, &expr, store, experimental)
 }
 
 pub(super) fn check_value(eval: &Eval, when: When, value: &QueryValue) -> Result<(), String> {

@@ -48,7 +48,7 @@ impl<'q> Evaluator<'q> {
         let descending = aggregate.op == AggregateOp::TopK;
         let mut order = Vec::new();
         for members in &groups {
-            for step in 0..grid.count {
+            for (step, wanted) in counts.iter().copied().enumerate() {
                 let mut ranked: Vec<(usize, f64)> = Vec::with_capacity(members.len());
                 for index in members {
                     let value = all[*index].column.floats[step];
@@ -60,11 +60,11 @@ impl<'q> Evaluator<'q> {
                     }
                 }
                 ranked.sort_by(|a, b| rank_order(a.1, b.1, descending));
-                for (index, _) in ranked.iter().skip(counts[step]) {
+                for (index, _) in ranked.iter().skip(wanted) {
                     all[*index].column.clear(step);
                 }
                 if grid.count == 1 {
-                    order.extend(ranked.iter().take(counts[step]).map(|(index, _)| *index));
+                    order.extend(ranked.iter().take(wanted).map(|(index, _)| *index));
                 }
             }
         }

@@ -5,19 +5,21 @@
 use super::super::window::{Remarks, Window};
 use crate::{histogram::HistogramTotal, kahan, quantile};
 use model::Value;
+use std::borrow::Cow;
 
 type Out = Option<Value>;
 
 /// The floats of the window; `None` where there are none.
-fn floats(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Option<Vec<f64>> {
+fn floats<'a>(window: &Window<'a>, remarks: &Remarks<'_, '_>) -> Option<Cow<'a, [f64]>> {
+    if window.histograms().is_empty() {
+        return Some(Cow::Borrowed(window.values()));
+    }
     let values: Vec<f64> = window.floats().map(|(_, value)| value).collect();
     if values.is_empty() {
         return None;
     }
-    if !window.histograms().is_empty() {
-        remarks.ignored_histograms();
-    }
-    Some(values)
+    remarks.ignored_histograms();
+    Some(Cow::Owned(values))
 }
 
 impl Remarks<'_, '_> {
@@ -88,23 +90,23 @@ pub(super) fn first(window: &Window<'_>, _: &Remarks<'_, '_>) -> Out {
 pub(super) fn max(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
     let values = floats(window, remarks)?;
     let largest = |best: f64, value: f64| if value > best || best.is_nan() { value } else { best };
-    values.into_iter().reduce(largest).map(Value::Float)
+    values.iter().copied().reduce(largest).map(Value::Float)
 }
 
 pub(super) fn min(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
     let values = floats(window, remarks)?;
     let smallest = |best: f64, value: f64| if value < best || best.is_nan() { value } else { best };
-    values.into_iter().reduce(smallest).map(Value::Float)
+    values.iter().copied().reduce(smallest).map(Value::Float)
 }
 
 pub(super) fn quantile(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
-    let mut values = floats(window, remarks)?;
+    let mut values = floats(window, remarks)?.into_owned();
     Some(Value::Float(quantile::quantile(window.arguments[0], &mut values)))
 }
 
 /// Median of the absolute deviations from the median.
 pub(super) fn mad(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
-    let mut values = floats(window, remarks)?;
+    let mut values = floats(window, remarks)?.into_owned();
     if values.iter().any(|value| value.is_nan()) {
         return Some(Value::Float(f64::NAN));
     }
