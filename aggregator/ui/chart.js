@@ -106,7 +106,7 @@ export class Chart {
       width: Math.max(this.plotHost.clientWidth, 200),
       height: this.height,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 22, 0, 0],
       cursor: { sync: { key: "bellwether" }, drag: { x: true, y: false, setScale: false }, points: { size: 5 } },
       scales: { x: { time: true, range: (self, min, max) => [min ?? from, max ?? to], min: from, max: to }, y: { range: spread } },
       axes: axes(this.format),

@@ -28,7 +28,7 @@ export function panel(title, load, { tools, className = "" } = {}) {
     }
   }
 
-  return { element, refresh, stop: () => controller?.abort() };
+  return { element, refresh, show: (content) => swap(body, content), note: (text) => replace(note, text), stop: () => controller?.abort() };
 }
 
 // Text that is being marked must not be pulled away.

@@ -17,18 +17,31 @@ const SIGNS = [
   { id: "network", name: "Network", format: bytesPerSecond },
 ];
 const ROWS_MAX = 500;
+const POINTS = 120;
+// Beyond this many hosts the small lines are drawn from fewer points.
+const LARGE_FLEET = 100;
+const POINTS_OF_LARGE_FLEET = 30;
 
 export default function overview(main) {
+  // What was loaded last: typing into the filter asks the server nothing.
+  let loaded = null;
+  const draw = () => drawHosts(loaded, filter.value, hosts.note);
   const filter = h("input", {
     type: "search",
     placeholder: "filter hosts by name or label  ( / )",
     "data-search": true,
     "aria-label": "Filter hosts",
     value: read().params.get("filter") ?? "",
-    oninput: () => update({ filter: filter.value }, { quiet: true }) ?? hosts.refresh(),
+    oninput: () => {
+      update({ filter: filter.value }, { quiet: true });
+      if (loaded) hosts.show(draw());
+    },
   });
   const problems = panel("Problems", loadProblems);
-  const hosts = panel("Hosts", (context) => loadHosts(context, filter.value), { tools: filter });
+  const hosts = panel("Hosts", async ({ signal }) => {
+    loaded = await loadHosts(signal, loaded?.hosts.length ?? 0);
+    return draw();
+  }, { tools: filter });
   main.append(problems.element, hosts.element);
   const refresh = () => Promise.all([problems.refresh(), hosts.refresh()]);
   refresh();
@@ -55,11 +68,11 @@ async function loadProblems({ signal, note }) {
 }
 
 // Each sign is asked for by itself: one failing query leaves its own column empty.
-async function vitalSigns(range, signal) {
+async function vitalSigns(range, points, signal) {
   const failures = [];
   const signs = await Promise.all(SIGNS.map(async ({ id }) => {
     try {
-      const { data } = await prom.range(FLEET[id], range, stepFor(range, 120), { signal });
+      const { data } = await prom.range(FLEET[id], range, stepFor(range, points), { signal });
       return [id, new Map(data.result.map(({ metric, values }) => [metric.instance, values]))];
     } catch (error) {
       if (error.name === "AbortError") throw error;
@@ -70,9 +83,14 @@ async function vitalSigns(range, signal) {
   return { signs: Object.fromEntries(signs), failures };
 }
 
-async function loadHosts({ signal, note }, filter) {
+async function loadHosts(signal, hostsBefore) {
   const range = current();
-  const [hosts, { signs, failures }] = await Promise.all([listHosts(signal), vitalSigns(range, signal)]);
+  const points = hostsBefore > LARGE_FLEET ? POINTS_OF_LARGE_FLEET : POINTS;
+  const [hosts, { signs, failures }] = await Promise.all([listHosts(signal), vitalSigns(range, points, signal)]);
+  return { hosts, signs, failures, range };
+}
+
+function drawHosts({ hosts, signs, failures, range }, filter, note) {
   if (!hosts.length) {
     return empty("No host has reported yet.",
       "Start an agent that sends here:",
