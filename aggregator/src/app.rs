@@ -3,6 +3,7 @@
 use crate::{agents::Agents, config::Config, receive::Receivers, tail::Tail};
 use alerting::Alerting;
 use daemon::{Pool, clock, metrics::Metrics};
+use scaling::Scaling;
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
@@ -35,6 +36,7 @@ pub struct App {
     /// When the process started, milliseconds since the epoch.
     pub started_ms: i64,
     alerting: OnceLock<Arc<Alerting>>,
+    scaling: OnceLock<Scaling>,
     ready: AtomicBool,
 }
 
@@ -63,6 +65,7 @@ impl App {
             tail: Tail::default(),
             started_ms: clock::now_ms(),
             alerting: OnceLock::new(),
+            scaling: OnceLock::new(),
             ready: AtomicBool::new(false),
         }
     }
@@ -85,6 +88,16 @@ impl App {
     /// Hands over the started rules and notifications; the first ones stay.
     pub fn set_alerting(&self, alerting: Arc<Alerting>) {
         self.alerting.get_or_init(|| alerting);
+    }
+
+    /// Auto-scaling, `None` until it has started.
+    pub fn scaling(&self) -> Option<&Scaling> {
+        self.scaling.get()
+    }
+
+    /// Hands over the started auto-scaling; the first one stays.
+    pub fn set_scaling(&self, scaling: Scaling) {
+        self.scaling.get_or_init(|| scaling);
     }
 
     /// Whether requests can be answered.

@@ -44,7 +44,16 @@ impl Evaluator {
         }
     }
 
-    fn parse(&self, expr: &str) -> Result<Arc<Expr>, promql::ParseError> {
+    /// How far back a selector looks.
+    pub(crate) fn lookback_ms(&self) -> i64 {
+        self.options.lookback_ms
+    }
+
+    /// The syntax tree of a PromQL expression.
+    ///
+    /// # Errors
+    /// When it does not parse.
+    pub(crate) fn parse(&self, expr: &str) -> Result<Arc<Expr>, promql::ParseError> {
         let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = parsed.get(expr) {
             return Ok(known.clone());

@@ -8,7 +8,9 @@ use crate::{
     auth::{self, Guard},
     config::{AuthMode, Bytes, Config, Duration},
     evaluate::{Evaluator, RecordedSamples},
-    maintain, self_monitor, shipped,
+    maintain,
+    readings::PolicyReadings,
+    reload, self_monitor, shipped,
 };
 use alerting::Alerting;
 use anyhow::{Context, bail};
@@ -17,6 +19,7 @@ use daemon::{
     http::{ClientOptions, ServerOptions, TlsFiles},
 };
 use model::Labels;
+use scaling::Scaling;
 use std::{net::SocketAddr, sync::Arc, thread, time::Instant};
 use store::{AgeLimits, LogStore, MetricStore};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -50,7 +53,10 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
         .with_context(|| format!("failed to open the data folder `{}`", config.data_dir.0.display()))?;
     let (metrics, logs) = open_stores(&config, &dir).await?;
     let app = Arc::new(App::new(config, metrics, logs, Agents::open(dir.sub("agents")?)));
-    start_alerting(&app).await?;
+    let evaluator = evaluator(&app);
+    start_alerting(&app, evaluator.clone()).await?;
+    start_scaling(&app, evaluator).await?;
+    reload::on_hangup(app.clone(), shutdown.clone())?;
     let maintenance = maintain::start(&app, shutdown)?;
     let monitor = tokio::spawn(self_monitor::run(app.clone(), address.to_string(), shutdown.clone()));
     let router = api::router(&app, guard);
@@ -72,6 +78,9 @@ impl Server {
         if let Some(alerting) = self.app.alerting() {
             alerting.stop().await;
         }
+        if let Some(scaling) = self.app.scaling() {
+            scaling.stop().await;
+        }
         self.monitor.await?;
         let Server { app, maintenance, .. } = self;
         tokio::task::spawn_blocking(move || {
@@ -87,23 +96,41 @@ impl Server {
     }
 }
 
-async fn start_alerting(app: &AppState) -> anyhow::Result<()> {
+fn evaluator(app: &App) -> Arc<Evaluator> {
+    Arc::new(Evaluator::new(app.metrics.clone(), app.logs.clone(), &app.config.query, &app.config.promql))
+}
+
+fn external_url(config: &Config) -> String {
+    config.alerting.external_url.clone().unwrap_or_else(|| format!("http://{}", config.listen.0))
+}
+
+async fn start_scaling(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Result<()> {
+    let settings = scaling::Settings {
+        policies: app.config.scaling.policies.clone(),
+        state_dir: app.config.data_dir.0.join("scaling"),
+        external_url: external_url(&app.config),
+    };
+    let parts = scaling::Parts {
+        readings: Arc::new(PolicyReadings::new(evaluator, app.alerting().cloned())),
+        client: daemon::http::client(&ClientOptions::default())?,
+        clock: clock::now_ms,
+    };
+    app.set_scaling(Scaling::start(settings, parts, &app.own).await.context("failed to start auto-scaling")?);
+    Ok(())
+}
+
+async fn start_alerting(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Result<()> {
     let config = &app.config.alerting;
-    let evaluator =
-        Evaluator::new(app.metrics.clone(), app.logs.clone(), &app.config.query, &app.config.promql);
     let settings = alerting::Settings {
         rules: config.rules.clone(),
         built_in_rules: if config.shipped_rules { shipped::rules() } else { Vec::new() },
         alertmanager_config: config.alertmanager_config.clone(),
         state_dir: app.config.data_dir.0.join("alerting"),
-        external_url: config
-            .external_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{}", app.config.listen.0)),
+        external_url: external_url(&app.config),
         external_labels: Labels::empty(),
     };
     let parts = alerting::Parts {
-        querier: Arc::new(evaluator),
+        querier: evaluator,
         sink: Arc::new(RecordedSamples(app.metrics.clone())),
         client: daemon::http::client(&ClientOptions::default())?,
         clock: clock::now_ms,

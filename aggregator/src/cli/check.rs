@@ -1,20 +1,169 @@
 //! `bellwether check`
 
-use std::{path::PathBuf, process::ExitCode};
+use crate::{
+    config::{Config, PromqlConfig, QueryConfig},
+    evaluate::Evaluator,
+    readings::PolicyReadings,
+};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+/// Deepest folder that is looked into.
+const DEPTH_MAX: usize = 8;
 
 /// Check configuration, rules, routes and scaling policies.
 ///
 /// Says every problem as file:line:column and ends with status 1 when there is one. What a file is,
 /// is told from what it holds: `groups:` are rules, `route:` is an Alertmanager configuration,
-/// `policies:` are scaling policies, anything else is the aggregator's own configuration.
+/// `policies:` are scaling policies, `tests:` are unit tests of rules, which are passed over, and
+/// anything else is the aggregator's own configuration.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// Files, or folders of *.yml and *.yaml files
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Allow experimental PromQL functions and syntax
+    #[arg(long)]
+    promql_experimental: bool,
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    let _ = args;
-    ExitCode::SUCCESS
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let promql = PromqlConfig { experimental: args.promql_experimental, ..PromqlConfig::default() };
+    // Expressions are only parsed: the stores stay empty.
+    let (metrics, logs) = (Arc::new(store::MemMetricStore::new()), Arc::new(store::MemLogStore::new()));
+    let evaluator = Arc::new(Evaluator::new(metrics, logs, &QueryConfig::default(), &promql));
+    let mut out = std::io::stdout().lock();
+    let mut problems = 0;
+    for path in files(&args.paths)? {
+        match check(&path, &evaluator) {
+            Ok(what) => writeln!(out, "{}: {what}", path.display())?,
+            Err(found) => {
+                problems += found.len();
+                for problem in found {
+                    eprintln!("{problem}");
+                }
+            }
+        }
+    }
+    if problems > 0 {
+        eprintln!("{problems} {}", if problems == 1 { "problem" } else { "problems" });
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The named files, and the YAML files in named folders.
+fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            collect(path, DEPTH_MAX, &mut files)?;
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    let mut entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            if depth > 0 {
+                collect(&path, depth - 1, files)?;
+            }
+        } else if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Rules,
+    RuleTests,
+    Routes,
+    Policies,
+    Config,
+}
+
+fn kind(text: &str) -> Kind {
+    let keys = text.lines().filter_map(|line| line.split_once(':')).map(|(key, _)| key);
+    for key in keys {
+        match key {
+            "groups" => return Kind::Rules,
+            "tests" | "rule_files" => return Kind::RuleTests,
+            "route" | "receivers" | "inhibit_rules" => return Kind::Routes,
+            "policies" => return Kind::Policies,
+            _ => {}
+        }
+    }
+    Kind::Config
+}
+
+/// What a good file is, or every problem of a bad one.
+fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| vec![format!("{}:0:0: failed to read: {error}", path.display())])?;
+    match kind(&text) {
+        Kind::Rules => {
+            let settings =
+                alerting::Settings { rules: vec![path.to_owned()], ..alerting::Settings::default() };
+            let loaded =
+                alerting::read_rules(&settings, evaluator.as_ref()).map_err(|problems| each(&problems.0))?;
+            for warning in &loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
+            let rules: usize = loaded.groups.iter().map(|group| group.rules.len()).sum();
+            Ok(format!("{rules} rules in {} groups", loaded.groups.len()))
+        }
+        Kind::RuleTests => Ok("unit tests of rules, not checked here".to_owned()),
+        Kind::Routes => {
+            let config = alerting::config::Config::load(path).map_err(|problems| each(&problems.0))?;
+            Ok(format!("routes to {} receivers", config.receivers.len()))
+        }
+        Kind::Policies => {
+            let readings = PolicyReadings::new(evaluator.clone(), None);
+            let loaded = scaling::load_policies(&[path.to_owned()], &readings)
+                .map_err(|problems| each(&problems.0))?;
+            Ok(format!("{} scaling policies", loaded.policies.len()))
+        }
+        Kind::Config => {
+            let name = path.display().to_string();
+            daemon::config::parse_yaml::<Config>(&text, &name).map_err(|error| vec![error.to_string()])?;
+            Ok("configuration".to_owned())
+        }
+    }
+}
+
+fn each<P: std::fmt::Display>(problems: &[P]) -> Vec<String> {
+    problems.iter().map(P::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_apart_by_what_they_hold() {
+        for (text, expected) in [
+            ("groups:\n- name: a\n", Kind::Rules),
+            ("# comment\nroute:\n  receiver: a\n", Kind::Routes),
+            ("global: {}\nreceivers: []\n", Kind::Routes),
+            ("version: 1\npolicies: []\n", Kind::Policies),
+            ("rule_files: [a]\ntests: []\n", Kind::RuleTests),
+            ("listen: 127.0.0.1:1\n", Kind::Config),
+            ("", Kind::Config),
+        ] {
+            assert_eq!(kind(text), expected, "{text}");
+        }
+    }
 }

@@ -32,15 +32,16 @@ enum Command {
 
 /// Parses the command line, runs it, and says how it ended.
 pub fn run() -> ExitCode {
+    let success = |()| ExitCode::SUCCESS;
     let result = match Cli::parse().command {
-        Command::Demo(args) => demo::run(args),
-        Command::Serve(args) => serve::run(args),
-        Command::Check(args) => return check::run(&args),
-        Command::Token(args) => token::run(&args),
-        Command::Completions(args) => completions::run(&args),
+        Command::Demo(args) => demo::run(args).map(success),
+        Command::Serve(args) => serve::run(args).map(success),
+        Command::Check(args) => check::run(&args),
+        Command::Token(args) => token::run(&args).map(success),
+        Command::Completions(args) => completions::run(&args).map(success),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("bellwether: {error:#}");
             ExitCode::FAILURE

@@ -3,12 +3,14 @@
 mod health;
 mod hosts;
 mod own_metrics;
+mod reload;
+mod scaling;
 mod status;
 
 use crate::app::AppState;
 use axum::{
     Router,
-    routing::{delete, get},
+    routing::{delete, get, post},
 };
 
 /// Everything below `/-/`, `/metrics` and `/api/bellwether/v1/`.
@@ -17,10 +19,14 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/metrics", get(own_metrics::own_metrics))
         .route("/api/bellwether/v1/hosts", get(hosts::list))
         .route("/api/bellwether/v1/hosts/{instance}", delete(hosts::retire))
+        .route("/api/bellwether/v1/scaling", get(scaling::scaling))
         .route("/api/bellwether/v1/status", get(status::status))
 }
 
-/// Health and readiness, which every prefix has.
+/// Health, readiness and reload, which every prefix has.
 pub(crate) fn health_routes() -> Router<AppState> {
-    Router::new().route("/-/healthy", get(health::healthy)).route("/-/ready", get(health::ready))
+    Router::new()
+        .route("/-/healthy", get(health::healthy))
+        .route("/-/ready", get(health::ready))
+        .route("/-/reload", post(reload::reload))
 }
