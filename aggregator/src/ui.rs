@@ -17,9 +17,14 @@ static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/ui");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self' ws: wss:; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page at `/` and its files below `/ui/`.
+/// The page at `/` and its files below `/ui/`. `/graph` is where links in alerts point, as
+/// Prometheus writes them; the page shows the expression that they carry.
 pub(crate) fn routes() -> Router<AppState> {
-    Router::new().route("/", get(page)).route("/ui/{*path}", get(file)).route("/favicon.ico", get(favicon))
+    Router::new()
+        .route("/", get(page))
+        .route("/graph", get(page))
+        .route("/ui/{*path}", get(file))
+        .route("/favicon.ico", get(favicon))
 }
 
 async fn page(headers: HeaderMap) -> Response {

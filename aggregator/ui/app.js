@@ -1,7 +1,7 @@
 // Starts the page: navigation, time range, theme, keyboard, and the view that the address names.
 
 import { h, replace } from "./dom.js";
-import { read, keepRange } from "./router.js";
+import { href, keepRange, read } from "./router.js";
 import { current, drawPicker } from "./timerange.js";
 import { bindKeys } from "./keys.js";
 import { watchAlerts } from "./badge.js";
@@ -74,7 +74,14 @@ function schedule() {
   }, pause);
 }
 
+// Links in notifications are Prometheus' own: `/graph?g0.expr=…`.
+function adoptGraphLink() {
+  const query = new URLSearchParams(location.search).get("g0.expr");
+  if (query) history.replaceState(null, "", `./${href("metrics", [], { q: query })}`);
+}
+
 applyTheme();
+adoptGraphLink();
 byId("theme").addEventListener("click", () => {
   switchTheme();
   shown?.view.refresh?.();
