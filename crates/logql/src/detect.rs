@@ -1,13 +1,14 @@
 //! What could be extracted from a line: for field lists, not for queries.
 
-use crate::{Entry, eval::LabelPairs, pipeline, units};
-use serde_json::Value as Json;
+use crate::{Entry, pipeline, units};
 
 /// One field of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detected {
-    /// The label that a parser would write.
+    /// The label that a parser would write if no other had the name.
     pub name: String,
+    /// Whether the stream or its metadata have the name, so that a parser appends `_extracted`.
+    pub is_taken: bool,
     /// Its value.
     pub value: String,
     /// `json` or `logfmt`.
@@ -16,56 +17,28 @@ pub struct Detected {
     pub json_path: Vec<String>,
 }
 
-/// Deepest nesting that is followed.
-const DEPTH_MAX: usize = 16;
-
-/// Fields of an entry's line, by the first parser that makes sense of it.
+/// Fields of an entry's line, by the first parser that makes sense of it. Of a repeated name the
+/// first value counts.
 pub fn detect_fields(entry: &Entry) -> Vec<Detected> {
-    let mut found = Vec::new();
-    if entry.line.trim_start().starts_with('{') {
-        if let Ok(Json::Object(members)) = serde_json::from_str::<Json>(&entry.line) {
-            walk(&members, &mut Vec::new(), &mut found);
+    let mut found: Vec<Detected> = Vec::new();
+    let mut add = |name: String, value: String, parser, json_path| {
+        let is_new = !found.iter().any(|field| field.name == name);
+        if is_new && !name.is_empty() {
+            let taken = |pairs: &crate::LabelPairs| pairs.iter().any(|(existing, _)| *existing == name);
+            let is_taken = taken(&entry.stream) || taken(&entry.metadata);
+            found.push(Detected { name, is_taken, value, parser, json_path });
         }
-    } else if let Some(pairs) = pipeline::logfmt_pairs(&entry.line) {
-        let fields = pairs.into_iter().filter(|(_, value)| !value.is_empty());
-        found.extend(fields.map(|(name, value)| Detected {
-            name,
-            value,
-            parser: "logfmt",
-            json_path: Vec::new(),
-        }));
-    }
-    let taken = |name: &str| {
-        let has = |pairs: &LabelPairs| pairs.iter().any(|(taken, _)| taken == name);
-        has(&entry.stream) || has(&entry.metadata)
     };
-    for field in &mut found {
-        if taken(&field.name) {
-            field.name.push_str("_extracted");
+    if entry.line.trim_start().starts_with('{') {
+        for (path, value) in pipeline::json_scalars(&entry.line).unwrap_or_default() {
+            add(pipeline::label_of_path(&path), value, "json", path);
+        }
+    } else {
+        for (name, value) in pipeline::logfmt_pairs(&entry.line).unwrap_or_default() {
+            add(name, value, "logfmt", Vec::new());
         }
     }
     found
-}
-
-fn walk(members: &serde_json::Map<String, Json>, path: &mut Vec<String>, found: &mut Vec<Detected>) {
-    for (key, value) in members {
-        path.push(key.clone());
-        match value {
-            Json::Object(inner) if path.len() < DEPTH_MAX => walk(inner, path, found),
-            Json::String(text) => push(text.clone(), path, found),
-            Json::Number(_) | Json::Bool(_) => push(value.to_string(), path, found),
-            Json::Null | Json::Array(_) | Json::Object(_) => {}
-        }
-        path.pop();
-    }
-}
-
-fn push(value: String, path: &[String], found: &mut Vec<Detected>) {
-    let name = pipeline::label_of_path(path);
-    if name.is_empty() {
-        return;
-    }
-    found.push(Detected { name, value, parser: "json", json_path: path.to_vec() });
 }
 
 /// The kind of a value: `int`, `float`, `boolean`, `duration`, `bytes` or `string`.
@@ -82,5 +55,55 @@ pub fn value_kind(value: &str) -> &'static str {
         "bytes"
     } else {
         "string"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(line: &str) -> Entry {
+        let stream = vec![("app".to_owned(), "x".to_owned())];
+        Entry {
+            timestamp_ns: 0,
+            line: line.to_owned(),
+            stream,
+            metadata: Vec::new(),
+            parsed: Vec::new(),
+            id: 0,
+        }
+    }
+
+    #[test]
+    fn fields_of_json_and_logfmt() {
+        let names = |line: &str| -> Vec<String> {
+            let show = |field: Detected| {
+                format!(
+                    "{}{}={} {}",
+                    field.name,
+                    if field.is_taken { "!" } else { "" },
+                    field.value,
+                    field.json_path.join(".")
+                )
+            };
+            detect_fields(&entry(line)).into_iter().map(show).collect()
+        };
+        assert_eq!(names(r#"{"a":{"b":1},"a_b":2,"app":"y"}"#), ["a_b=1 a.b", "app!=y app"]);
+        assert_eq!(names("a=1 a=2 app=z words"), ["a=1 ", "app!=z "]);
+        assert_eq!(names("just words"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn kinds() {
+        for (value, kind) in [
+            ("1", "int"),
+            ("1.5", "float"),
+            ("true", "boolean"),
+            ("1.5s", "duration"),
+            ("2KiB", "bytes"),
+            ("x", "string"),
+        ] {
+            assert_eq!(value_kind(value), kind);
+        }
     }
 }

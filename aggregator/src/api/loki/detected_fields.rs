@@ -38,8 +38,10 @@ pub(super) async fn values(
 ) -> Result<Json<Value>, Refusal> {
     let limit = limit(&asked)?;
     let fields = detect(&app, &asked).await?;
-    let values: Vec<&String> =
-        fields.get(&name).map(|field| field.values.iter().take(limit).collect()).unwrap_or_default();
+    // Whether metadata or the line has the name, its values are wanted.
+    let named = [fields.get(&name), fields.get(&format!("{name}{EXTRACTED}"))];
+    let values: BTreeSet<&String> =
+        named.into_iter().flatten().flat_map(|field| &field.values).take(limit).collect();
     Ok(Json(json!({"values": values, "limit": limit})))
 }
 
@@ -48,6 +50,9 @@ fn limit(asked: &Asked) -> Result<usize, Refusal> {
     usize::try_from(asked.number(name, FIELD_LIMIT_DEFAULT)?)
         .map_err(|_| Refusal::bad("limit must be a positive value"))
 }
+
+/// Appended to the name of a field that the stream or its metadata have already.
+const EXTRACTED: &str = "_extracted";
 
 /// What is known of one field.
 #[derive(Default)]
@@ -99,7 +104,8 @@ fn fields_of(entries: &[logql::Entry]) -> BTreeMap<String, Field> {
         for (name, value) in &entry.metadata {
             fields.entry(name.clone()).or_default().values.insert(value.clone());
         }
-        for Detected { name, value, parser, json_path } in detect_fields(entry) {
+        for Detected { name, is_taken, value, parser, json_path } in detect_fields(entry) {
+            let name = if is_taken { name + EXTRACTED } else { name };
             let field = fields.entry(name).or_default();
             field.values.insert(value);
             field.parsers.insert(parser);
@@ -108,7 +114,7 @@ fn fields_of(entries: &[logql::Entry]) -> BTreeMap<String, Field> {
             }
         }
     }
-    fields.retain(|name, _| !name.starts_with("__"));
+    fields.retain(|name, _| !name.starts_with("__error"));
     fields
 }
 

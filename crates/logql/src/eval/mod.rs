@@ -3,6 +3,7 @@
 pub(crate) mod arithmetic;
 mod binary;
 mod collect;
+mod counted;
 mod label_replace;
 mod log_query;
 mod range;

@@ -3,6 +3,7 @@
 use super::{
     Evaluation, Row, Steps,
     collect::{Collector, Extraction, Points},
+    counted::counted,
     window::{self, Sample},
 };
 use crate::{
@@ -33,6 +34,9 @@ impl Evaluation<'_> {
         outer: Option<&Grouping>,
     ) -> Result<Vec<Row>, EvalError> {
         let grouping = range.grouping.as_ref().or(outer);
+        if let Some(series) = counted(range, grouping, self.steps, self.store, self.context)? {
+            return Ok(self.rows_of(range, series));
+        }
         let hints = hints(range, grouping);
         let invalid = |error: ParseError| EvalError::Invalid(error.to_string());
         let pipeline = Pipeline::compile_with(&range.log.stages, hints, true).map_err(invalid)?;
@@ -50,11 +54,13 @@ impl Evaluation<'_> {
             steps: self.steps,
         };
         let series = self.collect(range, &extraction)?;
-        let rows: Vec<_> = series
-            .into_iter()
-            .map(|(labels, points)| Row { labels, values: values(range, points, self.steps) })
-            .collect();
+        let rows = self.rows_of(range, series);
         if range.op == RangeOp::Absent { Ok(absent(range, &rows, self.steps)) } else { Ok(rows) }
+    }
+
+    fn rows_of(&self, range: &RangeAggregation, series: Vec<(Labels, Points)>) -> Vec<Row> {
+        let row = |(labels, points)| Row { labels, values: values(range, points, self.steps) };
+        series.into_iter().map(row).collect()
     }
 
     fn collect(

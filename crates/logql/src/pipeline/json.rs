@@ -244,6 +244,29 @@ fn hex4(text: &str) -> Option<u32> {
     u32::from_str_radix(digits, 16).ok()
 }
 
+/// Every scalar member with the keys that lead to it, in order; `None` when the text is no object.
+pub(super) fn scalars(text: &str) -> Option<Vec<(Vec<String>, String)>> {
+    let mut found = Vec::new();
+    scalars_within(text, &mut Vec::new(), &mut found)?;
+    Some(found)
+}
+
+fn scalars_within(text: &str, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, String)>) -> Option<()> {
+    let mut nested = Some(());
+    let walked = Scanner::new(text).object(&mut |key, value| {
+        path.push(unescape(key).into_owned());
+        match value {
+            Raw::String(raw) => found.push((path.clone(), unescape(raw).into_owned())),
+            Raw::Word(word) => found.push((path.clone(), word.to_owned())),
+            Raw::Object(inner) if path.len() < DEPTH_MAX => nested = scalars_within(inner, path, found),
+            Raw::Null | Raw::Array(_) | Raw::Object(_) => {}
+        }
+        path.pop();
+        if nested.is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    walked.ok().and(nested)
+}
+
 /// Extracts every scalar member, nested keys joined with `_`.
 pub(super) fn extract_all(line: &str, labels: &mut RowLabels, hints: &Hints) {
     if hints.needs_none() {

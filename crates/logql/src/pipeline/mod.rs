@@ -299,6 +299,11 @@ pub(crate) fn logfmt_pairs(line: &str) -> Option<Vec<(String, String)>> {
     logfmt::pairs(line)
 }
 
+/// Scalar members of a line that is a JSON object, each with its path.
+pub(crate) fn json_scalars(line: &str) -> Option<Vec<(Vec<String>, String)>> {
+    json::scalars(line)
+}
+
 /// The label name of a nested JSON member.
 pub(crate) fn label_of_path(path: &[String]) -> String {
     let mut name = String::new();
