@@ -62,6 +62,7 @@ enum Command {
 /// Runs the program and returns its exit code.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    keep_memory_small();
     match execute(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -69,6 +70,15 @@ pub fn run() -> ExitCode {
             let told = writeln!(std::io::stderr(), "bellwether-agent: {error:#}");
             ExitCode::from(if told.is_ok() { 1 } else { 2 })
         }
+    }
+}
+
+/// Huge pages would round each of the allocator's small arenas up to 2 MB: tens of megabytes of
+/// memory that nobody uses.
+fn keep_memory_small() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "failed to turn huge pages off");
     }
 }
 

@@ -4,9 +4,11 @@
 //! [`DEVICES_MAX`]; nodes of large clusters have hundreds of virtual interfaces.
 
 use super::{CollectError, Collector, Roots, Sink};
-use std::{fs, path::PathBuf};
+use std::{fs, io::Read, path::PathBuf};
 
 const DEVICES_MAX: usize = 1024;
+/// The longest attribute is an alias of 255 characters.
+const ATTRIBUTE_BYTES_MAX: usize = 1024;
 /// `IFF_UP` of `flags`: the administrator wants the interface up.
 const FLAG_UP: u64 = 1;
 /// Megabits per second to bytes per second.
@@ -116,8 +118,10 @@ impl NetworkClass {
         self.path.push(&self.folder);
         self.path.push(device);
         self.path.push(file);
-        let text = fs::read(&self.path).ok()?;
-        Some(String::from_utf8_lossy(text.trim_ascii_end()).into_owned())
+        // One read is enough, and all that the kernel gives at once is a page.
+        let mut text = [0; ATTRIBUTE_BYTES_MAX];
+        let read = fs::File::open(&self.path).ok()?.read(&mut text).ok()?;
+        Some(String::from_utf8_lossy(text[..read].trim_ascii_end()).into_owned())
     }
 }
 

@@ -1,18 +1,36 @@
 //! The host's clock and where it gets its time from.
 
 use super::{CollectError, Collector, Roots, Sink};
+use jiff::tz::TimeZone;
 use std::{fs, path::PathBuf};
 
 /// No host has more than one, but the kernel's folder is made for several.
 const CLOCK_SOURCES_MAX: usize = 16;
 
+/// The zone is read again this often; it is a file that hardly ever changes.
+const ZONE_REFRESH_MS: i64 = 600_000;
+
 pub(crate) struct Time {
     clock_sources: PathBuf,
+    /// The host's zone, and when it was read.
+    zone: Option<(TimeZone, i64)>,
 }
 
 impl Time {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Time { clock_sources: roots.sysfs.join("devices/system/clocksource") }
+        Time { clock_sources: roots.sysfs.join("devices/system/clocksource"), zone: None }
+    }
+
+    fn zone(&mut self, now_ms: i64) -> TimeZone {
+        let is_fresh = |read_at: i64| (read_at..read_at + ZONE_REFRESH_MS).contains(&now_ms);
+        match &self.zone {
+            Some((zone, read_at)) if is_fresh(*read_at) => zone.clone(),
+            _ => {
+                let zone = TimeZone::system();
+                self.zone = Some((zone.clone(), now_ms));
+                zone
+            }
+        }
     }
 
     /// Number, current source and available sources of each clock.
@@ -44,7 +62,7 @@ impl Collector for Time {
         out.gauge("node_time_seconds", "The host's clock, in seconds since 1970.")
             .value(now_ms as f64 / 1000.0);
         if let Ok(now) = jiff::Timestamp::from_millisecond(now_ms) {
-            let system = jiff::tz::TimeZone::system();
+            let system = self.zone(now_ms);
             let zone = system.to_offset_info(now);
             let offset = f64::from(zone.offset().seconds());
             out.gauge("node_time_zone_offset_seconds", "The host's time zone, as its distance from UTC.")
