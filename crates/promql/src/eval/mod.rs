@@ -179,7 +179,7 @@ impl<'q> Evaluator<'q> {
 
     fn durations(&self) -> DurationScope {
         let step_ms = if self.query.count > 1 || self.is_range { self.query.step_ms } else { 0 };
-        DurationScope { step_ms, range_ms: self.query.end_ms() - self.query.start_ms }
+        DurationScope { step_ms, range_ms: self.query.end_ms().saturating_sub(self.query.start_ms) }
     }
 
     /// The moment that `@` names.

@@ -184,6 +184,7 @@ impl<'q> Evaluator<'q> {
         let (before, after) = series.spec.margins_ms();
         let (mut first, mut end) = (0, 0);
         for step in 0..grid.count {
+            self.context.check()?;
             let bounds = series.spec.bounds(grid, step);
             let (from_ms, to_ms) =
                 (bounds.from_ms.saturating_sub(before), bounds.to_ms.saturating_add(after));

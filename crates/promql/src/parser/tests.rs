@@ -162,3 +162,24 @@ fn selectors_stand_alone() {
     assert!(parse_selector("1").is_err());
     assert!(parse_selector("{a=\"\"}").is_err());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(512))]
+
+    /// Whatever the text, parsing ends; and what parses prints as text with the same meaning.
+    #[test]
+    fn any_text_is_parsed_or_refused(words in proptest::collection::vec(
+        proptest::sample::select(vec![
+            "sum", "by", "(", ")", "a", "{", "}", "b=", "\"c\"", "=~", "[", "]", "5m", ":", "1", "offset", "@",
+            "+", "-", "and", "on", "group_left", "rate", "é", "\\", "`", "\"", "0x", "1e", "_", ",", "</", "#",
+            "start()", "step()", "bool", "==", "^", "inf", ".5", "anchored", "fill",
+        ]), 0..14), spaced: bool) {
+        let text = words.join(if spaced { " " } else { "" });
+        if let Ok(expr) = parse(&text, &options()) {
+            let printed = expr.to_string();
+            let again = parse(&printed, &options()).map(|expr| expr.to_string());
+            proptest::prop_assert_eq!(again.as_ref(), Ok(&printed), "{}", text);
+        }
+        let _error_or_selector = parse_selector(&text).is_ok();
+    }
+}

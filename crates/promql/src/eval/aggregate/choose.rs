@@ -49,6 +49,7 @@ impl<'q> Evaluator<'q> {
         let mut order = Vec::new();
         for members in &groups {
             for (step, wanted) in counts.iter().copied().enumerate() {
+                self.context.check()?;
                 let mut ranked: Vec<(usize, f64)> = Vec::with_capacity(members.len());
                 for index in members {
                     let value = all[*index].column.floats[step];
@@ -77,6 +78,7 @@ impl<'q> Evaluator<'q> {
         let (mut all, groups) = self.members(aggregate, grid)?;
         for members in &groups {
             for (step, wanted) in counts.iter().enumerate() {
+                self.context.check()?;
                 let mut taken = 0;
                 for index in members {
                     if !all[*index].column.has(step) {

@@ -232,7 +232,7 @@ impl<'q> Evaluator<'q> {
         let side = if plan.swapped { "left" } else { "right" };
         fail(format!(
             "found duplicate series for the match group {signature} on the {side} hand-side of the operation: \
-             [{second}, {first}];many-to-many matching not allowed: matching labels must be unique on one side"
+             [{first}, {second}];many-to-many matching not allowed: matching labels must be unique on one side"
         ))
     }
 }

@@ -18,9 +18,26 @@ const BUCKET_LABEL: &str = "le";
 /// Series that together are histograms: buckets of one classic histogram, or a native one.
 struct HistogramGroup<'q> {
     labels: Labels,
-    drop_name: bool,
     buckets: Vec<(f64, Column<'q>)>,
     native: Option<Column<'q>>,
+}
+
+/// Groups in order of their first series.
+#[derive(Default)]
+struct HistogramGroups<'q> {
+    places: HashMap<Labels, usize>,
+    all: Vec<HistogramGroup<'q>>,
+}
+
+impl<'q> HistogramGroups<'q> {
+    fn entry(&mut self, labels: Labels) -> &mut HistogramGroup<'q> {
+        let all = &mut self.all;
+        let place = *self.places.entry(labels.clone()).or_insert_with(|| {
+            all.push(HistogramGroup { labels, buckets: Vec::new(), native: None });
+            all.len() - 1
+        });
+        &mut self.all[place]
+    }
 }
 
 /// What is computed of a histogram at a step.
@@ -162,50 +179,30 @@ impl<'q> Evaluator<'q> {
 
     /// Puts the series of one histogram together.
     fn histogram_groups(&self, arg: &Expr, grid: Grid) -> EvalResult<Vec<HistogramGroup<'q>>> {
-        let mut places: HashMap<Labels, usize> = HashMap::new();
-        let mut groups: Vec<HistogramGroup<'q>> = Vec::new();
+        let mut groups = HistogramGroups::default();
         self.stream(arg, grid, &mut |mut series| {
-            let bound = parse_float(series.labels.value(BUCKET_LABEL));
-            let native = native_part(&mut series.column, self)?;
-            let has_floats = !series.column.is_empty();
-            if has_floats && bound.is_none() {
-                let le = quote(series.labels.value(BUCKET_LABEL));
-                let message = format!("bucket label \"le\" is missing or has a malformed value of {le}");
-                self.warn(arg.span().start, &about_metric(&message, series.labels.metric_name()));
+            if let Some(column) = native_part(&mut series.column, self)? {
+                groups.entry(series.labels.clone()).native = Some(column);
             }
-            let mut group = |labels: Labels| {
-                *places.entry(labels.clone()).or_insert_with(|| {
-                    groups.push(HistogramGroup {
-                        labels,
-                        drop_name: true,
-                        buckets: Vec::new(),
-                        native: None,
-                    });
-                    groups.len() - 1
-                })
-            };
-            if let Some(column) = native {
-                let place = group(series.labels.clone());
-                groups[place].native = Some(column);
+            if series.column.is_empty() {
+                return Ok(());
             }
-            if let (true, Some(bound)) = (has_floats, bound) {
-                let place = {
+            let bound = series.labels.value(BUCKET_LABEL);
+            match parse_float(bound) {
+                Some(bound) => {
                     let labels = series.labels.without(&[BUCKET_LABEL]);
-                    *places.entry(labels.clone()).or_insert_with(|| {
-                        groups.push(HistogramGroup {
-                            labels,
-                            drop_name: true,
-                            buckets: Vec::new(),
-                            native: None,
-                        });
-                        groups.len() - 1
-                    })
-                };
-                groups[place].buckets.push((bound, series.column));
+                    groups.entry(labels).buckets.push((bound, series.column));
+                }
+                None => {
+                    let bound = quote(bound);
+                    let message =
+                        format!("bucket label \"le\" is missing or has a malformed value of {bound}");
+                    self.warn(arg.span().start, &about_metric(&message, series.labels.metric_name()));
+                }
             }
             Ok(())
         })?;
-        Ok(groups)
+        Ok(groups.all)
     }
 
     fn figures<F: Figure>(
@@ -225,7 +222,7 @@ impl<'q> Evaluator<'q> {
                 }
             }
             if !column.is_empty() {
-                results.push(Series { labels: group.labels.clone(), drop_name: group.drop_name, column });
+                results.push(Series { labels: group.labels.clone(), drop_name: true, column });
             }
         }
         Ok(results)

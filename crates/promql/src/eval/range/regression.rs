@@ -32,7 +32,7 @@ fn line(points: &[(i64, f64)], origin_ms: i64) -> (f64, f64) {
         return if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) };
     }
     let count = points.len() as f64;
-    let pairs = || points.iter().map(|(t, y)| ((t - origin_ms) as f64 / 1000.0, *y));
+    let pairs = || points.iter().map(|(t, y)| (t.saturating_sub(origin_ms) as f64 / 1000.0, *y));
     let sum_x = kahan::sum(pairs().map(|(x, _)| x));
     let sum_y = kahan::sum(pairs().map(|(_, y)| y));
     let sum_xy = kahan::sum(pairs().map(|(x, y)| x * y));

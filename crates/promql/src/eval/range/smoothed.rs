@@ -50,7 +50,7 @@ impl<'q> Evaluator<'q> {
 fn value_at(samples: &Samples, now_ms: i64, lookback_ms: i64, remarks: &Remarks<'_, '_>) -> Option<Value> {
     let times = &samples.timestamps_ms;
     let near = |i: &usize| {
-        let distance = (now_ms - times[*i]).abs();
+        let distance = now_ms.saturating_sub(times[*i]).saturating_abs();
         distance < lookback_ms || times[*i] > now_ms && distance == lookback_ms
     };
     let usable = |i: &usize| near(i) && !samples.is_stale(*i);
