@@ -45,6 +45,7 @@ const gauge = ({ min, max, current, desired }) =>
 // Rows of whatever the server tells about a check or a delivery.
 function list(title, rows) {
   if (!Array.isArray(rows) || !rows.length) return null;
+  rows = rows.map((row) => (typeof row === "object" && row ? row : { status: row }));
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   return h("details", { open: title === "Checks" }, h("summary", {}, `${title} (${rows.length})`),
     table(names.map((name) => ({ name: name.replaceAll("_", " ").replace(/ ms$/, "") })), rows.map((row) => names.map((name) => cell(name, row[name])))));
