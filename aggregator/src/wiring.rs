@@ -107,6 +107,7 @@ fn external_url(config: &Config) -> String {
 async fn start_scaling(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Result<()> {
     let settings = scaling::Settings {
         policies: app.config.scaling.policies.clone(),
+        built_in_policies: if app.config.alerting.shipped_rules { shipped::scaling() } else { Vec::new() },
         state_dir: app.config.data_dir.0.join("scaling"),
         external_url: external_url(&app.config),
     };
@@ -124,6 +125,7 @@ async fn start_alerting(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Re
     let settings = alerting::Settings {
         rules: config.rules.clone(),
         built_in_rules: if config.shipped_rules { shipped::rules() } else { Vec::new() },
+        evaluation_interval_ms: i64::try_from(config.evaluation_interval.0).unwrap_or(i64::MAX),
         alertmanager_config: config.alertmanager_config.clone(),
         state_dir: app.config.data_dir.0.join("alerting"),
         external_url: external_url(&app.config),

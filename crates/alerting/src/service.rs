@@ -9,7 +9,7 @@ use crate::{
     owner::{Owner, OwnerError},
     problem::{Problem, Problems},
     querier::{Querier, SampleSink},
-    rules::{Environment, Group, LoadedRules, RuleEngine, load_rules, parse_rules},
+    rules::{DEFAULT_INTERVAL_MS, Environment, Group, LoadedRules, RuleEngine, parse_rules, read_files},
     silence::{Silence, SilenceError},
 };
 use model::Labels;
@@ -26,6 +26,8 @@ pub struct Settings {
     pub rules: Vec<PathBuf>,
     /// Rule files that come with the program: name and text.
     pub built_in_rules: Vec<(String, String)>,
+    /// Between evaluations of groups that do not say; 0 for a minute, as Prometheus has it.
+    pub evaluation_interval_ms: i64,
     /// A file in Alertmanager's format; without one, alerts are recorded and nobody is told.
     pub alertmanager_config: Option<PathBuf>,
     /// Where the journal is kept.
@@ -308,8 +310,11 @@ async fn read_in_background(
 /// # Errors
 /// Every problem of every file.
 pub fn read_rules(settings: &Settings, querier: &dyn Querier) -> Result<LoadedRules, Problems> {
-    let mut loaded = load_rules(&settings.rules, querier)?;
+    let given_ms = settings.evaluation_interval_ms;
+    let interval_ms = if given_ms > 0 { given_ms } else { DEFAULT_INTERVAL_MS };
+    let mut loaded = LoadedRules::with_default_interval(interval_ms);
     let mut problems = Vec::new();
+    read_files(&settings.rules, querier, &mut loaded, &mut problems);
     for (name, text) in &settings.built_in_rules {
         parse_rules(name, text, querier, &mut loaded, &mut problems);
     }

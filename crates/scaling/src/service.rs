@@ -8,7 +8,7 @@ use crate::{
     decide::{Action, Decision, Inputs, Measured, State, decide},
     journal::{Change, Journal, JournalError, Table},
     metrics::Metrics,
-    policy::{LoadedPolicies, Mode, Policy, Problems, Receiver, load_policies},
+    policy::{LoadedPolicies, Mode, Policy, Problems, Receiver, load_all},
     readings::Readings,
     webhook::{Attempt, Delivery, attempt, backoff, delivery},
 };
@@ -30,6 +30,8 @@ const QUEUE: usize = 1024;
 pub struct Settings {
     /// Policy files, or folders of them.
     pub policies: Vec<PathBuf>,
+    /// Policy files that come with the program: name and text.
+    pub built_in_policies: Vec<(String, String)>,
     /// Where the journal is kept.
     pub state_dir: PathBuf,
     /// Where people reach this server, for links.
@@ -148,7 +150,7 @@ impl Scaling {
         parts: Parts,
         own: &daemon::metrics::Metrics,
     ) -> Result<Self, StartError> {
-        let loaded = load_in_background(settings.policies.clone(), parts.readings.clone()).await?;
+        let loaded = load_in_background(settings.clone(), parts.readings.clone()).await?;
         let journal = Arc::new(Journal::open(&settings.state_dir)?);
         let mut states: BTreeMap<String, State> = journal.load(Table::States)?;
         let mut decisions: BTreeMap<String, Decision> = journal.load(Table::Decisions)?;
@@ -180,7 +182,7 @@ impl Scaling {
     pub async fn reload(&self) -> Result<(), Problems> {
         let _one_at_a_time = self.reloading.lock().await;
         let LoadedPolicies { policies, receivers } =
-            load_in_background(self.settings.policies.clone(), self.common.parts.readings.clone()).await?;
+            load_in_background(self.settings.clone(), self.common.parts.readings.clone()).await?;
         let same = |running: &Running| {
             let receiver = receivers.get(&running.policy.target.receiver);
             policies.iter().any(|policy| *policy == *running.policy) && receiver == running.receiver.as_ref()
@@ -270,10 +272,12 @@ async fn end(uid: &str, stop: Shutdown, tasks: Vec<JoinHandle<()>>) {
 }
 
 async fn load_in_background(
-    paths: Vec<PathBuf>,
+    settings: Settings,
     readings: Arc<dyn Readings>,
 ) -> Result<LoadedPolicies, Problems> {
-    let task = tokio::task::spawn_blocking(move || load_policies(&paths, readings.as_ref()));
+    let task = tokio::task::spawn_blocking(move || {
+        load_all(&settings.policies, &settings.built_in_policies, readings.as_ref())
+    });
     match task.await {
         Ok(loaded) => loaded,
         Err(failure) => std::panic::resume_unwind(failure.into_panic()),

@@ -103,7 +103,7 @@ pub(crate) fn compose(
         .from(from)
         .mailbox(lettre::message::header::To::from(to))
         .date(sent_at)
-        .message_id(Some(format!("<{idempotency_key}@{domain}>")));
+        .raw_header(raw_header("Message-Id", format!("<{idempotency_key}@{domain}>"))?);
     if config.threading {
         let thread = xxhash_rust::xxh3::xxh3_64(message.group_key.as_bytes());
         let root = format!("<group-{thread:016x}@{domain}>");
@@ -114,9 +114,7 @@ pub(crate) fn compose(
         builder = if name.eq_ignore_ascii_case("subject") {
             builder.subject(value)
         } else {
-            let header = HeaderName::new_from_ascii(name.clone())
-                .map_err(|_| permanent(format!("`{name}` is not the name of a header")))?;
-            builder.raw_header(HeaderValue::new(header, value))
+            builder.raw_header(raw_header(name, value)?)
         };
     }
     let text = expand(&config.text, false)?;
@@ -127,6 +125,12 @@ pub(crate) fn compose(
         _ => builder.multipart(MultiPart::alternative_plain_html(text, html)),
     };
     built.map_err(|error| permanent(error.to_string()))
+}
+
+fn raw_header(name: &str, value: String) -> Result<HeaderValue, AttemptError> {
+    let header = HeaderName::new_from_ascii(name.to_owned())
+        .map_err(|_| permanent(format!("`{name}` is not the name of a header")))?;
+    Ok(HeaderValue::new(header, value))
 }
 
 fn parse_address<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, AttemptError>

@@ -19,14 +19,31 @@ use std::{
 const FILES_MAX: usize = 10_000;
 
 /// What a load found: definitions in order of file and place, and remarks that forbid nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LoadedRules {
     /// Good groups.
     pub groups: Vec<GroupDefinition>,
     /// Such as one rule written twice.
     pub warnings: Vec<Problem>,
-    /// Kind, name and labels of every rule so far.
-    seen: BTreeSet<(bool, String, Vec<(String, String)>)>,
+    /// Between evaluations of groups that do not say.
+    default_interval_ms: i64,
+    seen: BTreeSet<RuleIdentity>,
+}
+
+/// Kind, name and labels.
+type RuleIdentity = (bool, String, Vec<(String, String)>);
+
+impl Default for LoadedRules {
+    fn default() -> Self {
+        Self::with_default_interval(DEFAULT_INTERVAL_MS)
+    }
+}
+
+impl LoadedRules {
+    /// Nothing yet; groups that give no interval will have this one.
+    pub fn with_default_interval(default_interval_ms: i64) -> Self {
+        LoadedRules { groups: Vec::new(), warnings: Vec::new(), default_interval_ms, seen: BTreeSet::new() }
+    }
 }
 
 /// Reads every file among `paths`; a folder stands for its `*.yml` and `*.yaml` files, searched
@@ -35,15 +52,25 @@ pub struct LoadedRules {
 /// # Errors
 /// Every problem of every file; nothing is loaded then.
 pub fn load_rules(paths: &[PathBuf], querier: &dyn Querier) -> Result<LoadedRules, Problems> {
-    let mut problems = Vec::new();
     let mut loaded = LoadedRules::default();
-    for path in rule_files(paths, &mut problems) {
+    let mut problems = Vec::new();
+    read_files(paths, querier, &mut loaded, &mut problems);
+    if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
+}
+
+/// As [`load_rules`], into what was loaded before.
+pub(crate) fn read_files(
+    paths: &[PathBuf],
+    querier: &dyn Querier,
+    loaded: &mut LoadedRules,
+    problems: &mut Vec<Problem>,
+) {
+    for path in rule_files(paths, problems) {
         match read_file(&path) {
-            Ok(text) => parse_rules(&path.display().to_string(), &text, querier, &mut loaded, &mut problems),
+            Ok(text) => parse_rules(&path.display().to_string(), &text, querier, loaded, problems),
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
 }
 
 /// The files that `paths` stand for, in order and without repeats.
@@ -142,7 +169,7 @@ impl Reader<'_> {
         self.loaded.groups.push(GroupDefinition {
             file: self.file.to_owned(),
             name,
-            interval_ms: interval_ms.unwrap_or(DEFAULT_INTERVAL_MS),
+            interval_ms: interval_ms.unwrap_or(self.loaded.default_interval_ms),
             query_offset_ms: query_offset_ms.unwrap_or(0),
             limit: group.limit.unwrap_or(0),
             source,

@@ -14,5 +14,6 @@ pub use active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, RESOLVED_KEPT
 pub use definition::{DEFAULT_INTERVAL_MS, GroupDefinition, RuleDefinition, RuleKind};
 pub(crate) use engine::RuleEngine;
 pub use group::{Environment, Group, Health, Outcome, RuleState};
+pub(crate) use load::read_files;
 pub use load::{LoadedRules, load_rules, parse_rules, rule_files};
 pub use schedule::Slots;

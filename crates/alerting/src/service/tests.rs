@@ -193,7 +193,7 @@ async fn a_mail_has_text_html_and_a_thread() {
         "RCPT TO:<b@example.org>",
         "Subject: [FIRING:1] Down (web)",
         "X-Team: x firing",
-        "Message-ID: <ntf_",
+        "Message-Id: <ntf_",
         "References: <group-",
         "Content-Type: text/plain",
         "Content-Type: text/html",

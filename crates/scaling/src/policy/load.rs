@@ -62,6 +62,15 @@ pub struct LoadedPolicies {
 /// # Errors
 /// Every problem of every file; nothing is loaded then.
 pub fn load_policies(paths: &[PathBuf], readings: &dyn Readings) -> Result<LoadedPolicies, Problems> {
+    load_all(paths, &[], readings)
+}
+
+/// As [`load_policies`], with files that come with the program, given by name and text.
+pub(crate) fn load_all(
+    paths: &[PathBuf],
+    built_in: &[(String, String)],
+    readings: &dyn Readings,
+) -> Result<LoadedPolicies, Problems> {
     let mut loaded = LoadedPolicies::default();
     let mut problems = Vec::new();
     for path in paths {
@@ -78,6 +87,9 @@ pub fn load_policies(paths: &[PathBuf], readings: &dyn Readings) -> Result<Loade
                 Err(error) => problems.push(unreadable(&file, &error)),
             }
         }
+    }
+    for (name, text) in built_in {
+        Reader::new(Path::new(name), readings, &mut loaded, &mut problems).file(text);
     }
     check_receivers(&loaded, &mut problems);
     if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }

@@ -3,6 +3,7 @@
 mod load;
 mod schema;
 
+pub(crate) use load::load_all;
 pub use load::{LoadedPolicies, Problem, Problems, load_policies};
 
 use crate::cron::Cron;

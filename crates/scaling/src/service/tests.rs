@@ -68,6 +68,7 @@ async fn start(folder: &Path, url: &str, mode: &str, world: &Arc<World>) -> Scal
     std::fs::write(folder.join("policies/p.yaml"), text).unwrap();
     let settings = Settings {
         policies: vec![folder.join("policies")],
+        built_in_policies: Vec::new(),
         state_dir: folder.join("state"),
         external_url: "http://bw".into(),
     };

@@ -103,6 +103,13 @@ fn problems_say_where_and_what() {
 }
 
 #[test]
+fn policies_may_come_with_the_program() {
+    let built_in = [("shipped/p.yaml".to_owned(), FULL.replace("secret_file: key", "secret: k"))];
+    assert_eq!(load_all(&[], &built_in, &Checker).unwrap().policies[0].file, "shipped/p.yaml");
+    assert!(load_policies(&[PathBuf::from("/nonexistent/p.yaml")], &Checker).is_err());
+}
+
+#[test]
 fn a_dry_run_needs_no_receiver() {
     let text = FULL.replace("mode: enforce", "mode: dry_run").replace("receiver: web-asg", "receiver: none");
     assert_eq!(load(&text).unwrap().policies[0].mode, Mode::DryRun);
