@@ -6,6 +6,22 @@ import { ago, dateTime, number } from "../format.js";
 import { panel } from "../panel.js";
 import { tag } from "../severity.js";
 
+// What the server's codes say to people.
+const REASONS = {
+  metric: "as the checks propose",
+  stabilised: "held: the proposals of the stabilisation window do not agree yet",
+  rate_limited: "held back by the limit on how fast it may move",
+  cooldown_out: "held: it has grown a moment ago",
+  cooldown_in: "held: it has shrunk a moment ago",
+  current_unknown: "held: the current size is unknown",
+  no_data_hold: "held: a check has no usable data, and missing data never shrink anything",
+  fallback: "data have been missing for so long that the fallback size applies",
+  below_min: "raised to the floor in force",
+  paused: "paused",
+  paused_in: "may grow only",
+  paused_out: "may shrink only",
+};
+
 export default function scaling(main) {
   const policies = panel("Policies", load);
   main.append(policies.element);
@@ -32,7 +48,7 @@ function card(policy) {
       h("span", { class: "dim" }, change)),
     h("div", { class: "sizes" },
       size("current", policy.current), size("desired", desired), size("min", policy.min), size("max", policy.max), gauge(policy)),
-    h("p", {}, policy.reason || "no decision yet", policy.last_decision_ms ? h("span", { class: "dim", title: dateTime(policy.last_decision_ms) }, `  ${ago(policy.last_decision_ms)}`) : ""),
+    h("p", {}, REASONS[policy.reason] ?? policy.reason ?? "no decision yet", policy.last_decision_ms ? h("span", { class: "dim", title: dateTime(policy.last_decision_ms) }, `  ${ago(policy.last_decision_ms)}`) : ""),
     list("Checks", policy.checks),
     list("Deliveries", policy.deliveries));
 }
