@@ -13,6 +13,8 @@ mod detect;
 mod error;
 mod eval;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod golden;
 mod lexer;
 mod parser;

@@ -23,6 +23,8 @@ mod definitions;
 mod error;
 mod exec;
 mod format;
+#[cfg(test)]
+mod fuzz;
 pub mod functions;
 mod go_time;
 mod lexer;
