@@ -5,6 +5,7 @@
 //! bounds.
 
 mod duration;
+mod pretty;
 mod print;
 
 pub use duration::{DurationExpr, DurationOp, DurationScope};

@@ -11,6 +11,6 @@ pub(super) async fn format_query(State(app): State<AppState>, params: Params) ->
     let (parse_options, _) = params.options(&app)?;
     let expr = promql::parse(params.get("query"), &parse_options)?;
     let mut data = String::new();
-    push_json_string(&mut data, &expr.to_string());
+    push_json_string(&mut data, &expr.pretty());
     Ok(Success::new(data))
 }

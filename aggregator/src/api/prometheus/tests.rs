@@ -174,7 +174,7 @@ async fn mistakes_have_their_type_and_status() {
             "query?query=requests_total%20*%20on()%20requests_total&time=60",
             422,
             "execution",
-            "found duplicate series for the match group {} on the right hand-side of the operation: [{__name__=\\\"requests_total\\\", instance=\\\"b\\\"}, {__name__=\\\"requests_total\\\", instance=\\\"a\\\"}];many-to-many matching not allowed: matching labels must be unique on one side",
+            "found duplicate series for the match group {} on the right hand-side of the operation: [{__name__=\\\"requests_total\\\", instance=\\\"a\\\"}, {__name__=\\\"requests_total\\\", instance=\\\"b\\\"}];many-to-many matching not allowed: matching labels must be unique on one side",
         ),
         ("series", 400, "bad_data", "no match[] parameter provided"),
         (

@@ -46,7 +46,8 @@ fn label_list(names: &[String]) -> String {
     format!("({})", names.join(", "))
 }
 
-struct Modifier<'a>(&'a Binary);
+/// What stands between an operator and its right side.
+pub(super) struct Modifier<'a>(pub(super) &'a Binary);
 
 impl Display for Modifier<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -141,22 +142,44 @@ impl Display for Modifiers {
 
 impl Display for Subquery {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let step = self.step.as_ref().map(DurationExpr::to_string).unwrap_or_default();
-        write!(f, "{}[{}:{step}]{}", self.expr, self.range, self.modifiers)
+        write!(f, "{}{}", self.expr, SubqueryTail(self))
+    }
+}
+
+/// `[range:step]` and the modifiers.
+pub(super) struct SubqueryTail<'a>(pub(super) &'a Subquery);
+
+impl Display for SubqueryTail<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let node = self.0;
+        let step = node.step.as_ref().map(DurationExpr::to_string).unwrap_or_default();
+        write!(f, "[{}:{step}]{}", node.range, node.modifiers)
     }
 }
 
 impl Display for Aggregate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(self.op.as_str())?;
-        if self.without {
-            write!(f, " without {} ", label_list(&self.grouping))?;
-        } else if !self.grouping.is_empty() {
-            write!(f, " by {} ", label_list(&self.grouping))?;
-        }
+        write!(f, "{}", AggregateHead(self))?;
         match &self.parameter {
             Some(parameter) => write!(f, "({parameter}, {})", self.expr),
             None => write!(f, "({})", self.expr),
+        }
+    }
+}
+
+/// The operator and its grouping, up to the parenthesis.
+pub(super) struct AggregateHead<'a>(pub(super) &'a Aggregate);
+
+impl Display for AggregateHead<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let node = self.0;
+        f.write_str(node.op.as_str())?;
+        if node.without {
+            write!(f, " without {} ", label_list(&node.grouping))
+        } else if !node.grouping.is_empty() {
+            write!(f, " by {} ", label_list(&node.grouping))
+        } else {
+            Ok(())
         }
     }
 }
