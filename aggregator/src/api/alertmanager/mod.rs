@@ -12,7 +12,6 @@ mod post_alerts;
 mod post_silences;
 mod receivers;
 mod refusal;
-mod reload;
 mod silence;
 mod silences;
 mod status;
@@ -21,17 +20,13 @@ mod tests;
 
 use crate::app::{App, AppState};
 use alerting::Alerting;
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use axum::{Router, routing::get};
 use refusal::Refusal;
 use std::sync::Arc;
 
 /// The routes of this protocol.
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
-        .route("/-/reload", post(reload::reload).put(reload::reload))
         .route("/api/v2/alerts", get(alerts::alerts).post(post_alerts::post_alerts))
         .route("/api/v2/alerts/groups", get(alert_groups::alert_groups))
         .route("/api/v2/receivers", get(receivers::receivers))
