@@ -9,6 +9,7 @@
 //! query one accumulator per series, and line filters are decided by the store.
 
 pub mod ast;
+mod deletion;
 mod detect;
 mod error;
 mod eval;
@@ -23,6 +24,7 @@ mod tail;
 mod units;
 mod validate;
 
+pub use deletion::parse_deletion;
 pub use detect::{Detected, detect_fields, value_kind};
 pub use error::{EvalError, ParseError};
 pub use eval::{Answer, Entry, LabelPairs, Params, Series, instant, query_range};

@@ -4,6 +4,7 @@
 //! string, from a form body, or from both.
 
 mod answer;
+mod delete;
 mod detected_fields;
 mod detected_labels;
 mod drilldown_limits;
@@ -44,6 +45,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/loki/api/v1/detected_fields", asks(detected_fields::fields))
         .route("/loki/api/v1/detected_field/{name}/values", asks(detected_fields::values))
         .route("/loki/api/v1/detected_labels", asks(detected_labels::labels))
+        .route("/loki/api/v1/delete", get(delete::list).post(delete::delete).put(delete::delete))
         .route("/loki/api/v1/drilldown-limits", get(drilldown_limits::limits))
         .route("/loki/api/v1/format_query", asks(format_query::format_query))
         .route("/loki/api/v1/status/buildinfo", get(status::buildinfo))

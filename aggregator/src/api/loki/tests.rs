@@ -222,3 +222,25 @@ async fn the_rest_answers() {
     assert!(answer("status/buildinfo", "").await["version"].is_string());
     assert!(answer("drilldown-limits", "").await["limits"].is_object());
 }
+
+#[tokio::test]
+async fn deleted_lines_are_gone() {
+    let app = app();
+    let ask = async |request: Request<Body>| {
+        let response = open_router(&app).oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    };
+    let end = START_NS + 10 * MINUTE_NS;
+    let range = format!("start={START_NS}&end={end}");
+    let uri = format!("/loki/api/v1/delete?query=%7Bapp%3D%22web%22%7D%7C%3D%22500%22&{range}");
+    let (status, _) = ask(Request::post(&uri).body(Body::empty()).unwrap()).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let uri = format!("/loki/api/v1/query_range?query=%7Bapp%3D%22web%22%7D&{range}");
+    let (_, text) = ask(Request::get(&uri).body(Body::empty()).unwrap()).await;
+    assert!(text.contains("status=200") && !text.contains("status=500"), "{text}");
+    let uri = format!("/loki/api/v1/delete?query=%7Bapp%3D%22web%22%7D%7Cjson&{range}");
+    let (status, _) = ask(Request::post(&uri).body(Body::empty()).unwrap()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}

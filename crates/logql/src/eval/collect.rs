@@ -77,7 +77,7 @@ impl<'a> Collector<'a> {
 
     pub(super) fn row(&mut self, row: Row<'_>) -> Result<(), EvalError> {
         let extraction = self.extraction;
-        let plain = extraction.pipeline.is_empty() && extraction.unwrap.is_none();
+        let plain = extraction.pipeline.is_left_to_store() && extraction.unwrap.is_none();
         if plain
             && let Some((stream, metadata, index)) = &self.last
             && *stream == row.stream

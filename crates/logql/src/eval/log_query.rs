@@ -10,8 +10,17 @@ use crate::{
     pipeline::{Pipeline, Scratch, labels::Category},
 };
 use model::TimeRange;
-use std::{collections::BinaryHeap, ops::ControlFlow};
-use store::{Direction, LogRequest, LogStore, QueryContext, ScanUnit};
+use std::{
+    collections::BinaryHeap,
+    num::NonZero,
+    ops::{ControlFlow, Range},
+};
+use store::{Direction, LogRequest, LogScan, LogStore, QueryContext, Row, ScanUnit};
+
+/// Units smaller than this together are read one after the other.
+const BYTES_PER_WAVE: u64 = 1 << 20;
+/// What an entry takes besides its line, for the memory budget.
+const ENTRY_BYTES: u64 = 200;
 
 /// Label names and values in ascending order of name. Unlike [`model::Labels`] a value may be
 /// empty, as a parser may find it.
@@ -77,14 +86,19 @@ struct Held {
     entry: Entry,
 }
 
-struct FirstEntries<'a> {
-    heap: &'a mut BinaryHeap<Held>,
+/// The first entries so far, in the direction asked for.
+struct FirstEntries {
+    heap: BinaryHeap<Held>,
     limit: usize,
     direction: Direction,
     arrival: u64,
 }
 
-impl FirstEntries<'_> {
+impl FirstEntries {
+    fn new(limit: usize, direction: Direction) -> Self {
+        FirstEntries { heap: BinaryHeap::new(), limit, direction, arrival: 0 }
+    }
+
     fn place(&self, timestamp_ns: i64) -> i64 {
         match self.direction {
             Direction::Forward => timestamp_ns,
@@ -114,6 +128,10 @@ impl FirstEntries<'_> {
             self.heap.pop();
         }
     }
+
+    fn into_entries(self) -> Vec<Entry> {
+        self.heap.into_sorted_vec().into_iter().map(|held| held.entry).collect()
+    }
 }
 
 pub(super) fn run(
@@ -133,39 +151,86 @@ pub(super) fn run(
     };
     let scan = store.scan(&request, context)?;
     let limit = if params.interval_ns > 0 { usize::MAX } else { params.limit };
-    let mut heap = BinaryHeap::new();
-    let mut first = FirstEntries { heap: &mut heap, limit, direction: params.direction, arrival: 0 };
-    let mut scratch = Scratch::default();
-    for (index, unit) in scan.units().iter().enumerate() {
-        if limit == 0 || !first.may_better(unit) {
-            break;
+    let reader =
+        Reader { scan: scan.as_ref(), pipeline: &pipeline, context, limit, direction: params.direction };
+    Ok(thinned(reader.first_entries()?, params))
+}
+
+/// Reads units until no further one can better what is held.
+struct Reader<'a> {
+    scan: &'a dyn LogScan,
+    pipeline: &'a Pipeline,
+    context: &'a QueryContext,
+    limit: usize,
+    direction: Direction,
+}
+
+impl Reader<'_> {
+    fn first_entries(&self) -> Result<Vec<Entry>, EvalError> {
+        let units = self.scan.units();
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut first = FirstEntries::new(self.limit, self.direction);
+        let mut next = 0;
+        while self.limit > 0 && next < units.len() && first.may_better(&units[next]) {
+            // Often one unit is enough; only when it was not is it worth reading several at once.
+            let wave = if next == 0 { 1 } else { threads.min(units.len() - next) };
+            let bytes: u64 = units[next..next + wave].iter().map(|unit| unit.bytes).sum();
+            let wave = if bytes < BYTES_PER_WAVE { 1 } else { wave };
+            self.read_wave(next..next + wave, &mut first)?;
+            next += wave;
         }
+        Ok(first.into_entries())
+    }
+
+    /// Reads units side by side and takes their entries in the units' order.
+    fn read_wave(&self, wave: Range<usize>, first: &mut FirstEntries) -> Result<(), EvalError> {
+        if wave.len() == 1 {
+            return self.read(wave.start, first);
+        }
+        let read = |index: usize| {
+            let mut own = FirstEntries::new(self.limit, self.direction);
+            self.read(index, &mut own).map(|()| own.into_entries())
+        };
+        let parts: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = wave.map(|index| scope.spawn(move || read(index))).collect();
+            threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        });
+        for part in parts {
+            // A panic goes on in the caller.
+            for entry in part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))? {
+                if first.has_room(entry.timestamp_ns) {
+                    first.push(entry);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, index: usize, first: &mut FirstEntries) -> Result<(), EvalError> {
+        let mut scratch = Scratch::default();
         let mut stopped = Ok(());
-        scratch.forget_stream();
-        scan.read(index, context, &mut |row: store::Row<'_>| {
+        self.scan.read(index, self.context, &mut |row: Row<'_>| {
             if !first.has_room(row.timestamp_ns) {
                 return ControlFlow::Continue(());
             }
-            pipeline.load(&mut scratch, row.stream, row.labels, row.metadata);
-            if pipeline.run(&mut scratch, row.timestamp_ns, row.line) {
-                stopped = hold(context, first.heap.len(), limit, row.line.len());
+            self.pipeline.load(&mut scratch, row.stream, row.labels, row.metadata);
+            if self.pipeline.run(&mut scratch, row.timestamp_ns, row.line) {
+                stopped = self.hold(first.heap.len(), row.line.len());
                 first.push(entry_of(&scratch, row.timestamp_ns, row.line, row.id));
             }
             if stopped.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        stopped?;
+        stopped
     }
-    let entries = heap.into_sorted_vec().into_iter().map(|held| held.entry).collect();
-    Ok(thinned(entries, params))
-}
 
-/// Charges an entry that adds to what is held; one that replaces another costs nothing.
-fn hold(context: &QueryContext, held: usize, limit: usize, bytes: usize) -> Result<(), EvalError> {
-    if held < limit {
-        context.hold_samples(1)?;
-        context.hold_memory(bytes as u64 + 200)?;
+    /// Charges an entry that adds to what is held; one that replaces another costs nothing.
+    fn hold(&self, held: usize, bytes: usize) -> Result<(), EvalError> {
+        if held < self.limit {
+            self.context.hold_samples(1)?;
+            self.context.hold_memory(bytes as u64 + ENTRY_BYTES)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Keeps entries that lie at least the interval apart, then the limit.

@@ -185,8 +185,8 @@ fn values(range: &RangeAggregation, points: Points, steps: Steps) -> Vec<Option<
         Points::Changes { rows, bytes } => {
             let (mut row_count, mut byte_count) = (0i64, 0i64);
             let mut values = Vec::with_capacity(steps.count);
-            for k in 0..steps.count {
-                row_count += rows[k];
+            for (k, change) in rows.iter().take(steps.count).enumerate() {
+                row_count += change;
                 byte_count += bytes.get(k).copied().unwrap_or(0);
                 values.push((row_count > 0).then(|| match range.op {
                     RangeOp::Rate => row_count as f64 / seconds,

@@ -175,3 +175,37 @@ fn budgets_hold() {
     let error = query_range(&parse(r#"{app="a"}"#).unwrap(), &params, &store(), &context).unwrap_err();
     assert!(matches!(error, EvalError::Stopped(store::StopReason::TooManySamples(5))), "{error}");
 }
+
+#[test]
+fn units_read_side_by_side_give_the_same_first_entries() {
+    // Lines long enough that several units are read at once.
+    let store = MemLogStore::new();
+    let mut batch = LogBatch::default();
+    let padding = "x".repeat(1000);
+    for app in ["a", "b", "c"] {
+        batch.begin();
+        batch.label(b"app", app.as_bytes());
+        batch.end_stream_labels().unwrap();
+        for second in 0..3000i64 {
+            let line = format!("{app}{second} {padding}");
+            batch.entry(second * SECOND, &line, model::LabelsRef::from_trusted_bytes(&[]));
+        }
+    }
+    store.append(&batch, None, 0).unwrap();
+    for direction in [Direction::Forward, Direction::Backward] {
+        for limit in [1, 7, 2000, 100_000] {
+            let params = params(0, 3000, 1, limit, direction);
+            let query = parse(r#"{app=~"a|b|c"} |~ "[05] x""#).unwrap();
+            let answer = query_range(&query, &params, &store, &QueryContext::default()).unwrap();
+            let Answer::Streams(entries) = answer else { panic!("streams") };
+            let times: Vec<_> = entries.iter().map(|entry| entry.timestamp_ns / SECOND).collect();
+            let mut expected: Vec<_> =
+                (0..3000).filter(|second| second % 5 == 0).flat_map(|second| [second; 3]).collect();
+            if direction == Direction::Backward {
+                expected.reverse();
+            }
+            expected.truncate(limit);
+            assert_eq!(times, expected, "limit {limit}");
+        }
+    }
+}

@@ -16,7 +16,7 @@ struct TemplateRow {
 }
 
 impl TemplateRow {
-    fn new(row: &RowState<'_>) -> Value {
+    fn value_of(row: &RowState<'_>) -> Value {
         let labels = &row.scratch.labels;
         let mut labels: Vec<_> =
             labels.iter().map(|(name, value, _)| (name.to_owned(), value.to_owned())).collect();
@@ -76,7 +76,7 @@ impl LineTemplate {
     }
 
     pub(super) fn run(&self, row: &mut RowState<'_>) {
-        match self.0.execute_with(&TemplateRow::new(row), &options(row)) {
+        match self.0.execute_with(&TemplateRow::value_of(row), &options(row)) {
             Ok(line) => row.set_line(|_, out| out.push_str(&line)),
             Err(error) => row.scratch.labels.set_error(TEMPLATE_ERROR, &error.to_string()),
         }
@@ -123,7 +123,7 @@ impl LabelTemplates {
             match source {
                 Source::Rename(from) => rename(&mut row.scratch.labels, from, label),
                 Source::Template(template) => {
-                    let data = data.get_or_insert_with(|| TemplateRow::new(row));
+                    let data = data.get_or_insert_with(|| TemplateRow::value_of(row));
                     match template.execute_with(data, &options(row)) {
                         Ok(text) => row.scratch.labels.set(label, &text),
                         Err(error) => row.scratch.labels.set_error(TEMPLATE_ERROR, &error.to_string()),

@@ -16,7 +16,7 @@ pub(super) struct Compiled {
 }
 
 enum Test {
-    Contains(Finder<'static>),
+    Contains(Box<Finder<'static>>),
     Regex(Regex),
     Pattern(pattern::Filter),
     Ip(ip::IpMatcher),
@@ -46,7 +46,7 @@ fn compile(op: LineOp, needle: &Needle) -> Result<Test, String> {
     }
     match op {
         LineOp::Contains | LineOp::ContainsNot => {
-            Ok(Test::Contains(Finder::new(needle.text.as_bytes()).into_owned()))
+            Ok(Test::Contains(Box::new(Finder::new(needle.text.as_bytes()).into_owned())))
         }
         LineOp::Matches | LineOp::MatchesNot => Ok(Test::Regex(compile_regex(&needle.text)?.1)),
         LineOp::Pattern | LineOp::PatternNot => pattern::Filter::new(&needle.text).map(Test::Pattern),

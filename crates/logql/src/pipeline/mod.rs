@@ -116,14 +116,14 @@ impl Pipeline {
         Ok(Pipeline { steps, store_filters, hints })
     }
 
+    /// Whether the store's filters are all there is.
+    pub(crate) fn is_left_to_store(&self) -> bool {
+        self.steps.is_empty()
+    }
+
     /// Conditions on the raw line for the store.
     pub(crate) fn store_filters(&self) -> &[store::LineFilter] {
         &self.store_filters
-    }
-
-    /// Whether rows pass untouched.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.steps.is_empty()
     }
 
     /// Loads a row into the scratch.
@@ -150,11 +150,6 @@ impl Pipeline {
 }
 
 impl Scratch {
-    /// Stream numbers may mean other streams from here on.
-    pub(crate) fn forget_stream(&mut self) {
-        self.stream = None;
-    }
-
     /// The line after the steps.
     pub(crate) fn line<'a>(&'a self, raw: &'a str) -> &'a str {
         if self.changed { &self.line } else { raw }
