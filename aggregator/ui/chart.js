@@ -98,7 +98,7 @@ export class Chart {
   options() {
     const [from, to] = [this.range.from / 1000, this.range.to / 1000];
     const spread = (self, low, high) => {
-      const bottom = this.min === undefined ? low ?? 0 : Math.min(this.min, low ?? 0);
+      const bottom = this.min === null ? low ?? 0 : Math.min(this.min, low ?? 0);
       const top = high > bottom ? high + (high - bottom) * 0.08 : bottom + 1;
       return [bottom, this.max ?? top];
     };

@@ -30,7 +30,7 @@ export default function metrics(main) {
     h("div", { class: "querybox" }, input), h("button", { class: "primary" }, "Run"));
   main.append(form, h("section", { class: "panel" }, h("header", {}, tabs, note), result));
   const completion = new Completion(input, submit);
-  const chart = new Chart({ height: 340, isTall: true, label: "query result", min: undefined });
+  const chart = new Chart({ height: 340, isTall: true, label: "query result", min: null });
   let controller = null;
 
   function submit() {
