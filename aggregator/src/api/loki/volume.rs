@@ -38,8 +38,10 @@ struct Request {
     limit: usize,
 }
 
-/// Bytes by bucket of one series.
-type Volumes = BTreeMap<Labels, BTreeMap<u64, u64>>;
+/// Bytes by bucket.
+type Buckets = BTreeMap<u64, u64>;
+/// Buckets by series.
+type Volumes = BTreeMap<Labels, Buckets>;
 
 pub(super) async fn volume(State(app): State<AppState>, asked: Asked) -> Result<Json<Value>, Refusal> {
     let mut request = request(&asked)?;
@@ -83,7 +85,7 @@ fn count(
     logs: &dyn LogStore,
     request: &Request,
     context: &QueryContext,
-) -> Result<Vec<(Labels, BTreeMap<u64, u64>)>, StoreError> {
+) -> Result<Vec<(Labels, Buckets)>, StoreError> {
     let by = names(logs, request, context)?;
     let counts = CountRequest {
         matchers: request.matchers.clone(),
@@ -97,7 +99,7 @@ fn count(
             *volumes.entry(series).or_default().entry(bucket.bucket).or_default() += bucket.bytes;
         }
     }
-    let total = |buckets: &BTreeMap<u64, u64>| buckets.values().sum::<u64>();
+    let total = |buckets: &Buckets| buckets.values().sum::<u64>();
     let mut largest: Vec<_> = volumes.into_iter().collect();
     largest.sort_by(|a, b| total(&b.1).cmp(&total(&a.1)).then_with(|| a.0.cmp(&b.0)));
     largest.truncate(request.limit);
@@ -146,7 +148,7 @@ fn metric(labels: &Labels) -> Value {
 }
 
 /// A single bucket is answered as a vector.
-fn body(volumes: Vec<(Labels, BTreeMap<u64, u64>)>, range: TimeRange, step_ns: i64) -> Value {
+fn body(volumes: Vec<(Labels, Buckets)>, range: TimeRange, step_ns: i64) -> Value {
     let last = (range.end.saturating_sub(range.start).max(1) - 1) / step_ns;
     let end_ms = range.end.div_euclid(1_000_000);
     let time_ms = |bucket: u64| match bucket as i64 {
@@ -154,7 +156,7 @@ fn body(volumes: Vec<(Labels, BTreeMap<u64, u64>)>, range: TimeRange, step_ns: i
         // A bucket is named by its last instant.
         bucket => (range.start + (bucket + 1) * step_ns).div_euclid(1_000_000) - 1,
     };
-    let series = |(labels, buckets): &(Labels, BTreeMap<u64, u64>)| {
+    let series = |(labels, buckets): &(Labels, Buckets)| {
         let points: Vec<_> =
             buckets.iter().map(|(bucket, bytes)| point(time_ms(*bucket), *bytes as f64)).collect();
         if last == 0 {
