@@ -155,3 +155,86 @@ fn time(at_ms: Option<i64>) -> Value {
     let at = Timestamp::from_millisecond(at_ms.unwrap_or(GO_ZERO_MS)).unwrap_or(Timestamp::UNIX_EPOCH);
     Value::from(at.to_zoned_datetime(TimeZone::UTC))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{alert::Alert, notify::Reason};
+    use model::Labels;
+
+    fn message() -> Message {
+        let alert = |instance: &str, resolved: bool| NotifiedAlert {
+            alert: Alert {
+                labels: Labels::from_pairs([("alertname", "Full"), ("instance", instance), ("a", "1")]),
+                annotations: Labels::from_pairs([("summary", "disk <full>")]),
+                starts_at_ms: 1_643_114_203_000,
+                ends_at_ms: 1_643_114_263_000,
+                updated_at_ms: 0,
+                generator_url: "javascript:alert(1)".into(),
+                timeout: false,
+                held: false,
+            },
+            resolved,
+        };
+        Message {
+            receiver: "r".into(),
+            group_key: "{}:{}".into(),
+            group_labels: Labels::from_pairs([("alertname", "Full")]),
+            alerts: vec![alert("h1", false), alert("h2", true)],
+            reason: Reason::First,
+        }
+    }
+
+    fn expand(text: &str, html: bool) -> String {
+        NotificationTemplates::default().expand(text, &data(&message(), "http://bw"), html, 0).unwrap()
+    }
+
+    #[test]
+    fn what_receivers_texts_may_ask() {
+        for (text, expected) in [
+            ("{{ .Receiver }} {{ .Status }} {{ .ExternalURL }}", "r firing http://bw"),
+            ("{{ len .Alerts }} {{ .Alerts.Firing | len }} {{ len .Alerts.Resolved }}", "2 1 1"),
+            ("{{ range .Alerts }}{{ .Labels.instance }}:{{ .Status }} {{ end }}", "h1:firing h2:resolved "),
+            ("{{ (index .Alerts 0).Annotations.summary }}", "disk <full>"),
+            (
+                "{{ range .Alerts.Firing }}{{ .StartsAt.Format \"15:04:05\" }} {{ .EndsAt.IsZero }}{{ end }}",
+                "12:36:43 true",
+            ),
+            ("{{ .CommonLabels.SortedPairs.Names | join \",\" }}", "alertname,a"),
+            ("{{ (.CommonLabels.Remove .GroupLabels.Names).Values | join \",\" }}", "1"),
+            (
+                "{{ range $name, $value := .CommonLabels }}{{ $name }}={{ $value }};{{ end }}",
+                "a=1;alertname=Full;",
+            ),
+            ("{{ if .Alerts.Firing }}yes{{ end }}{{ with .CommonLabels.nothing }}no{{ end }}", "yes"),
+            ("{{ template \"email.default.subject\" . }}", "[FIRING:1] Full (1)"),
+        ] {
+            assert_eq!(expand(text, false), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_default_mail_escapes_what_it_shows() {
+        let html = expand("{{ template \"email.default.html\" . }}", true);
+        assert!(
+            html.contains("disk &lt;full&gt;") && html.contains("1 firing") && html.contains("1 resolved"),
+            "{html}"
+        );
+        assert!(!html.contains("javascript:"), "only links that are links");
+        let text = expand("{{ template \"email.default.text\" . }}", false);
+        assert!(
+            text.contains("summary = disk <full>") && text.contains("Since: 2022-01-25 12:36:43 UTC"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn files_may_replace_what_is_ours() {
+        let mut templates = NotificationTemplates::default();
+        templates.add("f", r#"{{ define "__subject" }}mine {{ .Status }}{{ end }}"#).unwrap();
+        let text =
+            templates.expand(r#"{{ template "email.default.subject" . }}"#, &data(&message(), ""), false, 0);
+        assert_eq!(text, Ok("mine firing".to_owned()));
+        assert_eq!(templates.add("f", "a\n{{ nothing }}").unwrap_err().0, 2);
+    }
+}
