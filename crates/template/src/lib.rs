@@ -23,9 +23,10 @@ mod definitions;
 mod error;
 mod exec;
 mod format;
+pub mod functions;
 #[cfg(test)]
 mod fuzz;
-pub mod functions;
+mod go_duration;
 mod go_time;
 mod lexer;
 mod object;
@@ -37,7 +38,8 @@ pub use definitions::Definitions;
 pub use error::{ExecError, ParseError};
 pub use exec::{Limits, MissingKey, Options, Template};
 pub use functions::{Call, Function, Functions};
-pub use go_time::{duration_to_string, format_time, parse_duration, parse_time, time_to_string};
+pub use go_duration::{duration_to_string, parse_duration};
+pub use go_time::{format_time, parse_time, time_to_string};
 pub use object::Object;
 pub use value::{Map, Value};
 

@@ -1,6 +1,6 @@
 //! The dynamic values that templates compute with.
 
-use crate::{Function, Object, format, go_time};
+use crate::{Function, Object, format, go_duration, go_time};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// A value. Clones are cheap: everything large is shared.
@@ -121,7 +121,7 @@ impl Value {
                 format!("map[{}]", pairs.join(" "))
             }
             Value::Time(time) => go_time::time_to_string(time),
-            Value::Duration(nanoseconds) => go_time::duration_to_string(*nanoseconds),
+            Value::Duration(nanoseconds) => go_duration::duration_to_string(*nanoseconds),
             Value::Object(object) => object.print(),
             Value::Function(_) => "function".to_owned(),
         }

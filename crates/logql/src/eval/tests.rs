@@ -1,3 +1,5 @@
+//! Evaluation over a small store.
+
 use super::*;
 use crate::parse;
 use model::LogBatch;

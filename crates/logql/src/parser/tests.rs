@@ -1,3 +1,5 @@
+//! What parses, how it prints, and what is refused.
+
 use super::*;
 
 fn check(query: &str, printed: &str) {

@@ -1,3 +1,5 @@
+//! Stages, one line at a time.
+
 use super::*;
 use crate::{ast::Expr, parse};
 

@@ -1,3 +1,5 @@
+//! The language, its functions, its errors and its limits.
+
 use super::*;
 use crate::{Map, functions};
 

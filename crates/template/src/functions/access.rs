@@ -1,6 +1,6 @@
 //! Fields, indexes and slices of values, and HTML escaping.
 
-use crate::{MissingKey, Value, go_time};
+use crate::{MissingKey, Value, go_duration, go_time};
 use std::sync::Arc;
 
 /// `receiver.name args…`
@@ -101,7 +101,7 @@ fn duration_method(nanoseconds: i64, name: &str) -> Option<Value> {
         "Seconds" => Value::Float(nanoseconds as f64 / 1e9),
         "Minutes" => Value::Float(nanoseconds as f64 / 60e9),
         "Hours" => Value::Float(nanoseconds as f64 / 3600e9),
-        "String" => Value::from(go_time::duration_to_string(nanoseconds)),
+        "String" => Value::from(go_duration::duration_to_string(nanoseconds)),
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@ use crate::{
     Map, Value,
     format::text_of_bytes,
     functions::{Functions, text},
-    go_time,
+    go_duration,
 };
 use base64::{
     DecodeError, Engine,
@@ -24,7 +24,7 @@ pub(super) fn add(set: &mut Functions) {
     set.add("urldecode", 1, |call| text::unescape_query(call.str(0)?).map(Value::from));
     set.add("bytes", 1, |call| parse_bytes(call.str(0)?).map(|bytes| Value::Float(bytes as f64)));
     for name in ["duration", "duration_seconds"] {
-        set.add(name, 1, |call| Ok(Value::Float(go_time::parse_duration(call.str(0)?)? as f64 / 1e9)));
+        set.add(name, 1, |call| Ok(Value::Float(go_duration::parse_duration(call.str(0)?)? as f64 / 1e9)));
     }
     set.add("fromJson", 1, |call| {
         let parsed: Result<serde_json::Value, _> = serde_json::from_str(call.str(0)?);
