@@ -16,11 +16,6 @@ struct ByIntegration {
     integration: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByWhat {
-    what: &'static str,
-}
-
 /// See the module. Clones share the numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
@@ -31,7 +26,7 @@ pub(crate) struct Metrics {
     attempts: Family<ByIntegration, Counter>,
     attempts_failed: Family<ByIntegration, Counter>,
     given_up: Family<ByIntegration, Counter>,
-    reload_ok: Family<ByWhat, Gauge>,
+    reload_ok: Gauge,
     pub(crate) journal_failures: Counter,
     pub(crate) alerts: Gauge,
     pub(crate) outbox: Gauge,
@@ -70,7 +65,7 @@ impl Metrics {
             );
             registry.register(
                 "bellwether_alerting_reload_successful",
-                "Whether the last reload of rules or of the notification configuration was good",
+                "Whether the last reload of rules and of the notification configuration was good",
                 this.reload_ok,
             );
             registry.register(
@@ -118,8 +113,7 @@ impl Metrics {
         self.given_up.get_or_create(&ByIntegration { integration }).inc();
     }
 
-    /// `what` is `rules` or `notifications`.
-    pub(crate) fn reloaded(&self, what: &'static str, good: bool) {
-        self.reload_ok.get_or_create(&ByWhat { what }).set(i64::from(good));
+    pub(crate) fn reloaded(&self, good: bool) {
+        self.reload_ok.set(i64::from(good));
     }
 }

@@ -131,7 +131,7 @@ impl Alerting {
         let reload =
             ReloadStatus { at_ms: started_ms, problems: Vec::new(), warnings: loaded.warnings.clone() };
         engine.start(loaded, records).await;
-        metrics.reloaded("all", true);
+        metrics.reloaded(true);
         Ok(Alerting {
             settings,
             parts,
@@ -151,7 +151,7 @@ impl Alerting {
     pub async fn reload(&self) -> Result<(), Problems> {
         let at_ms = (self.parts.clock)();
         let read = read_in_background(self.settings.clone(), self.parts.querier.clone()).await;
-        self.metrics.reloaded("all", read.is_ok());
+        self.metrics.reloaded(read.is_ok());
         let (loaded, config) = match read {
             Ok(read) => read,
             Err(problems) => {
