@@ -85,7 +85,7 @@ impl Asked {
                 })?,
         };
         // A range that ends in the future reaches back from now.
-        let reference = end.min(clock::now_ns().max(end));
+        let reference = end.min(clock::now_ns());
         let start = self.time("start")?.unwrap_or(reference.saturating_sub(since));
         Ok(TimeRange::new(start, end))
     }

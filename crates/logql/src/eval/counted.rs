@@ -28,15 +28,15 @@ pub(super) fn counted(
         return Ok(None);
     };
     let bucket_ns = if steps.count == 1 { range.range_ns } else { gcd(range.range_ns, steps.step_ns) };
-    let span_ns = steps.last_ns() - steps.first_ns + range.range_ns;
-    if bucket_ns <= 0 || span_ns / bucket_ns > BUCKETS_MAX {
+    let Some(span) = span(range, steps) else {
+        return Ok(None);
+    };
+    if bucket_ns <= 0 || (span.end - span.start) / bucket_ns > BUCKETS_MAX {
         return Ok(None);
     }
-    // Windows exclude their first instant and include their last; buckets do the reverse.
-    let start = steps.first_ns - range.offset_ns - range.range_ns + 1;
     let request = CountRequest {
         matchers: range.log.matchers.clone(),
-        range: TimeRange::new(start, start + span_ns),
+        range: span,
         step_ns: bucket_ns,
         by: by.to_vec(),
     };
@@ -56,6 +56,15 @@ pub(super) fn counted(
     context.hold_memory(series.len() as u64 * (steps.count as u64 + 1) * 16)?;
     let points = |(labels, (rows, bytes))| (labels, Points::Changes { rows, bytes });
     Ok(Some(series.into_iter().map(points).collect()))
+}
+
+/// All windows together, half-open; `None` beyond what nanoseconds can tell. Windows exclude their
+/// first instant and include their last, ranges do the reverse.
+fn span(range: &RangeAggregation, steps: Steps) -> Option<TimeRange> {
+    let start = steps.first_ns.checked_sub(range.offset_ns)?.checked_sub(range.range_ns)?.checked_add(1)?;
+    let end = steps.last_ns().checked_sub(range.offset_ns)?.checked_add(1)?;
+    end.checked_sub(start)?;
+    Some(TimeRange::new(start, end))
 }
 
 /// The labels to count by, if rows and bytes by label are all that is asked for.

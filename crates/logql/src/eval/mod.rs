@@ -118,9 +118,9 @@ pub fn query_range(
         Expr::Sample(sample) => sample,
     };
     let step_ns = params.step_ns.max(1);
-    let first_ns = params.start_ns.div_euclid(step_ns) * step_ns;
+    let first_ns = params.start_ns.div_euclid(step_ns).saturating_mul(step_ns);
     let last = params.end_ns.div_euclid(step_ns) + i64::from(params.end_ns.rem_euclid(step_ns) != 0);
-    let count = last - params.start_ns.div_euclid(step_ns) + 1;
+    let count = last.saturating_sub(params.start_ns.div_euclid(step_ns)).saturating_add(1);
     if !(1..=POINTS_MAX).contains(&count) {
         return Err(EvalError::Invalid(
             "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter".to_owned(),

@@ -207,11 +207,11 @@ fn windowed(range: &RangeAggregation, mut samples: Vec<Sample>, steps: Steps) ->
     let (mut from, mut to) = (0, 0);
     let mut values = Vec::with_capacity(steps.count);
     for k in 0..steps.count {
-        let end = steps.at(k) - range.offset_ns;
+        let end = steps.at(k).saturating_sub(range.offset_ns);
         while samples.get(to).is_some_and(|(timestamp_ns, _)| *timestamp_ns <= end) {
             to += 1;
         }
-        while from < to && samples[from].0 <= end - range.range_ns {
+        while from < to && samples[from].0 <= end.saturating_sub(range.range_ns) {
             from += 1;
         }
         let window = &samples[from..to];

@@ -211,3 +211,32 @@ fn units_read_side_by_side_give_the_same_first_entries() {
         }
     }
 }
+
+#[test]
+fn the_ends_of_time_do_no_harm() {
+    for query in [
+        r#"count_over_time({app="a"}[200y])"#,
+        r#"sum(count_over_time({app="a"}[200y] offset 90y))"#,
+        r#"sum(rate({app="a"}[1m] offset -200y))"#,
+        r#"rate_counter({app="a"} | logfmt | unwrap n [290y])"#,
+        r#"{app="a"}"#,
+    ] {
+        let expr = parse(query).unwrap();
+        for (start_ns, end_ns) in
+            [(i64::MIN, i64::MIN + 5), (i64::MAX - 5, i64::MAX), (i64::MIN, i64::MAX), (0, 5)]
+        {
+            for step_ns in [1, 7, SECOND] {
+                let params = Params {
+                    start_ns,
+                    end_ns,
+                    step_ns,
+                    interval_ns: 0,
+                    limit: 5,
+                    direction: Direction::Backward,
+                };
+                drop(query_range(&expr, &params, &store(), &QueryContext::default()));
+            }
+            drop(instant(&expr, end_ns, &store(), &QueryContext::default()));
+        }
+    }
+}

@@ -66,10 +66,10 @@ fn counter_rate(samples: &[Sample], range_ns: i64, end_ns: i64) -> f64 {
         }
     }
     let seconds = |nanoseconds: i64| nanoseconds as f64 / 1e9;
-    let sampled = seconds(last_ns - first_ns);
+    let sampled = seconds(last_ns.saturating_sub(*first_ns));
     let average_gap = sampled / (samples.len() - 1) as f64;
-    let mut to_start = seconds(first_ns - (end_ns - range_ns));
-    let to_end = seconds(end_ns - last_ns);
+    let mut to_start = seconds(first_ns.saturating_sub(end_ns.saturating_sub(range_ns)));
+    let to_end = seconds(end_ns.saturating_sub(*last_ns));
     // A counter cannot have been below zero.
     if increase > 0.0 && *first >= 0.0 {
         to_start = to_start.min(sampled * (first / increase));
