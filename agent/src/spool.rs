@@ -167,7 +167,7 @@ impl State {
         let file = match &mut self.current {
             Some(file) => file,
             none => {
-                let number = self.segments.last_key_value().map_or(0, |(number, _)| *number) + 1;
+                let number = self.next_number();
                 let file = self.dir.create(&segment_name(number))?;
                 self.segments.insert(number, 0);
                 none.insert(file)
@@ -182,6 +182,14 @@ impl State {
             *newest.get_mut() = file.len();
         }
         Ok(())
+    }
+
+    /// Beyond every segment that is there and every one that a cursor has been in: a number used
+    /// again would be read from where the cursor stood in the old segment.
+    fn next_number(&self) -> u64 {
+        let newest = self.segments.last_key_value().map_or(0, |(number, _)| *number);
+        let passed = self.cursors.values().map(|cursor| cursor.segment).max().unwrap_or(0);
+        newest.max(passed) + 1
     }
 
     /// Removes the oldest segments until `more` bytes fit.
@@ -356,6 +364,25 @@ mod tests {
         }
         assert!(bodies(&spool, "a").is_empty() && bodies(&spool, "b").is_empty());
         assert_eq!(dir.list().unwrap().iter().filter(|name| name.ends_with(".seg")).count(), 1);
+    }
+
+    #[test]
+    fn what_comes_after_a_restart_with_everything_delivered_is_read() {
+        let dir = dir();
+        let spool = open(&dir, 1 << 20);
+        spool.append(1, 0, &[1; 400]).unwrap();
+        for destination in ["a", "b"] {
+            let last = spool.read(destination, 100, 1 << 20).unwrap().pop().unwrap();
+            spool.advance(destination, last.next).unwrap();
+            spool.save_cursor(destination).unwrap();
+        }
+        drop(spool);
+        let spool = open(&dir, 1 << 20);
+        assert_eq!(spool.bytes(), 0, "what was delivered is gone");
+        spool.append(1, 0, &[2; 4]).unwrap();
+        assert_eq!(bodies(&spool, "a"), [[2; 4]]);
+        drop(spool);
+        assert_eq!(bodies(&open(&dir, 1 << 20), "b"), [[2; 4]], "and after another one");
     }
 
     #[test]
