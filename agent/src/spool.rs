@@ -164,10 +164,10 @@ impl State {
         if let Some(full) = self.current.take_if(|file| is_full(file)) {
             full.sync()?;
         }
+        let number = self.next_number();
         let file = match &mut self.current {
             Some(file) => file,
             none => {
-                let number = self.next_number();
                 let file = self.dir.create(&segment_name(number))?;
                 self.segments.insert(number, 0);
                 none.insert(file)
