@@ -184,11 +184,12 @@ impl State {
         Ok(())
     }
 
-    /// Beyond every segment that is there and every one that a cursor has been in: a number used
+    /// Beyond every segment that is there and every one that a cursor has entered: a number used
     /// again would be read from where the cursor stood in the old segment.
     fn next_number(&self) -> u64 {
         let newest = self.segments.last_key_value().map_or(0, |(number, _)| *number);
-        let passed = self.cursors.values().map(|cursor| cursor.segment).max().unwrap_or(0);
+        let entered = |cursor: &Cursor| cursor.segment.saturating_sub(u64::from(cursor.offset == 0));
+        let passed = self.cursors.values().map(entered).max().unwrap_or(0);
         newest.max(passed) + 1
     }
 
