@@ -99,7 +99,7 @@ impl Needle {
     }
 }
 
-/// Cuts a needle as [`tokens::cut`] cuts lines, and notes which ends are certain.
+/// Cuts a needle as lines are cut, and notes which ends are certain.
 fn pieces(text: &[u8]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for_each_stretch(text, tokens::is_letter, |piece| pieces.push(piece));

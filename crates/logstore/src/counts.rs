@@ -210,8 +210,7 @@ impl<'a> Tally<'a> {
             if context.charge_read(u64::from(run.rows), bytes).is_err() {
                 return Ok(());
             }
-            let deleted =
-                deleted_rows(&reader, &deletions, &sections.times, &sections.lengths, rows.clone())?;
+            let deleted = deleted_rows(&reader, &deletions, &sections.times, rows.clone())?;
             self.count_by_row(sections, &grouping, rows, &deleted);
         }
         Ok(())
@@ -332,7 +331,6 @@ fn deleted_rows(
     reader: &ChunkReader<'_>,
     deletions: &[&crate::tombstone::Tombstone],
     times: &[i64],
-    lengths: &[u32],
     rows: Range<usize>,
 ) -> Result<Vec<bool>, ReadError> {
     if deletions.is_empty() {
@@ -345,7 +343,7 @@ fn deleted_rows(
         if first >= end {
             continue;
         }
-        let frame = reader.frame(frame, starts[frame], lengths)?;
+        let frame = reader.frame(frame, starts[frame])?;
         for row in first..end {
             let line = frame.line(row - frame.first_row);
             deleted[row - rows.start] = deletions.iter().any(|deletion| deletion.covers(times[row], line));

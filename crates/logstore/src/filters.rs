@@ -1,10 +1,14 @@
 //! Line filters made ready for many lines.
 //!
-//! A frame of lines is searched as one text for what every match must contain (a needle, or the
-//! literals of a regular expression), which costs a fraction of one search per line; what is found
-//! is then held to every filter.
+//! The templates of a frame are searched for what every match must contain (a needle, or the
+//! literals of a regular expression), which costs a fraction of one search per line; the rows that
+//! are left are then held to every filter, unless their template has decided already.
 
-use crate::{condition::Condition, literals, part::reader::Frame};
+use crate::{
+    condition::Condition,
+    literals,
+    part::lines::{EncodedLines, Verdict},
+};
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
 use std::ops::Range;
@@ -63,32 +67,20 @@ impl Filters {
         })
     }
 
-    /// Appends those of `rows` (indexes into the frame) whose lines pass, ascending.
-    pub(crate) fn select(&self, frame: &Frame, rows: Range<usize>, out: &mut Vec<usize>) {
+    /// The `rows` (indexes into the frame) that may pass, ascending; a row whose verdict is yes
+    /// does.
+    pub(crate) fn candidates(&self, lines: &EncodedLines, rows: Range<usize>) -> Vec<(usize, Verdict)> {
         if self.ready.is_empty() {
-            out.extend(rows);
-        } else if self.anchors.is_empty() {
-            out.extend(rows.filter(|&row| self.pass(frame.line(row))));
-        } else {
-            let first = out.len();
-            for anchor in &self.anchors {
-                find_rows(frame, rows.clone(), anchor, out);
-            }
-            if self.anchors.len() > 1 {
-                out[first..].sort_unstable();
-                out.dedup();
-            }
-            if !self.anchors_decide {
-                let mut kept = first;
-                for at in first..out.len() {
-                    if self.pass(frame.line(out[at])) {
-                        out[kept] = out[at];
-                        kept += 1;
-                    }
-                }
-                out.truncate(kept);
-            }
+            return rows.map(|row| (row, Verdict::Yes)).collect();
         }
+        if self.anchors.is_empty() {
+            return rows.map(|row| (row, Verdict::Maybe)).collect();
+        }
+        let mut found = lines.candidates(&self.anchors, rows);
+        if !self.anchors_decide {
+            found.iter_mut().for_each(|(_, verdict)| *verdict = Verdict::Maybe);
+        }
+        found
     }
 }
 
@@ -118,40 +110,17 @@ fn anchors_of(condition: &Condition) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// Appends the rows whose line contains the anchor. A hit that reaches over the end of its line
-/// is none.
-fn find_rows(frame: &Frame, rows: Range<usize>, anchor: &Finder<'_>, out: &mut Vec<usize>) {
-    if rows.is_empty() {
-        return;
-    }
-    let mut at = if rows.start == 0 { 0 } else { frame.ends[rows.start - 1] as usize };
-    let end = frame.ends[rows.end - 1] as usize;
-    let mut row = rows.start;
-    while let Some(hit) = anchor.find(&frame.text[at..end]) {
-        let hit = at + hit;
-        row += frame.ends[row..rows.end].partition_point(|&line_end| line_end as usize <= hit);
-        let line_end = frame.ends[row] as usize;
-        if hit + anchor.needle().len() <= line_end {
-            out.push(row);
-            at = line_end;
-        } else {
-            at = hit + 1;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::part::lines::{Parsed, encode};
 
-    fn frame(lines: &[&str]) -> Frame {
-        let mut end = 0;
-        let ends = lines.iter().map(|line| {
-            end += line.len() as u32;
-            end
-        });
-        let ends = ends.collect();
-        Frame { text: lines.concat().into_bytes(), ends, first_row: 0 }
+    fn frame(lines: &[&str]) -> EncodedLines {
+        let lengths: Vec<u32> = lines.iter().map(|line| line.len() as u32).collect();
+        let (text, mut parsed) = (lines.concat().into_bytes(), Parsed::default());
+        parsed.parse(&text, &lengths);
+        let frame = encode(&parsed, &text, 0..lines.len());
+        EncodedLines::open(frame.head(), frame.codes.clone(), lines.len(), frame.dense.len()).unwrap()
     }
 
     fn regex(pattern: &str, negate: bool) -> LineFilter {
@@ -165,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_frame_is_searched_as_its_lines_are() {
-        let lines = ["", "foo bar", "fo", "o", "", "barfoo", "o\nfoo", "é foo", ""];
+        let mut lines = vec!["", "foo bar", "fo", "o", "", "barfoo", "o\nfoo", "é foo", ""];
+        lines.extend(["foo 1 bar", "foo 2 bar", "foo 5 bar", "x7foo", "x8f", "x9oo", "a1o", "b2r", "foo"]);
         let frame = frame(&lines);
         let any = |needles: &[&str]| {
             LineFilter::ContainsAny(needles.iter().map(|needle| needle.as_bytes().to_vec()).collect())
@@ -182,10 +152,11 @@ mod tests {
             vec![regex("$", false), LineFilter::ContainsNone(vec![b"bar".to_vec()])],
         ] {
             let ready = Filters::new(&filters);
-            for rows in [0..lines.len(), 1..3, 2..4, 4..5, 3..3] {
-                let mut found = Vec::new();
-                ready.select(&frame, rows.clone(), &mut found);
+            for rows in [0..lines.len(), 1..3, 2..4, 4..5, 3..3, 8..14] {
                 let passes = |row: &usize| filters.iter().all(|filter| filter.passes(lines[*row].as_bytes()));
+                let mut found = ready.candidates(&frame, rows.clone());
+                found.retain(|(row, verdict)| *verdict == Verdict::Yes || ready.pass(lines[*row].as_bytes()));
+                let found: Vec<usize> = found.into_iter().map(|(row, _)| row).collect();
                 assert_eq!(found, rows.filter(passes).collect::<Vec<_>>(), "{filters:?}");
             }
         }

@@ -264,10 +264,9 @@ impl Cursor<'_> {
 
     fn decode(&self, chunk: usize) -> Result<Decoded, ReadError> {
         let reader = ChunkReader::new(self.part, chunk);
-        let lengths = reader.lengths()?;
         let starts = reader.frame_starts();
         let frames = (0..reader.meta.frames.len())
-            .map(|frame| reader.frame(frame, starts[frame], &lengths))
+            .map(|frame| reader.frame(frame, starts[frame]))
             .collect::<Result<Vec<_>, _>>()?;
         let runs = reader.meta.runs.iter().zip(run_rows(reader.meta));
         let runs = runs.map(|(run, rows)| (rows, self.ranks[run.stream as usize])).collect();

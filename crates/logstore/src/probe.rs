@@ -123,7 +123,7 @@ impl Lines {
         if !self.frame.as_ref().is_some_and(holds) {
             let starts = reader.frame_starts();
             let index = starts.partition_point(|&start| start <= row) - 1;
-            self.frame = Some(reader.frame(index, starts[index], lengths)?);
+            self.frame = Some(reader.frame(index, starts[index])?);
         }
         let Some(frame) = &self.frame else { return Ok(false) };
         if frame.line(row - frame.first_row) != wanted.entry.line.as_bytes() {

@@ -12,7 +12,8 @@ use crate::{
     memory::MemorySnapshot,
     part::{
         Part,
-        reader::{ChunkReader, Frame, MetadataColumns, ReadError},
+        lines::Verdict,
+        reader::{ChunkReader, MetadataColumns, ReadError},
         table::range_of,
     },
     probe::run_rows,
@@ -21,7 +22,10 @@ use crate::{
     tombstone::Tombstone,
 };
 use model::{LabelsRef, TimeRange};
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::{ControlFlow, Range},
+    sync::Arc,
+};
 use store::{Direction, LogRequest, LogScan, QueryContext, Row, RowSink, ScanUnit, StoreError, StreamId};
 
 /// Rows between two looks at the context.
@@ -250,9 +254,9 @@ impl Scan {
             if !rows.wanted.iter().any(|wanted| wanted.start < end && first < wanted.end) {
                 continue;
             }
-            let frame = reader.frame(frame, first, &rows.lengths)?;
-            context.charge_read(frame.rows() as u64, frame.text.len() as u64)?;
-            if rows.emit(&reader, &frame, sink)?.is_break() {
+            let meta = &reader.meta.frames[frame];
+            context.charge_read(u64::from(meta.rows), u64::from(meta.bytes))?;
+            if rows.emit(&reader, frame, first..end, sink)?.is_break() {
                 return Ok(());
             }
         }
@@ -264,12 +268,11 @@ impl Scan {
 struct ChunkRows<'a> {
     scan: &'a Scan,
     times: Vec<i64>,
-    lengths: Vec<u32>,
     /// Rows of selected runs within the range, ascending, with the run's stream and deletions.
     wanted: Vec<Range<usize>>,
     streams: Vec<(&'a Arc<Stream>, Vec<&'a Tombstone>)>,
     metadata: Option<MetadataColumns>,
-    found: Vec<usize>,
+    line: Vec<u8>,
     scratch: Vec<u8>,
 }
 
@@ -297,62 +300,61 @@ impl<'a> ChunkRows<'a> {
                 tombstones.filter(|tombstone| tombstone.may_cover(part.id.id, &stream.labels, closed));
             streams.push((stream, covering.collect()));
         }
-        Ok(ChunkRows {
-            scan,
-            times,
-            lengths: reader.lengths()?,
-            wanted,
-            streams,
-            metadata: None,
-            found: Vec::new(),
-            scratch: Vec::new(),
-        })
+        Ok(ChunkRows { scan, times, wanted, streams, metadata: None, line: Vec::new(), scratch: Vec::new() })
     }
 
-    /// Yields the rows of one frame.
+    /// Yields the rows of one frame, which are `rows` of the chunk.
     fn emit(
         &mut self,
         reader: &ChunkReader<'_>,
-        frame: &Frame,
+        frame: usize,
+        rows: Range<usize>,
         sink: &mut dyn RowSink,
-    ) -> Result<std::ops::ControlFlow<()>, ReadError> {
-        let (first, end) = (frame.first_row, frame.first_row + frame.rows());
-        let begin = self.wanted.partition_point(|wanted| wanted.end <= first);
-        let beyond = self.wanted.partition_point(|wanted| wanted.start < end);
-        for run in in_direction(begin..beyond.max(begin), 1, self.scan.direction).map(|run| run.start) {
-            let wanted = &self.wanted[run];
-            let rows = wanted.start.max(first)..wanted.end.min(end);
-            if rows.is_empty() {
-                continue;
-            }
-            self.found.clear();
-            self.scan.filters.select(frame, rows.start - first..rows.end - first, &mut self.found);
-            if self.scan.direction == Direction::Backward {
-                self.found.reverse();
-            }
-            for at in 0..self.found.len() {
-                let index = self.found[at];
-                if self.emit_row(reader, frame, run, index, sink)?.is_break() {
-                    return Ok(std::ops::ControlFlow::Break(()));
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let begin = self.wanted.partition_point(|wanted| wanted.end <= rows.start);
+        let beyond = self.wanted.partition_point(|wanted| wanted.start < rows.end).max(begin);
+        let of_frame = self.wanted[begin..beyond].iter().map(|wanted| clamp(wanted, &rows));
+        let of_frame: Vec<Range<usize>> = of_frame.collect();
+        let (Some(first), Some(last)) = (of_frame.first(), of_frame.last()) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let lines = reader.encoded_lines(frame)?;
+        let found = self.scan.filters.candidates(&lines, first.start..last.end.max(first.start));
+        if found.is_empty() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let lines = lines.ready(reader.dense(frame)?);
+        for run in in_direction(0..of_frame.len(), 1, self.scan.direction).map(|run| run.start) {
+            let wanted = &of_frame[run];
+            let start = found.partition_point(|&(row, _)| row < wanted.start);
+            let end = found.partition_point(|&(row, _)| row < wanted.end).max(start);
+            for at in in_direction(start..end, 1, self.scan.direction).map(|at| at.start) {
+                let (index, verdict) = found[at];
+                self.line.clear();
+                lines.put(index, &mut self.line);
+                if verdict == Verdict::Maybe && !self.scan.filters.pass(&self.line) {
+                    continue;
+                }
+                if self.emit_row(reader, rows.start + index, begin + run, sink)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
         }
-        Ok(std::ops::ControlFlow::Continue(()))
+        Ok(ControlFlow::Continue(()))
     }
 
+    /// Yields `self.line`, which is that of a row of run `run`, unless it is deleted.
     fn emit_row(
         &mut self,
         reader: &ChunkReader<'_>,
-        frame: &Frame,
+        row: usize,
         run: usize,
-        index: usize,
         sink: &mut dyn RowSink,
-    ) -> Result<std::ops::ControlFlow<()>, ReadError> {
-        let row = frame.first_row + index;
-        let (time, line) = (self.times[row], frame.line(index));
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let time = self.times[row];
         let (stream, tombstones) = &self.streams[run];
-        if tombstones.iter().any(|tombstone| tombstone.covers(time, line)) {
-            return Ok(std::ops::ControlFlow::Continue(()));
+        if tombstones.iter().any(|tombstone| tombstone.covers(time, &self.line)) {
+            return Ok(ControlFlow::Continue(()));
         }
         let metadata = match self.metadata.take() {
             Some(metadata) => metadata,
@@ -360,8 +362,14 @@ impl<'a> ChunkRows<'a> {
         };
         metadata.put(row, &mut self.scratch);
         self.metadata = Some(metadata);
-        Ok(emit(stream, time, line, &self.scratch, sink))
+        Ok(emit(stream, time, &self.line, &self.scratch, sink))
     }
+}
+
+/// Those of `wanted` that lie in `rows`, counted from its first.
+fn clamp(wanted: &Range<usize>, rows: &Range<usize>) -> Range<usize> {
+    let start = wanted.start.clamp(rows.start, rows.end);
+    start - rows.start..wanted.end.clamp(start, rows.end) - rows.start
 }
 
 fn emit(
@@ -370,9 +378,9 @@ fn emit(
     line: &[u8],
     metadata: &[u8],
     sink: &mut dyn RowSink,
-) -> std::ops::ControlFlow<()> {
+) -> ControlFlow<()> {
     // Lines are valid UTF-8 when they are taken and checksummed ever after.
-    let Ok(text) = std::str::from_utf8(line) else { return std::ops::ControlFlow::Continue(()) };
+    let Ok(text) = std::str::from_utf8(line) else { return ControlFlow::Continue(()) };
     sink.row(Row {
         stream: StreamId(stream.number),
         labels: &stream.labels,

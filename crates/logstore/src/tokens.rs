@@ -40,41 +40,40 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
     CLASS[usize::from(byte)] != DELIMITER
 }
 
-/// Takes the pieces of a text.
-pub(crate) trait PieceSink {
-    fn run(&mut self, piece: &[u8]);
-    fn id(&mut self, piece: &[u8]);
-}
-
-/// Finds every run and id of `text`.
-pub(crate) fn cut(text: &[u8], sink: &mut impl PieceSink) {
+/// Visits every id of `text`: its first byte and the one behind its last.
+#[inline]
+pub(crate) fn for_each_id(text: &[u8], mut visit: impl FnMut(usize, usize)) {
     let mut at = 0;
     while at < text.len() {
         if CLASS[usize::from(text[at])] == DELIMITER {
             at += 1;
             continue;
         }
-        let token_start = at;
-        let mut has_digit = false;
-        while at < text.len() {
-            let class = CLASS[usize::from(text[at])];
-            if class == LETTER {
-                let run_start = at;
-                at += 1;
-                while at < text.len() && CLASS[usize::from(text[at])] == LETTER {
-                    at += 1;
-                }
-                sink.run(&text[run_start..at]);
-            } else if class == DIGIT {
-                has_digit = true;
-                at += 1;
-            } else {
-                break;
-            }
+        let start = at;
+        let mut classes = 0;
+        while at < text.len() && CLASS[usize::from(text[at])] != DELIMITER {
+            classes |= CLASS[usize::from(text[at])];
+            at += 1;
         }
-        if has_digit {
-            sink.id(&text[token_start..at]);
+        if classes & DIGIT != 0 {
+            visit(start, at);
         }
+    }
+}
+
+/// Visits every run of `text`.
+#[inline]
+pub(crate) fn for_each_run(text: &[u8], mut visit: impl FnMut(&[u8])) {
+    let mut at = 0;
+    while at < text.len() {
+        let start = at;
+        while at < text.len() && CLASS[usize::from(text[at])] == LETTER {
+            at += 1;
+        }
+        if at > start {
+            visit(&text[start..at]);
+        }
+        at += 1;
     }
 }
 
@@ -100,18 +99,6 @@ pub(crate) fn fold(piece: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    #[derive(Default)]
-    struct Collect(Vec<String>, Vec<String>);
-
-    impl PieceSink for Collect {
-        fn run(&mut self, piece: &[u8]) {
-            self.0.push(String::from_utf8(piece.to_vec()).unwrap());
-        }
-        fn id(&mut self, piece: &[u8]) {
-            self.1.push(String::from_utf8(piece.to_vec()).unwrap());
-        }
-    }
-
     #[test]
     fn digits_split_runs_and_join_ids() {
         for (text, runs, ids) in [
@@ -120,13 +107,11 @@ mod tests {
             ("10.0.0.1", &[], &["10", "0", "0", "1"]),
             ("a1b2 9", &["a", "b"], &["a1b2", "9"]),
         ] {
-            let mut found = Collect::default();
-            cut(text.as_bytes(), &mut found);
-            assert_eq!(
-                (found.0, found.1),
-                (runs.iter().map(|s| s.to_string()).collect(), ids.iter().map(|s| s.to_string()).collect()),
-                "{text}"
-            );
+            let (mut found_runs, mut found_ids) = (Vec::new(), Vec::new());
+            for_each_run(text.as_bytes(), |run| found_runs.push(String::from_utf8(run.to_vec()).unwrap()));
+            for_each_id(text.as_bytes(), |start, end| found_ids.push(&text[start..end]));
+            assert_eq!(found_runs, runs, "{text}");
+            assert_eq!(found_ids, ids, "{text}");
         }
     }
 

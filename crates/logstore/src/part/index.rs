@@ -18,9 +18,10 @@ use super::{
     bundle,
     columns::ColumnsBuilder,
     filter::{self, ChunkFilter},
+    lines::{NO_TEMPLATE, Parsed, VARIABLE},
     table::{FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER},
 };
-use crate::tokens::{self, PieceSink};
+use crate::tokens;
 use disk::WriteFile;
 use hashbrown::{HashMap, HashSet, hash_map::Entry};
 use std::{hash::BuildHasherDefault, io};
@@ -232,12 +233,24 @@ impl IndexBuilder {
         }
     }
 
-    /// Adds the next chunk.
-    pub(crate) fn chunk<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>, columns: &ColumnsBuilder) {
+    /// Adds the next chunk: templates once, and each variable.
+    pub(crate) fn chunk(&mut self, parsed: &Parsed, text: &[u8], columns: &ColumnsBuilder) {
         self.chunk_runs.clear();
         self.chunk_ids.clear();
         let mut pieces = Pieces { terms: ChunkTerms::default(), index: self };
-        lines.for_each(|line| tokens::cut(line, &mut pieces));
+        for template in 0..parsed.templates() {
+            for literal in parsed.template_text(template).split(|&byte| byte == VARIABLE) {
+                tokens::for_each_run(literal, |run| pieces.run(run));
+            }
+        }
+        for &(start, end) in parsed.variables() {
+            pieces.id(&text[start as usize..end as usize]);
+        }
+        for row in (0..parsed.rows()).filter(|&row| parsed.template_of(row) == NO_TEMPLATE) {
+            let line = &text[parsed.line_range(row)];
+            tokens::for_each_run(line, |run| pieces.run(run));
+            tokens::for_each_id(line, |start, end| pieces.id(&line[start..end]));
+        }
         let mut terms = pieces.terms;
         self.add_pairs(columns, &mut terms);
         self.chunks.push(terms);
@@ -325,7 +338,7 @@ struct Pieces<'a> {
     index: &'a mut IndexBuilder,
 }
 
-impl PieceSink for Pieces<'_> {
+impl Pieces<'_> {
     #[inline]
     fn run(&mut self, piece: &[u8]) {
         if piece.len() > RUN_BYTES_MAX {
@@ -344,8 +357,9 @@ impl PieceSink for Pieces<'_> {
         if !self.index.chunk_ids.insert(hash) {
             return;
         }
+        tokens::for_each_run(piece, |run| self.run(run));
         if piece.len() > filter::LONG_ID_BYTES {
-            self.long_id(hash, piece);
+            self.long_id(piece);
             return;
         }
         self.terms.ids.push((hash, piece.len() as u8));
@@ -354,11 +368,9 @@ impl PieceSink for Pieces<'_> {
             self.index.ids.add(hash, piece);
         }
     }
-}
 
-impl Pieces<'_> {
     /// Long ids are listed as they are, in every chunk that has them.
-    fn long_id(&mut self, _hash: u64, piece: &[u8]) {
+    fn long_id(&mut self, piece: &[u8]) {
         if self.terms.long_ids.len() + piece.len() >= filter::LONG_IDS_BYTES_MAX {
             self.terms.flags |= FLAG_LONG_IDS_CUT;
             return;

@@ -16,6 +16,7 @@ pub(crate) mod columns;
 pub(crate) mod filter;
 pub(crate) mod filter_file;
 pub(crate) mod index;
+pub(crate) mod lines;
 pub(crate) mod lookup;
 pub(crate) mod reader;
 pub(crate) mod table;

@@ -3,7 +3,8 @@
 use super::{
     Part,
     columns::{Column, REST_NAME, decode_lengths, decode_times},
-    table::{ChunkMeta, Section},
+    lines::EncodedLines,
+    table::{ChunkMeta, FrameMeta, Section},
 };
 use crate::bytes::{Damaged, decompress, put_bytes};
 use model::LabelsRef;
@@ -139,24 +140,36 @@ impl<'a> ChunkReader<'a> {
         starts
     }
 
-    /// The lines of frame `index`, whose first row is `first_row`.
-    pub(crate) fn frame(&self, index: usize, first_row: usize, lengths: &[u32]) -> Result<Frame, ReadError> {
+    /// Frame `index` as far as it can be searched without its dense section.
+    pub(crate) fn encoded_lines(&self, index: usize) -> Result<EncodedLines, ReadError> {
+        let at = self.frame_at(index);
+        let meta = &self.meta.frames[index];
+        let head = self.section(at, &meta.head)?;
+        let codes = self.section(at + meta.head.disk_bytes(), &meta.codes)?;
+        Ok(EncodedLines::open(head, codes, meta.rows as usize, meta.dense.raw_bytes as usize)?)
+    }
+
+    /// What [`EncodedLines::ready`] needs for frame `index`.
+    pub(crate) fn dense(&self, index: usize) -> Result<Vec<u8>, ReadError> {
+        let meta = &self.meta.frames[index];
+        self.section(self.frame_at(index) + meta.head.disk_bytes() + meta.codes.disk_bytes(), &meta.dense)
+    }
+
+    fn frame_at(&self, index: usize) -> u64 {
         let before = &self.meta.frames[..index];
-        let at = self.frames_at() + before.iter().map(|frame| frame.section.disk_bytes()).sum::<u64>();
-        let meta = self.meta.frames[index];
-        let text = self.section(at, &meta.section)?;
-        let mut end = 0u32;
-        let lengths = lengths.get(first_row..first_row + meta.rows as usize);
-        let ends: Vec<u32> = lengths
-            .unwrap_or_default()
-            .iter()
-            .map(|&length| {
-                end = end.saturating_add(length);
-                end
-            })
-            .collect();
-        if ends.len() != meta.rows as usize || end as usize != text.len() {
-            return Err(Damaged::new("frame does not fit its lengths").into());
+        self.frames_at() + before.iter().map(FrameMeta::disk_bytes).sum::<u64>()
+    }
+
+    /// All lines of frame `index`, whose first row is `first_row`.
+    pub(crate) fn frame(&self, index: usize, first_row: usize) -> Result<Frame, ReadError> {
+        let lines = self.encoded_lines(index)?.ready(self.dense(index)?);
+        let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(lines.rows()));
+        for row in 0..lines.rows() {
+            lines.put(row, &mut text);
+            ends.push(text.len() as u32);
+        }
+        if text.len() != self.meta.frames[index].bytes as usize {
+            return Err(Damaged::new("frame decodes to another length").into());
         }
         Ok(Frame { text, ends, first_row })
     }

@@ -62,7 +62,18 @@ pub(crate) struct ColumnMeta {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameMeta {
     pub(crate) rows: u32,
-    pub(crate) section: Section,
+    /// Bytes of its lines.
+    pub(crate) bytes: u32,
+    pub(crate) head: Section,
+    pub(crate) codes: Section,
+    pub(crate) dense: Section,
+}
+
+impl FrameMeta {
+    /// Bytes it occupies in the data file.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.head.disk_bytes() + self.codes.disk_bytes() + self.dense.disk_bytes()
+    }
 }
 
 /// The rows of one stream in one chunk.
@@ -204,7 +215,10 @@ fn put_chunk(out: &mut Vec<u8>, chunk: &ChunkMeta) {
     });
     put_list(out, &chunk.frames, |out, frame| {
         put_varint(out, u64::from(frame.rows));
-        put_section(out, &frame.section);
+        put_varint(out, u64::from(frame.bytes));
+        put_section(out, &frame.head);
+        put_section(out, &frame.codes);
+        put_section(out, &frame.dense);
     });
     put_list(out, &chunk.runs, put_run);
     put_varint(out, chunk.filter.offset);
@@ -220,7 +234,11 @@ fn chunk(reader: &mut Reader<'_>) -> Result<ChunkMeta, Damaged> {
         times: section(reader)?,
         lengths: section(reader)?,
         columns: list(reader, |reader| Ok(ColumnMeta { name: reader.u32()?, section: section(reader)? }))?,
-        frames: list(reader, |reader| Ok(FrameMeta { rows: reader.u32()?, section: section(reader)? }))?,
+        frames: list(reader, |reader| {
+            let (rows, bytes) = (reader.u32()?, reader.u32()?);
+            let (head, codes, dense) = (section(reader)?, section(reader)?, section(reader)?);
+            Ok(FrameMeta { rows, bytes, head, codes, dense })
+        })?,
         runs: list(reader, run)?,
         filter: FilterMeta {
             offset: reader.varint()?,
@@ -284,7 +302,13 @@ mod tests {
             times: section(10),
             lengths: section(3),
             columns: vec![ColumnMeta { name: 0, section: section(5) }],
-            frames: vec![FrameMeta { rows: 3, section: section(30) }],
+            frames: vec![FrameMeta {
+                rows: 3,
+                bytes: 30,
+                head: section(20),
+                codes: section(7),
+                dense: section(9),
+            }],
             runs: vec![run],
             filter: FilterMeta { offset: 8, fuse_bytes: 9, long_bytes: 1, id_lengths: 1 << 63 },
             flags: FLAG_LONG_RUN,

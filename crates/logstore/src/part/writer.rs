@@ -6,6 +6,7 @@ use super::{
     DATA_FILE, DATA_MAGIC, FILTER_FILE, FILTER_MAGIC, INDEX_FILE, TABLE_FILE,
     columns::{ColumnsBuilder, encode_lengths, encode_times},
     index::IndexBuilder,
+    lines::{self, EncodedFrame, Parsed},
     table::{ChunkMeta, ColumnMeta, FilterMeta, FrameMeta, LevelCount, Run, Section, Table},
 };
 use disk::{Dir, WriteFile};
@@ -33,6 +34,8 @@ impl Default for Shape {
 const LEVELS_MAX: usize = 16;
 /// Level of columns, which are small.
 const COLUMN_ZSTD_LEVEL: i32 = 3;
+/// Level of what hardly compresses.
+const DENSE_ZSTD_LEVEL: i32 = 1;
 /// The metadata that says how grave a line is.
 pub(crate) const LEVEL_NAME: &str = "detected_level";
 
@@ -50,15 +53,6 @@ struct Chunk {
 impl Chunk {
     fn bytes(&self) -> usize {
         self.text.len() + self.metadata_bytes
-    }
-
-    fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.text.as_slice();
-        self.lengths.iter().map(move |&length| {
-            let (line, tail) = rest.split_at(length as usize);
-            rest = tail;
-            line
-        })
     }
 }
 
@@ -88,11 +82,13 @@ pub(crate) struct PartWriter {
     data: WriteFile,
     lines: zstd::bulk::Compressor<'static>,
     small: zstd::bulk::Compressor<'static>,
+    dense: zstd::bulk::Compressor<'static>,
     streams: Vec<Labels>,
     names: Numbers,
     levels: Numbers,
     chunks: Vec<ChunkMeta>,
     chunk: Chunk,
+    parsed: Parsed,
     index: IndexBuilder,
 }
 
@@ -115,11 +111,13 @@ impl PartWriter {
             shape,
             lines: zstd::bulk::Compressor::new(zstd_level)?,
             small: zstd::bulk::Compressor::new(COLUMN_ZSTD_LEVEL)?,
+            dense: zstd::bulk::Compressor::new(DENSE_ZSTD_LEVEL)?,
             streams: Vec::new(),
             names: Numbers::default(),
             levels,
             chunks: Vec::new(),
             chunk: Chunk::default(),
+            parsed: Parsed::default(),
             index: IndexBuilder::new(raw_bytes),
         })
     }
@@ -173,7 +171,8 @@ impl PartWriter {
             return Ok(());
         }
         self.count_levels(&mut chunk);
-        self.index.chunk(chunk.lines(), &chunk.columns);
+        self.parsed.parse(&chunk.text, &chunk.lengths);
+        self.index.chunk(&self.parsed, &chunk.text, &chunk.columns);
         let offset = self.data.len();
         let times = self.section(&encode_times(&chunk.times, &chunk.runs))?;
         let lengths = self.section(&encode_lengths(&chunk.lengths))?;
@@ -209,13 +208,23 @@ impl PartWriter {
             end += length as usize;
             let is_last = index + 1 == chunk.lengths.len();
             if end - start >= self.shape.frame_bytes || is_last {
-                let stored = self.lines.compress(&chunk.text[start..end])?;
-                let section = put_section(&mut self.data, end - start, &stored)?;
-                frames.push(FrameMeta { rows, section });
+                let first = index + 1 - rows as usize;
+                let encoded = lines::encode(&self.parsed, &chunk.text, first..index + 1);
+                frames.push(self.frame(&encoded, rows, (end - start) as u32)?);
                 (rows, start) = (0, end);
             }
         }
         Ok(frames)
+    }
+
+    fn frame(&mut self, frame: &EncodedFrame, rows: u32, bytes: u32) -> io::Result<FrameMeta> {
+        let head = frame.head();
+        let stored = self.lines.compress(&head)?;
+        let head = put_section(&mut self.data, head.len(), &stored)?;
+        let codes = self.section(&frame.codes)?;
+        let stored = self.dense.compress(&frame.dense)?;
+        let dense = put_section(&mut self.data, frame.dense.len(), &stored)?;
+        Ok(FrameMeta { rows, bytes, head, codes, dense })
     }
 
     /// Fills in rows and bytes by level of every run.

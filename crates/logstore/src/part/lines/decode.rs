@@ -1,0 +1,169 @@
+//! Reads a frame: whole, or line by line.
+
+use super::{
+    VARIABLE,
+    bits::PADDING_BYTES,
+    column::{Bytes, Column, Sections},
+};
+use crate::bytes::{Damaged, Reader};
+use std::ops::Range;
+
+/// One template of a frame.
+pub(super) struct Template {
+    /// Its texts between variables, in `head`: one more than it has variables.
+    pub(super) literals: Vec<Range<usize>>,
+    /// Its columns, one for each variable.
+    pub(super) columns: Range<usize>,
+    rows: usize,
+}
+
+/// A frame without its dense section, which a search may not need.
+pub(crate) struct EncodedLines {
+    pub(super) head: Vec<u8>,
+    codes: Vec<u8>,
+    pub(super) templates: Vec<Template>,
+    pub(super) columns: Vec<Column>,
+    /// For every row: 0, or its template's place and one.
+    pub(super) row_codes: Vec<u16>,
+    /// For every row: how many rows before it have the same code.
+    ordinals: Vec<u32>,
+    /// Rows without template, in `head`.
+    raw: Vec<Range<usize>>,
+}
+
+/// A frame all of whose lines can be read.
+pub(crate) struct ReadyLines {
+    lines: EncodedLines,
+    dense: Vec<u8>,
+}
+
+impl EncodedLines {
+    /// Reads a frame of `rows` lines; `dense_bytes` is the length of its dense section.
+    pub(crate) fn open(
+        head: Vec<u8>,
+        codes: Vec<u8>,
+        rows: usize,
+        dense_bytes: usize,
+    ) -> Result<EncodedLines, Damaged> {
+        let mut reader = Reader::new(&head);
+        let meta = Reader::new(reader.bytes()?);
+        let text = Reader::new(reader.rest());
+        let mut sections =
+            Sections { head: &head, meta, text, codes_at: 0, codes: &codes, dense_at: 0, dense_bytes };
+        let count = sections.meta.count()?;
+        let row_codes = row_codes(&mut sections, rows, count)?;
+        let (ordinals, counts) = ordinals(&row_codes, count);
+        let mut templates = Vec::with_capacity(count);
+        let mut first_column = 0;
+        for rows in &counts[1..] {
+            let text = sections.meta.bytes()?;
+            let literals = literals(sections.place(text), text);
+            let columns = first_column..first_column + literals.len() - 1;
+            first_column = columns.end;
+            templates.push(Template { literals, columns, rows: *rows as usize });
+        }
+        let mut columns = Vec::with_capacity(first_column);
+        for template in &templates {
+            for _ in template.columns.clone() {
+                columns.push(sections.column(template.rows)?);
+            }
+        }
+        let mut raw = Vec::with_capacity(counts[0] as usize);
+        for _ in 0..counts[0] {
+            let length = sections.meta.varint()? as usize;
+            let line = sections.text.take(length)?;
+            raw.push(sections.place(line));
+        }
+        Ok(EncodedLines { templates, columns, row_codes, ordinals, raw, head, codes })
+    }
+
+    /// Adds the dense section.
+    pub(crate) fn ready(mut self, mut dense: Vec<u8>) -> ReadyLines {
+        dense.resize(dense.len() + PADDING_BYTES, 0);
+        for template in &self.templates {
+            for column in &mut self.columns[template.columns.clone()] {
+                column.unpack(template.rows, &dense);
+            }
+        }
+        ReadyLines { lines: self, dense }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.row_codes.len()
+    }
+
+    /// The text of a row without template.
+    pub(super) fn raw_line(&self, row: usize) -> &[u8] {
+        &self.head[self.raw[self.ordinals[row] as usize].clone()]
+    }
+}
+
+impl ReadyLines {
+    /// Appends the line of a row of the frame.
+    pub(crate) fn put(&self, row: usize, out: &mut Vec<u8>) {
+        let lines = &self.lines;
+        let code = usize::from(lines.row_codes[row]);
+        if code == 0 {
+            out.extend_from_slice(lines.raw_line(row));
+            return;
+        }
+        let template = &lines.templates[code - 1];
+        let bytes = Bytes { head: &lines.head, codes: &lines.codes, dense: &self.dense };
+        let ordinal = lines.ordinals[row] as usize;
+        let mut literals = template.literals.iter();
+        if let Some(literal) = literals.next() {
+            out.extend_from_slice(&lines.head[literal.clone()]);
+        }
+        for (column, literal) in lines.columns[template.columns.clone()].iter().zip(literals) {
+            column.put(ordinal, &bytes, out);
+            out.extend_from_slice(&lines.head[literal.clone()]);
+        }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.lines.rows()
+    }
+}
+
+fn row_codes(sections: &mut Sections<'_>, rows: usize, templates: usize) -> Result<Vec<u16>, Damaged> {
+    if templates == 0 {
+        return Ok(vec![0; rows]);
+    }
+    let low = sections.take_codes(rows)?;
+    let mut row_codes: Vec<u16> =
+        sections.codes[low..low + rows].iter().map(|&code| u16::from(code)).collect();
+    if templates > usize::from(u8::MAX) {
+        let high = sections.take_codes(rows)?;
+        let high = &sections.codes[high..high + rows];
+        row_codes.iter_mut().zip(high).for_each(|(code, &high)| *code |= u16::from(high) << 8);
+    }
+    if row_codes.iter().any(|&code| usize::from(code) > templates) {
+        return Err(Damaged::new("row of an unknown template"));
+    }
+    Ok(row_codes)
+}
+
+/// Every row's place among those of its code, and how many rows each code has.
+fn ordinals(row_codes: &[u16], templates: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut counts = vec![0u32; templates + 1];
+    let ordinals = row_codes
+        .iter()
+        .map(|&code| {
+            let count = &mut counts[usize::from(code)];
+            *count += 1;
+            *count - 1
+        })
+        .collect();
+    (ordinals, counts)
+}
+
+fn literals(place: Range<usize>, text: &[u8]) -> Vec<Range<usize>> {
+    let mut start = place.start;
+    let mut literals = Vec::new();
+    for variable in memchr::memchr_iter(VARIABLE, text) {
+        literals.push(start..place.start + variable);
+        start = place.start + variable + 1;
+    }
+    literals.push(start..place.end);
+    literals
+}
