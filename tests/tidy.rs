@@ -80,8 +80,10 @@ fn files_and_functions_are_short() {
 
 #[test]
 fn every_module_says_what_it_is_for() {
+    // A file of tests belongs to the module that it tests, which says what it is for.
     let undocumented: Vec<String> = rust_files()
         .into_iter()
+        .filter(|path| !path.ends_with("tests.rs") && !path.iter().any(|part| part == "tests"))
         .filter(|path| {
             let text = std::fs::read_to_string(path).expect("a source file is text");
             !text.lines().find(|line| !line.trim().is_empty()).is_some_and(|first| first.starts_with("//!"))

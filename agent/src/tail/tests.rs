@@ -1,1 +1,3 @@
+//! Files that grow, rotate, shrink and vanish, read line by line.
+
 
