@@ -21,8 +21,12 @@ const TIDY_SAMPLES_MAX: u64 = 200_000_000;
 const TIDY_RATIO: u64 = 20;
 /// A window this long past takes few samples any more: its parts become one.
 const COLD_MS: i64 = 2 * 3_600_000;
-/// With no sample for this long the store is idle and tidies up.
+/// With hardly a sample for this long the store is idle and tidies up.
 const IDLE_MS: i64 = 8_000;
+/// Samples a second that leave a store idle: a server's own metrics and a host or two never end.
+const IDLE_SAMPLES_PER_S: u64 = 200;
+/// Arrivals are judged over at least this long.
+const JUDGED_MS: i64 = 1_000;
 /// An idle store seals a head of this size, since its log takes ten times the room of a part.
 const IDLE_SEAL_BYTES: u64 = 512 << 10;
 /// Index memory of parts that no query has used for this long is given back.
@@ -37,6 +41,7 @@ pub(crate) struct Maintenance {
     /// Windows of the generation being sealed that are published.
     pub(crate) sealed_windows: Vec<i64>,
     appended_seen: u64,
+    seen_ms: i64,
     busy_ms: i64,
     indexes_checked_ms: i64,
 }
@@ -48,6 +53,7 @@ impl Maintenance {
             wal_before: 0,
             sealed_windows: Vec::new(),
             appended_seen: 0,
+            seen_ms: i64::MIN,
             busy_ms: i64::MIN,
             indexes_checked_ms: i64::MIN,
         }
@@ -58,11 +64,18 @@ impl Maintenance {
         self.next_part_id - 1
     }
 
-    /// How long no sample has come.
+    /// How long hardly any sample has come.
     fn idle_ms(&mut self, appended: u64, now_ms: i64) -> i64 {
-        if appended != self.appended_seen || self.busy_ms == i64::MIN {
+        let is_first = self.busy_ms == i64::MIN;
+        let elapsed_ms = now_ms.saturating_sub(self.seen_ms);
+        if is_first || elapsed_ms >= JUDGED_MS {
+            let arrived = appended.saturating_sub(self.appended_seen);
+            let quiet = IDLE_SAMPLES_PER_S.saturating_mul(elapsed_ms.unsigned_abs()) / 1_000;
+            if is_first || arrived > quiet {
+                self.busy_ms = now_ms;
+            }
             self.appended_seen = appended;
-            self.busy_ms = now_ms;
+            self.seen_ms = now_ms;
         }
         now_ms.saturating_sub(self.busy_ms)
     }
@@ -256,4 +269,20 @@ fn choose<'a>(parts: &[&'a Part], is_quiet: bool) -> Option<Vec<&'a Part>> {
             parts.iter().copied().filter(|part| part.meta().origin.level == level).collect();
         (peers.len() >= MERGE_FAN).then_some(peers)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickle_of_own_metrics_leaves_the_store_idle() {
+        let mut maintenance = Maintenance::new(1);
+        assert_eq!(maintenance.idle_ms(1_000_000, 10_000), 0);
+        for second in 1..=9 {
+            maintenance.idle_ms(1_000_000 + second * 100, 10_000 + second as i64 * 1_000);
+        }
+        assert_eq!(maintenance.idle_ms(1_000_900, 19_000), 9_000);
+        assert_eq!(maintenance.idle_ms(1_002_000, 20_000), 0, "a thousand samples in a second are a load");
+    }
 }
