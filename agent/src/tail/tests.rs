@@ -1,3 +1,1 @@
 //! Files that grow, rotate, shrink and vanish, read line by line.
-
-

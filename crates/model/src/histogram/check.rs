@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn broken_histograms_are_told_apart() {
         type Break = fn(&mut Histogram);
-        let cases: [(Break, fn(&HistogramError) -> bool); 7] = [
+        type Expected = fn(&HistogramError) -> bool;
+        let cases: [(Break, Expected); 7] = [
             (|h| h.schema = 9, |e| matches!(e, HistogramError::UnknownSchema(9))),
             (|h| h.positive.counts.truncate(1), |e| matches!(e, HistogramError::BucketCount { .. })),
             (|h| h.negative.counts[0] = -3.0, |e| matches!(e, HistogramError::NegativeCount { .. })),
