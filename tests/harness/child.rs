@@ -25,7 +25,8 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound socket has an address").port()
 }
 
-/// The path of a product binary of this build profile, built if it is not up to date.
+/// The path of a product binary of this build profile, built if it is not up to date: of the whole
+/// workspace, so that crates are compiled with the features that the tests were compiled with.
 fn binary(name: &str) -> PathBuf {
     static BUILT: Once = Once::new();
     let mut folder = std::env::current_exe().expect("a test knows its own path");
