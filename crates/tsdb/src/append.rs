@@ -12,6 +12,7 @@ use crate::{
     writer::Writer,
 };
 use model::{BatchId, Exemplar, Labels, LabelsRef, MetricBatch, SeriesView, Value};
+use std::collections::HashMap;
 use store::{Commit, Receipt, RejectReason, Rejection, StoreError, reject};
 
 /// Collects what one append stores and refuses.
@@ -27,6 +28,8 @@ struct Append<'a> {
     repeats: u64,
     rejected: Vec<Rejection>,
     exemplars: Vec<(Labels, Exemplar)>,
+    /// Where in `exemplars` those of a series and time are.
+    exemplar_places: HashMap<(Labels, i64), Vec<usize>>,
 }
 
 impl Tsdb {
@@ -58,6 +61,7 @@ impl Tsdb {
             repeats: 0,
             rejected: Vec::new(),
             exemplars: Vec::new(),
+            exemplar_places: HashMap::new(),
         };
         let checked = batch.series().try_for_each(|series| append.series(series));
         let Append { stored, repeats, rejected, exemplars, .. } = append;
@@ -241,13 +245,10 @@ impl Append<'_> {
     fn stored_value(&mut self, series: u32, timestamp_ms: i64) -> Result<Option<Value>, StoreError> {
         let known = &self.writer.table.series[series as usize];
         if timestamp_ms <= known.newest_ms {
-            if known.batch == self.writer.batch {
-                let mut pending = self.writer.pending.iter().rev();
-                let same =
-                    |sample: &&NewSample| sample.series == series && sample.timestamp_ms == timestamp_ms;
-                if let Some(sample) = pending.find(same) {
-                    return Ok(Some(sample.value.clone()));
-                }
+            if known.batch == self.writer.batch
+                && let Some(value) = self.writer.pending_value(series, timestamp_ms)
+            {
+                return Ok(Some(value.clone()));
             }
             let head = self.view.head.read();
             let in_head = (series as usize) < head.len();
@@ -255,6 +256,7 @@ impl Append<'_> {
                 return Ok(Some(value));
             }
         }
+        let known = &self.writer.table.series[series as usize];
         if timestamp_ms > known.floor_ms {
             return Ok(None);
         }
@@ -312,9 +314,12 @@ impl Append<'_> {
         let Some(series) = Labels::from_bytes(labels.as_bytes()) else {
             return reject(&mut self.rejected, RejectReason::InvalidLabels, 1, || format!("{labels}"));
         };
-        let is_known = lock(&self.tsdb.extras).has_exemplar(&series, exemplar)
-            || self.exemplars.iter().any(|(other, known)| *other == series && known == exemplar);
-        if !is_known {
+        if lock(&self.tsdb.extras).has_exemplar(&series, exemplar) {
+            return;
+        }
+        let same_time = self.exemplar_places.entry((series.clone(), exemplar.timestamp_ms)).or_default();
+        if !same_time.iter().any(|&place| self.exemplars[place].1 == *exemplar) {
+            same_time.push(self.exemplars.len());
             self.exemplars.push((series, exemplar.clone()));
         }
     }

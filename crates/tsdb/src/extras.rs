@@ -35,7 +35,10 @@ impl Extras {
     }
 
     pub(crate) fn has_exemplar(&self, series: &Labels, exemplar: &Exemplar) -> bool {
-        self.exemplars.get(series).is_some_and(|known| known.contains(exemplar))
+        let Some(known) = self.exemplars.get(series) else { return false };
+        let first = known.partition_point(|e| e.timestamp_ms < exemplar.timestamp_ms);
+        let mut same_time = known[first..].iter().take_while(|e| e.timestamp_ms == exemplar.timestamp_ms);
+        same_time.any(|e| e == exemplar)
     }
 
     /// Adds an exemplar unless it is known.

@@ -86,6 +86,8 @@ impl Tsdb {
         let mut maintenance = lock(&self.maintenance);
         let is_idle = maintenance.idle_ms(self.appended.load(Relaxed), now_ms) >= IDLE_MS;
         self.forget_old(now_ms)?;
+        // Before anything that needs room: on a full disk this is what makes some.
+        self.hold_to_size()?;
         if self.is_seal_due(is_idle, now_ms) {
             self.seal(&mut maintenance)?;
         }

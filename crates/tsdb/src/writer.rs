@@ -7,7 +7,8 @@
 
 use crate::{columns::reserve_one, head::NewSample, wal::BatchEncoder};
 use hashbrown::HashTable;
-use model::{Labels, LabelsRef};
+use model::{Labels, LabelsRef, Value};
+use std::collections::HashMap;
 use store::BatchLedger;
 
 /// The series has no number in this epoch of the log yet.
@@ -94,6 +95,9 @@ pub(crate) struct Writer {
     pub(crate) encoder: BatchEncoder,
     /// Samples of the batch in hand that were accepted.
     pub(crate) pending: Vec<NewSample>,
+    /// Where in `pending` the sample of a series and time is. Filled when first asked, since
+    /// senders in order never ask.
+    places: HashMap<(u32, i64), usize>,
     /// Series that the batch in hand defines in the log.
     pub(crate) defined: Vec<u32>,
     /// Number of the batch in hand, never 0.
@@ -107,6 +111,8 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn begin_batch(&mut self) {
         self.pending.clear();
+        // Dropped rather than cleared: one large batch must not hold its room for ever.
+        self.places = HashMap::new();
         self.defined.clear();
         self.encoder.clear();
         self.batch = self.batch.wrapping_add(1).max(1);
@@ -150,6 +156,17 @@ impl Writer {
             }
             None => self.table.add(labels.to_owned(), hash, sealed_ms),
         }
+    }
+
+    /// The sample of this series and time in the batch in hand. Costs the same however many
+    /// samples the batch has, so that a batch sent newest first is taken as fast as any.
+    pub(crate) fn pending_value(&mut self, series: u32, timestamp_ms: i64) -> Option<&Value> {
+        for place in self.places.len()..self.pending.len() {
+            let NewSample { series, timestamp_ms, .. } = self.pending[place];
+            self.places.insert((series, timestamp_ms), place);
+        }
+        let place = *self.places.get(&(series, timestamp_ms))?;
+        self.pending.get(place).map(|sample| &sample.value)
     }
 
     /// Takes an accepted sample into the batch in hand.

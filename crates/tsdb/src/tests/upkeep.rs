@@ -236,3 +236,32 @@ fn failed_seals_leave_nothing_behind_and_are_done_again() {
     drop(store);
     assert_same(&all(&open(&dir, small())), &before, "opened again");
 }
+
+#[test]
+fn on_a_full_disk_the_size_limit_is_still_kept() {
+    let full = Dir::simulated(1, Faults::default());
+    let series = labels("m", "a");
+    let store = open(&full, small());
+    for day in 0..3 {
+        put(&store, &floats(&series, [(NOW_MS - day * DAY_MS, 1.0)]));
+        store.flush().unwrap();
+    }
+    drop(store);
+    let options = TsdbOptions { size_bytes_max: Some(1), head_age_max_ms: 0, ..small() };
+    let store = open(&full, options);
+    put(&store, &floats(&series, [(NOW_MS - 5, 2.0)]));
+    full.set_faults(Faults { capacity_bytes: Some(1), ..Faults::default() });
+    assert!(store.maintain(NOW_MS + 10).is_err(), "there is no room to seal");
+    assert_eq!(store.stats().parts, 0, "the oldest parts went");
+}
+
+#[test]
+fn a_batch_newest_first_is_told_apart_sample_by_sample() {
+    let store = open(&dir(), small());
+    let series = labels("m", "a");
+    let newest_first = (0..1000).map(|i| (NOW_MS - i, i as f64));
+    let again = (0..1000).map(|i| (NOW_MS - i, if i == 7 { -1.0 } else { i as f64 }));
+    let receipt = store.append(&floats(&series, newest_first.chain(again)), None, NOW_MS).unwrap();
+    assert_eq!((receipt.stored, receipt.rejected[0].count), (1999, 1));
+    assert_eq!(all(&store)[0].1.len(), 1000);
+}
