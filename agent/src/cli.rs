@@ -101,6 +101,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<()> {
         return runtime.block_on(dry_run(&config));
     }
     daemon::logging::init(config.log.format, &config.log.filter).map_err(anyhow::Error::msg)?;
+    daemon::limits::raise_open_files();
     runtime.block_on(serve(arguments, config))
 }
 

@@ -36,5 +36,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     };
     let config = serve.resolve()?;
     daemon::logging::init(config.log.format, &config.log.filter).map_err(anyhow::Error::msg)?;
+    daemon::limits::raise_open_files();
     super::block_on(crate::demo::run(config, args.logs))
 }

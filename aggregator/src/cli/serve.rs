@@ -74,6 +74,7 @@ impl Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.resolve()?;
     daemon::logging::init(config.log.format, &config.log.filter).map_err(anyhow::Error::msg)?;
+    daemon::limits::raise_open_files();
     super::block_on(async {
         let shutdown = Shutdown::on_signals().context("failed to listen for signals")?;
         crate::start(config, &shutdown).await?.join().await

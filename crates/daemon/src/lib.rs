@@ -1,11 +1,12 @@
-//! What both binaries need of a process: configuration, logging, clock, shutdown, own metrics, a
-//! CPU pool, an HTTP server and an HTTP client.
+//! What both binaries need of a process: configuration, logging, clock, shutdown, limits, own
+//! metrics, a CPU pool, an HTTP server and an HTTP client.
 //!
 //! This is the only crate that reads the wall clock; everything else is told what time it is.
 
 pub mod clock;
 pub mod config;
 pub mod http;
+pub mod limits;
 pub mod logging;
 pub mod metrics;
 mod pool;

@@ -2,8 +2,10 @@
 
 mod client;
 mod server;
+mod signature;
 mod tls;
 
 pub use client::{ClientOptions, TargetRefused, check_target, client};
 pub use server::{ServerOptions, serve};
+pub use signature::signature_headers;
 pub use tls::{TlsError, TlsFiles};

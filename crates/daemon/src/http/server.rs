@@ -21,8 +21,6 @@ use tower::ServiceExt;
 
 /// A client that has not sent its headers by then is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Open requests get this long to end after the shutdown signal.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept (out of file descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -33,11 +31,13 @@ pub struct ServerOptions {
     pub connections_max: usize,
     /// Speak TLS with this certificate.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Open requests get this long to end after the shutdown signal.
+    pub drain_timeout: Duration,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        ServerOptions { connections_max: 4096, tls: None }
+        ServerOptions { connections_max: 4096, tls: None, drain_timeout: Duration::from_secs(10) }
     }
 }
 
@@ -47,7 +47,11 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
     let slots = Arc::new(Semaphore::new(options.connections_max));
     let tls = options.tls.map(TlsAcceptor::from);
     loop {
-        let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        // With all slots taken the signal must still be heard.
+        let slot = tokio::select! {
+            slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
+            () = shutdown.wait() => break,
+        };
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -68,7 +72,7 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
     drop(listener);
     // Every connection holds a slot, so having all of them means that all have ended.
     let all = slots.acquire_many(options.connections_max as u32);
-    if tokio::time::timeout(DRAIN_TIMEOUT, all).await.is_err() {
+    if tokio::time::timeout(options.drain_timeout, all).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
 }
@@ -123,6 +127,7 @@ where
 mod tests {
     use super::*;
     use axum::routing::get;
+    use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
     async fn an_open_request_ends_before_the_server_does() {
@@ -142,5 +147,22 @@ mod tests {
         assert_eq!(body, "done");
         server.await.unwrap();
         assert!(client.get(format!("http://{address}/")).send().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_signal_is_heard_while_all_slots_are_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown::new();
+        let drain_timeout = Duration::from_millis(100);
+        let options = ServerOptions { connections_max: 1, tls: None, drain_timeout };
+        let never = get(|| async { std::future::pending::<()>().await });
+        let server =
+            tokio::spawn(serve(listener, Router::new().route("/", never), options, shutdown.clone()));
+        let mut held = TcpStream::connect(address).await.unwrap();
+        held.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        shutdown.trigger();
+        tokio::time::timeout(Duration::from_secs(5), server).await.expect("it ends once the drain is over").unwrap();
     }
 }
