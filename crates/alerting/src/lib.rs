@@ -32,7 +32,6 @@ mod querier;
 pub mod route;
 pub mod rules;
 mod service;
-mod signature;
 pub mod silence;
 mod stored;
 pub mod time_interval;

@@ -16,7 +16,6 @@ mod metrics;
 mod policy;
 mod readings;
 mod service;
-mod signature;
 mod webhook;
 
 pub use decide::{Action, CheckOutcome, Decision, Inputs, Measured, Reason, State, decide};

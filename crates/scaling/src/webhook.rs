@@ -6,8 +6,8 @@
 use crate::{
     decide::{Action, CheckOutcome, Decision},
     policy::{Policy, Receiver},
-    signature,
 };
+use daemon::http::signature_headers;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -134,7 +134,7 @@ pub(crate) async fn attempt(
         .header("content-type", "application/json")
         .header("idempotency-key", &delivery.id);
     if let Some(secret) = &receiver.secret {
-        for (name, value) in signature::headers(secret, &delivery.id, now_ms, &delivery.body) {
+        for (name, value) in signature_headers(secret, &delivery.id, now_ms, &delivery.body) {
             request = request.header(name, value);
         }
     }

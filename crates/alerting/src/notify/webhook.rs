@@ -4,8 +4,9 @@
 use super::message::{Message, NotifiedAlert, quote_meta};
 use crate::{
     config::{Authorization, WebhookConfig},
-    signature, timestamp,
+    timestamp,
 };
+use daemon::http::signature_headers;
 use model::Labels;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -161,7 +162,7 @@ fn headers(config: &WebhookConfig, idempotency_key: &str, body: &str, now_ms: i6
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     let mut texts = vec![("idempotency-key", idempotency_key.to_owned())];
     if let Some(secret) = &config.secret {
-        texts.extend(signature::headers(secret, idempotency_key, now_ms, body));
+        texts.extend(signature_headers(secret, idempotency_key, now_ms, body));
     }
     for (name, text) in texts {
         // Keys and signatures are hexadecimal, base64 and digits.

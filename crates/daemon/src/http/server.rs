@@ -163,6 +163,9 @@ mod tests {
         held.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         shutdown.trigger();
-        tokio::time::timeout(Duration::from_secs(5), server).await.expect("it ends once the drain is over").unwrap();
+        tokio::time::timeout(Duration::from_secs(5), server)
+            .await
+            .expect("it ends once the drain is over")
+            .unwrap();
     }
 }

@@ -1,8 +1,8 @@
 //! Signatures of webhooks as Standard Webhooks (standardwebhooks.com, specification 1.0) writes
 //! them: HMAC-SHA256 over id, time and body.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use crate::Secret;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -33,8 +33,12 @@ mod tests {
     fn the_published_example_verifies() {
         // From the Standard Webhooks specification's reference libraries.
         let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-        let [_, time, signature] =
-            signature_headers(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330_000, r#"{"test": 2432232314}"#);
+        let [_, time, signature] = signature_headers(
+            &secret,
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330_000,
+            r#"{"test": 2432232314}"#,
+        );
         assert_eq!(time.1, "1614265330");
         assert_eq!(signature.1, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
