@@ -4,6 +4,8 @@
 //! trusts a length it reads: a reader never looks beyond its slice and never allocates by a length
 //! before it has seen that many bytes.
 
+use std::cell::RefCell;
+
 /// Stored bytes that do not check out; the text says where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -146,9 +148,21 @@ pub(crate) fn compress(raw: &[u8], level: i32) -> std::io::Result<Vec<u8>> {
     zstd::bulk::compress(raw, level)
 }
 
+thread_local! {
+    /// A context is larger than most of what it decompresses, so every thread keeps one.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// Decompresses to exactly `length` bytes, which is also the most it allocates.
 pub(crate) fn decompress(bytes: &[u8], length: usize) -> Result<Vec<u8>, Damaged> {
-    let raw = zstd::bulk::decompress(bytes, length).map_err(|error| Damaged(error.to_string()))?;
+    let damaged = |error: std::io::Error| Damaged(error.to_string());
+    let raw = DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(zstd::bulk::Decompressor::new().map_err(damaged)?),
+        };
+        decompressor.decompress(bytes, length).map_err(damaged)
+    })?;
     if raw.len() != length {
         return Err(Damaged::new("decompresses to another length"));
     }

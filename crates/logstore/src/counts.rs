@@ -70,6 +70,8 @@ struct Grouping<'a> {
     own: Vec<(&'a str, &'a str)>,
     /// Labels asked for that only the rows' metadata can have.
     from_rows: Vec<&'a str>,
+    /// The group of all rows, when it is known.
+    group: Option<u32>,
 }
 
 impl<'a> Grouping<'a> {
@@ -77,7 +79,7 @@ impl<'a> Grouping<'a> {
         let own = by.iter().filter_map(|name| Some((name.as_str(), stream.labels.get(name)?))).collect();
         let from_rows =
             by.iter().map(String::as_str).filter(|name| stream.labels.get(name).is_none()).collect();
-        Grouping { own, from_rows }
+        Grouping { own, from_rows, group: None }
     }
 
     fn labels<'v>(&self, values: impl Iterator<Item = &'v [u8]>) -> Labels {
@@ -169,9 +171,10 @@ impl<'a> Tally<'a> {
         context: &QueryContext,
     ) -> Result<(), StoreError> {
         let selected = selector.select(part.streams.iter().map(|stream| &**stream));
+        let mut groupings: Vec<Option<Grouping<'_>>> = part.streams.iter().map(|_| None).collect();
         for chunk in 0..part.table.chunks.len() {
             context.check()?;
-            match self.chunk(view, part, chunk, &selected, context) {
+            match self.chunk(view, part, chunk, &selected, &mut groupings, context) {
                 Ok(()) => {}
                 Err(ReadError::Damaged(damaged)) => part.note_damage(chunk, &ReadError::Damaged(damaged)),
                 Err(error) => return Err(read_error(error)),
@@ -180,14 +183,18 @@ impl<'a> Tally<'a> {
         Ok(())
     }
 
-    fn chunk(
+    fn chunk<'p>(
         &mut self,
         view: &View,
-        part: &Part,
+        part: &'p Part,
         chunk: usize,
         selected: &[bool],
+        groupings: &mut [Option<Grouping<'p>>],
         context: &QueryContext,
-    ) -> Result<(), ReadError> {
+    ) -> Result<(), ReadError>
+    where
+        'a: 'p,
+    {
         let reader = ChunkReader::new(part, chunk);
         let mut sections = None;
         for (run, rows) in reader.meta.runs.iter().zip(run_rows(reader.meta)) {
@@ -196,9 +203,10 @@ impl<'a> Tally<'a> {
                 continue;
             }
             let stream = &part.streams[run.stream as usize];
-            let grouping = Grouping::new(&self.request.by, stream);
+            let grouping =
+                groupings[run.stream as usize].get_or_insert_with(|| Grouping::new(&self.request.by, stream));
             let deletions = deletions(view, part, run, stream);
-            if deletions.is_empty() && self.count_by_table(part, run, &grouping) {
+            if deletions.is_empty() && self.count_by_table(part, run, grouping) {
                 continue;
             }
             let sections = match &mut sections {
@@ -211,13 +219,13 @@ impl<'a> Tally<'a> {
                 return Ok(());
             }
             let deleted = deleted_rows(&reader, &deletions, &sections.times, rows.clone())?;
-            self.count_by_row(sections, &grouping, rows, &deleted);
+            self.count_by_row(sections, grouping, rows, &deleted);
         }
         Ok(())
     }
 
     /// Counts a run by the chunk table, if that can tell.
-    fn count_by_table(&mut self, part: &Part, run: &Run, grouping: &Grouping<'_>) -> bool {
+    fn count_by_table(&mut self, part: &Part, run: &Run, grouping: &mut Grouping<'_>) -> bool {
         let bucket = self.bucket(run.oldest_ns);
         let is_whole = run.oldest_ns >= self.range.start
             && run.newest_ns < self.range.end
@@ -227,7 +235,11 @@ impl<'a> Tally<'a> {
         }
         match grouping.from_rows.as_slice() {
             [] => {
-                let group = self.group(grouping.labels(std::iter::empty()));
+                let group = match grouping.group {
+                    Some(group) => group,
+                    None => self.group(grouping.labels(std::iter::empty())),
+                };
+                grouping.group = Some(group);
                 self.add(group, bucket, u64::from(run.rows), run.bytes);
                 true
             }

@@ -7,7 +7,7 @@
 use crate::{
     condition::Condition,
     literals,
-    part::lines::{EncodedLines, Verdict},
+    part::lines::{EncodedLines, ReadyLines, Verdict, Wanted},
 };
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
@@ -28,7 +28,7 @@ enum Ready {
 pub(crate) struct Filters {
     ready: Vec<Ready>,
     /// Every line that passes contains one of these, when there are any.
-    anchors: Vec<Finder<'static>>,
+    anchors: Vec<Wanted>,
     /// Whether containing an anchor is all that is asked.
     anchors_decide: bool,
 }
@@ -44,15 +44,16 @@ impl Filters {
             LineFilter::Matches { regex, .. } => Ready::Matches(regex.clone()),
             LineFilter::MatchesNot { regex, .. } => Ready::MatchesNot(regex.clone()),
         });
-        let anchors = filters
-            .iter()
-            .filter_map(anchors)
-            .max_by_key(|texts| texts.iter().map(Vec::len).min().unwrap_or(0));
+        let anchors = filters.iter().filter_map(anchors).max_by_key(|texts| shortest(texts));
         let is_needle = matches!(filters, [LineFilter::ContainsAny(_)]);
         Filters {
             ready: ready.collect(),
             anchors_decide: anchors.is_some() && is_needle,
-            anchors: finders(&anchors.unwrap_or_default()),
+            anchors: anchors
+                .unwrap_or_default()
+                .iter()
+                .map(|(text, fold)| Wanted::new(text, *fold))
+                .collect(),
         }
     }
 
@@ -82,26 +83,36 @@ impl Filters {
         }
         found
     }
+
+    /// Drops candidates that are ruled out by what [`EncodedLines`] does not have.
+    pub(crate) fn narrow(&self, lines: &ReadyLines, found: &mut Vec<(usize, Verdict)>) {
+        lines.narrow(&self.anchors, found);
+    }
 }
 
+/// A text, and whether it is folded.
+type Anchor = (Vec<u8>, bool);
+
 /// Texts of which every passing line contains one.
-fn anchors(filter: &LineFilter) -> Option<Vec<Vec<u8>>> {
+fn anchors(filter: &LineFilter) -> Option<Vec<Anchor>> {
     let texts = match filter {
-        LineFilter::ContainsAny(needles) => needles.clone(),
+        LineFilter::ContainsAny(needles) => needles.iter().map(|needle| (needle.clone(), false)).collect(),
         LineFilter::Matches { pattern, .. } => anchors_of(&literals::required(pattern))?,
         LineFilter::ContainsNone(_) | LineFilter::MatchesNot { .. } => return None,
     };
-    let is_useful = (1..=ANCHORS_MAX).contains(&texts.len()) && texts.iter().all(|text| !text.is_empty());
+    let is_useful =
+        (1..=ANCHORS_MAX).contains(&texts.len()) && texts.iter().all(|(text, _)| !text.is_empty());
     is_useful.then_some(texts)
 }
 
-fn anchors_of(condition: &Condition) -> Option<Vec<Vec<u8>>> {
+fn shortest(texts: &[Anchor]) -> usize {
+    texts.iter().map(|(text, _)| text.len()).min().unwrap_or(0)
+}
+
+fn anchors_of(condition: &Condition) -> Option<Vec<Anchor>> {
     match condition {
-        Condition::Has(needle) => (!needle.fold).then(|| vec![needle.text.clone()]),
-        Condition::And(parts) => parts
-            .iter()
-            .filter_map(anchors_of)
-            .max_by_key(|texts| texts.iter().map(Vec::len).min().unwrap_or(0)),
+        Condition::Has(needle) => Some(vec![(needle.text.clone(), needle.fold)]),
+        Condition::And(parts) => parts.iter().filter_map(anchors_of).max_by_key(|texts| shortest(texts)),
         Condition::Or(parts) => {
             let texts: Option<Vec<_>> = parts.iter().map(anchors_of).collect();
             texts.map(|texts| texts.concat())

@@ -14,8 +14,8 @@ use crate::{
 use std::sync::{Arc, OnceLock};
 use store::StoreError;
 
-/// Fresh parts are merged soon, so they are compressed quickly.
-const FLUSH_ZSTD_LEVEL: i32 = 1;
+/// Merges copy most of what a flush compressed; what is left for this after columns is little.
+const FLUSH_ZSTD_LEVEL: i32 = 3;
 const NS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// The day a time belongs to; parts never mix days, so that retention drops whole parts.

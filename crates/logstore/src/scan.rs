@@ -319,11 +319,12 @@ impl<'a> ChunkRows<'a> {
             return Ok(ControlFlow::Continue(()));
         };
         let lines = reader.encoded_lines(frame)?;
-        let found = self.scan.filters.candidates(&lines, first.start..last.end.max(first.start));
+        let mut found = self.scan.filters.candidates(&lines, first.start..last.end.max(first.start));
         if found.is_empty() {
             return Ok(ControlFlow::Continue(()));
         }
         let lines = lines.ready(reader.dense(frame)?);
+        self.scan.filters.narrow(&lines, &mut found);
         for run in in_direction(0..of_frame.len(), 1, self.scan.direction).map(|run| run.start) {
             let wanted = &of_frame[run];
             let start = found.partition_point(|&(row, _)| row < wanted.start);

@@ -13,6 +13,7 @@ pub(crate) const LONG_ID_BYTES: usize = 32;
 pub(crate) const LONG_IDS_BYTES_MAX: usize = 64 << 10;
 
 /// What is written for one chunk.
+#[derive(Default)]
 pub(crate) struct ChunkFilter {
     pub(crate) fuse: Vec<u8>,
     /// Each followed by a newline.

@@ -19,7 +19,8 @@ use super::{
     columns::ColumnsBuilder,
     filter::{self, ChunkFilter},
     lines::{NO_TEMPLATE, Parsed, VARIABLE},
-    table::{FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER},
+    lookup::{PartIndex, TermKind},
+    table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER},
 };
 use crate::tokens;
 use disk::WriteFile;
@@ -180,6 +181,10 @@ impl Terms {
         }
     }
 
+    fn lines(&self, numbers: &[u32]) -> String {
+        numbers.iter().map(|&number| self.line(number)).collect()
+    }
+
     fn line(&self, number: u32) -> &str {
         let number = number as usize;
         let start = if number == 0 { 0 } else { self.ends[number - 1] as usize };
@@ -197,6 +202,20 @@ struct ChunkTerms {
     /// Ids longer than that, each followed by a newline.
     long_ids: Vec<u8>,
     flags: u64,
+    /// What was copied from another part, instead of all of the above.
+    copied: Option<CopiedTerms>,
+}
+
+/// Terms of a chunk that is copied from another part: its dictionary terms, by their numbers here,
+/// and its filter as it is. Ids of the filter that other chunks bring into the dictionary stay in
+/// the filter as well, which is asked for every chunk that the dictionary does not name.
+#[derive(Default)]
+pub(crate) struct CopiedTerms {
+    pub(super) runs: Vec<u32>,
+    pub(super) ids: Vec<u32>,
+    pub(super) pairs: Vec<u32>,
+    pub(super) filter: ChunkFilter,
+    pub(super) flags: u64,
 }
 
 /// The finished filter of a chunk, and what to note in the chunk table.
@@ -256,6 +275,46 @@ impl IndexBuilder {
         self.chunks.push(terms);
     }
 
+    /// Terms of the marked chunks of a part whose `index` it is.
+    pub(crate) fn terms_of(
+        &mut self,
+        index: &PartIndex,
+        chunks: &[ChunkMeta],
+        marked: &[bool],
+    ) -> io::Result<Vec<Option<CopiedTerms>>> {
+        let mut all: Vec<Option<CopiedTerms>> =
+            marked.iter().map(|&is_marked| is_marked.then(CopiedTerms::default)).collect();
+        for (chunk, terms) in chunks.iter().zip(&mut all) {
+            if let Some(terms) = terms {
+                terms.filter = index.filter_of(chunk)?;
+                terms.flags = chunk.flags;
+            }
+        }
+        index.for_each_posting(|kind, term, postings| {
+            let (list, hash) = match kind {
+                TermKind::Run => (&mut self.runs, xxh3_64(term)),
+                TermKind::Id => (&mut self.ids, id_hash(term)),
+                TermKind::Pair => (&mut self.pairs, pair_hash(term)),
+            };
+            let mut number = None;
+            for &chunk in postings {
+                let Some(Some(terms)) = all.get_mut(chunk as usize) else { continue };
+                let number = *number.get_or_insert_with(|| list.add(hash, term));
+                match kind {
+                    TermKind::Run => terms.runs.push(number),
+                    TermKind::Id => terms.ids.push(number),
+                    TermKind::Pair => terms.pairs.push(number),
+                }
+            }
+        })?;
+        Ok(all)
+    }
+
+    /// Adds the next chunk, which is copied from another part.
+    pub(crate) fn copied_chunk(&mut self, terms: CopiedTerms) {
+        self.chunks.push(ChunkTerms { copied: Some(terms), ..ChunkTerms::default() });
+    }
+
     fn add_pairs(&mut self, columns: &ColumnsBuilder, terms: &mut ChunkTerms) {
         let mut pair = Vec::new();
         columns.for_each_pair(|name, value| {
@@ -289,10 +348,18 @@ impl IndexBuilder {
                 .map_err(io::Error::other)?
         };
         let mut finished = Vec::with_capacity(self.chunks.len());
-        for chunk in &self.chunks {
+        for chunk in self.chunks {
+            if let Some(copied) = chunk.copied {
+                let mut document = TantivyDocument::default();
+                document.add_text(fields.runs, self.runs.lines(&copied.runs));
+                document.add_text(fields.ids, self.ids.lines(&copied.ids));
+                document.add_text(fields.pairs, self.pairs.lines(&copied.pairs));
+                writer.add_document(document).map_err(io::Error::other)?;
+                finished.push(ChunkIndex { filter: copied.filter, flags: copied.flags });
+                continue;
+            }
             let mut document = TantivyDocument::default();
-            document
-                .add_text(fields.runs, chunk.runs.iter().map(|&run| self.runs.line(run)).collect::<String>());
+            document.add_text(fields.runs, self.runs.lines(&chunk.runs));
             let mut keys = Vec::new();
             let mut id_lengths = 0;
             let mut ids = String::new();
@@ -315,7 +382,7 @@ impl IndexBuilder {
             }
             document.add_text(fields.pairs, pairs);
             writer.add_document(document).map_err(io::Error::other)?;
-            finished.push(finish_chunk(keys, id_lengths, chunk));
+            finished.push(finish_chunk(keys, id_lengths, &chunk));
         }
         let index = writer.finalize().map_err(io::Error::other)?;
         let bytes = bundle::write(&index, &ram, file)?;

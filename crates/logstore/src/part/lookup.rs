@@ -6,7 +6,7 @@
 use super::{
     bundle::{Bundle, BundleError},
     cache::{Cache, CacheKey},
-    filter::{self, LONG_ID_BYTES},
+    filter::{self, ChunkFilter, LONG_ID_BYTES},
     filter_file::FilterFile,
     index::{DICTIONARY_PAIR_BYTES_MAX, Fields, RUN_BYTES_MAX, id_hash, pair_hash, schema},
     table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER},
@@ -99,6 +99,54 @@ impl PartIndex {
             long_runs: chunks.iter().enumerate().filter_map(flagged).collect(),
         })
     }
+}
+
+/// The fields of an index.
+#[derive(Clone, Copy)]
+pub(crate) enum TermKind {
+    Run,
+    Id,
+    Pair,
+}
+
+impl PartIndex {
+    /// Calls `visit` with every term and the chunks that have it.
+    pub(crate) fn for_each_posting(&self, mut visit: impl FnMut(TermKind, &[u8], &[u32])) -> io::Result<()> {
+        let mut chunks = Vec::new();
+        for (kind, reader) in
+            [(TermKind::Run, &self.runs), (TermKind::Id, &self.ids), (TermKind::Pair, &self.pairs)]
+        {
+            let mut terms = reader.terms().stream()?;
+            while terms.advance() {
+                chunks.clear();
+                for_each_chunk(reader, terms.value(), |chunk| chunks.push(chunk))?;
+                visit(kind, terms.key(), &chunks);
+            }
+        }
+        Ok(())
+    }
+
+    /// The filter of one chunk.
+    pub(crate) fn filter_of(&self, chunk: &ChunkMeta) -> io::Result<ChunkFilter> {
+        let meta = chunk.filter;
+        let long_ids =
+            self.filters.read(meta.offset + u64::from(meta.fuse_bytes), meta.long_bytes as usize)?;
+        let fuse = self.filters.read(meta.offset, meta.fuse_bytes as usize)?;
+        Ok(ChunkFilter { fuse, long_ids, id_lengths: meta.id_lengths })
+    }
+}
+
+fn for_each_chunk(
+    reader: &InvertedIndexReader,
+    info: &TermInfo,
+    mut visit: impl FnMut(u32),
+) -> io::Result<()> {
+    let mut postings = reader.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
+    while postings.doc() != TERMINATED {
+        visit(postings.doc());
+        postings.advance();
+    }
+    Ok(())
 }
 
 /// What the cache keeps of an index.
@@ -316,15 +364,9 @@ impl<'a> Lookup<'a> {
         info: &TermInfo,
         found: &mut RoaringBitmap,
     ) -> io::Result<()> {
-        let mut postings = reader.read_postings_from_terminfo(info, IndexRecordOption::Basic)?;
-        loop {
-            let chunk = postings.doc();
-            if chunk == TERMINATED {
-                return Ok(());
-            }
+        for_each_chunk(reader, info, |chunk| {
             found.insert(chunk);
-            postings.advance();
-        }
+        })
     }
 }
 

@@ -133,7 +133,7 @@ impl Part {
         if *condition == Condition::True {
             return None;
         }
-        let index = self.index.get_or_init(|| self.open_index()).as_ref()?;
+        let index = self.index()?;
         let lookup = Lookup::new(index, &self.table.chunks, cache);
         match lookup.candidates(condition) {
             Ok(found) => found,
@@ -142,6 +142,11 @@ impl Part {
                 None
             }
         }
+    }
+
+    /// The index, unless it is damaged.
+    pub(crate) fn index(&self) -> Option<&PartIndex> {
+        self.index.get_or_init(|| self.open_index()).as_ref()
     }
 
     fn open_index(&self) -> Option<PartIndex> {

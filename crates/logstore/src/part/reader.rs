@@ -61,18 +61,35 @@ impl<'a> ChunkReader<'a> {
     }
 
     fn section(&self, offset: u64, section: &Section) -> Result<Vec<u8>, ReadError> {
-        let mut stored = vec![0; section.stored_bytes as usize + 4];
-        self.part.data.read_exact_at(&mut stored, offset).map_err(|error| match error.kind() {
+        let stored = self.bytes_at(offset, section.disk_bytes() as usize)?;
+        Ok(decompress(checked(&stored, offset)?, section.raw_bytes as usize)?)
+    }
+
+    fn bytes_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = vec![0; length];
+        self.part.data.read_exact_at(&mut bytes, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Damaged::new(format!("section at {offset} is cut off")).into(),
             _ => ReadError::Io(error),
         })?;
-        let Some((bytes, crc)) = stored.split_last_chunk::<4>() else {
-            return Err(Damaged::new("section is too short").into());
-        };
-        if crc32c::crc32c(bytes) != u32::from_le_bytes(*crc) {
-            return Err(Damaged::new(format!("section at {offset} fails its checksum")).into());
+        Ok(bytes)
+    }
+
+    /// The chunk as it is stored, after a look at every checksum.
+    pub(crate) fn stored(&self) -> Result<Vec<u8>, ReadError> {
+        let meta = self.meta;
+        let frames = meta.frames.iter().flat_map(|frame| [&frame.head, &frame.codes, &frame.dense]);
+        let columns = meta.columns.iter().map(|column| &column.section);
+        let sections: Vec<&Section> =
+            [&meta.times, &meta.lengths].into_iter().chain(columns).chain(frames).collect();
+        let bytes = sections.iter().map(|section| section.disk_bytes()).sum::<u64>();
+        let stored = self.bytes_at(meta.offset, bytes as usize)?;
+        let mut rest = stored.as_slice();
+        for section in sections {
+            let (one, tail) = rest.split_at(section.disk_bytes() as usize);
+            checked(one, meta.offset)?;
+            rest = tail;
         }
-        Ok(decompress(bytes, section.raw_bytes as usize)?)
+        Ok(stored)
     }
 
     /// Every row's time.
@@ -173,6 +190,17 @@ impl<'a> ChunkReader<'a> {
         }
         Ok(Frame { text, ends, first_row })
     }
+}
+
+/// A section without its checksum, which fits.
+fn checked(stored: &[u8], offset: u64) -> Result<&[u8], Damaged> {
+    let Some((bytes, crc)) = stored.split_last_chunk::<4>() else {
+        return Err(Damaged::new("section is too short"));
+    };
+    if crc32c::crc32c(bytes) != u32::from_le_bytes(*crc) {
+        return Err(Damaged::new(format!("section at {offset} fails its checksum")));
+    }
+    Ok(bytes)
 }
 
 impl MetadataColumns {

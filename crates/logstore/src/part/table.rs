@@ -20,7 +20,7 @@ pub(crate) const FLAG_LONG_IDS_CUT: u64 = 4;
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Table {
-    /// In storage order; rows name them by index.
+    /// In order of appearance; rows name them by index.
     pub(crate) streams: Vec<Labels>,
     /// Names of structured-metadata columns.
     pub(crate) names: Vec<String>,

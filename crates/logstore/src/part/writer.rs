@@ -3,10 +3,11 @@
 //! Bounds: one chunk of rows in memory, and what [`IndexBuilder`] keeps.
 
 use super::{
-    DATA_FILE, DATA_MAGIC, FILTER_FILE, FILTER_MAGIC, INDEX_FILE, TABLE_FILE,
+    DATA_FILE, DATA_MAGIC, FILTER_FILE, FILTER_MAGIC, INDEX_FILE, Part, TABLE_FILE,
     columns::{ColumnsBuilder, encode_lengths, encode_times},
-    index::IndexBuilder,
+    index::{CopiedTerms, IndexBuilder},
     lines::{self, EncodedFrame, Parsed},
+    reader::{ChunkReader, ReadError},
     table::{ChunkMeta, ColumnMeta, FilterMeta, FrameMeta, LevelCount, Run, Section, Table},
 };
 use disk::{Dir, WriteFile};
@@ -26,7 +27,7 @@ pub(crate) struct Shape {
 
 impl Default for Shape {
     fn default() -> Self {
-        Shape { chunk_bytes: 2 << 20, chunk_rows_max: 1 << 17, frame_bytes: 1 << 20 }
+        Shape { chunk_bytes: 2 << 20, chunk_rows_max: 1 << 17, frame_bytes: 2 << 20 }
     }
 }
 
@@ -84,6 +85,9 @@ pub(crate) struct PartWriter {
     small: zstd::bulk::Compressor<'static>,
     dense: zstd::bulk::Compressor<'static>,
     streams: Vec<Labels>,
+    stream_numbers: HashMap<Labels, u32>,
+    /// The stream that rows belong to.
+    stream: u32,
     names: Numbers,
     levels: Numbers,
     chunks: Vec<ChunkMeta>,
@@ -113,6 +117,8 @@ impl PartWriter {
             small: zstd::bulk::Compressor::new(COLUMN_ZSTD_LEVEL)?,
             dense: zstd::bulk::Compressor::new(DENSE_ZSTD_LEVEL)?,
             streams: Vec::new(),
+            stream_numbers: HashMap::new(),
+            stream: 0,
             names: Numbers::default(),
             levels,
             chunks: Vec::new(),
@@ -122,12 +128,64 @@ impl PartWriter {
         })
     }
 
-    /// Starts the next stream in storage order; rows pushed from now on belong to it.
+    /// Goes on with a stream, the next in storage order; rows pushed from now on belong to it.
     pub(crate) fn stream(&mut self, labels: &Labels) -> io::Result<()> {
         if self.chunk.bytes() >= self.shape.chunk_bytes / 2 {
             self.end_chunk()?;
         }
+        self.stream = self.stream_number(labels);
+        Ok(())
+    }
+
+    fn stream_number(&mut self, labels: &Labels) -> u32 {
+        if let Some(&number) = self.stream_numbers.get(labels) {
+            return number;
+        }
+        let number = self.streams.len() as u32;
+        self.stream_numbers.insert(labels.clone(), number);
         self.streams.push(labels.clone());
+        number
+    }
+
+    /// How large the part's pieces are.
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// What [`PartWriter::copy_chunk`] needs for those of a part's chunks that are marked.
+    pub(crate) fn copied_terms(
+        &mut self,
+        part: &Part,
+        marked: &[bool],
+    ) -> Result<Vec<Option<CopiedTerms>>, ReadError> {
+        match part.index().filter(|_| marked.contains(&true)) {
+            Some(index) => Ok(self.index.terms_of(index, &part.table.chunks, marked)?),
+            None => Ok(marked.iter().map(|_| None).collect()),
+        }
+    }
+
+    /// Adds a chunk of another part as it is; the chunk being filled goes on.
+    pub(crate) fn copy_chunk(
+        &mut self,
+        part: &Part,
+        chunk: usize,
+        terms: CopiedTerms,
+    ) -> Result<(), ReadError> {
+        let reader = ChunkReader::new(part, chunk);
+        let offset = self.data.len();
+        self.data.write_all(&reader.stored()?)?;
+        let mut meta = ChunkMeta { offset, ..reader.meta.clone() };
+        for run in &mut meta.runs {
+            run.stream = self.stream_number(&part.table.streams[run.stream as usize]);
+            for count in &mut run.levels {
+                count.level = self.levels.of(&part.table.levels[count.level as usize]);
+            }
+        }
+        for column in &mut meta.columns {
+            column.name = self.names.of(&part.table.names[column.name as usize]);
+        }
+        self.chunks.push(meta);
+        self.index.copied_chunk(terms);
         Ok(())
     }
 
@@ -140,7 +198,7 @@ impl PartWriter {
         {
             self.end_chunk()?;
         }
-        let stream = self.streams.len() as u32 - 1;
+        let stream = self.stream;
         let chunk = &mut self.chunk;
         if chunk.runs.last().is_none_or(|run| run.stream != stream) {
             chunk.runs.push(Run {

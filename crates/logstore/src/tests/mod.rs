@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod merge;
 mod model;
 
 use crate::{Logstore, LogstoreOptions, part::writer::Shape};

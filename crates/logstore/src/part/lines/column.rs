@@ -71,6 +71,8 @@ pub(super) fn encode(values: &[&[u8]], out: &mut EncodedFrame) {
         }
         _ => {
             ends(KIND_TEXT, out);
+            let bytes: usize = values.iter().map(|value| middle(value).len() + 1).sum();
+            put_varint(&mut out.meta, bytes as u64);
             for value in values {
                 out.text.extend_from_slice(&value[middle(value)]);
                 out.text.push(b'\n');
@@ -231,7 +233,7 @@ fn encode_codes(values: &[&[u8]], other_bits: u32, out: &mut EncodedFrame) -> bo
 }
 
 /// Two digits a byte, the high one first; an odd last digit is high.
-fn put_hex(digits: &[u8], out: &mut Vec<u8>) {
+pub(super) fn put_hex(digits: &[u8], out: &mut Vec<u8>) {
     let value = |digit: u8| match digit {
         b'0'..=b'9' => digit - b'0',
         _ => (digit | 0x20) - b'a' + 10,
@@ -356,19 +358,12 @@ impl Sections<'_> {
     }
 
     fn text_column(&mut self, rows: usize) -> Result<Column, Damaged> {
-        let ends = self.ends()?;
-        let rest = self.text.rest();
-        let (mut values, mut start) = (Vec::with_capacity(rows.min(rest.len())), 0);
-        for newline in memchr::memchr_iter(b'\n', rest).take(rows) {
-            values.push(self.place(&rest[start..newline]));
-            start = newline + 1;
+        let (ends, bytes) = (self.ends()?, self.meta.varint()? as usize);
+        let all = self.text.take(bytes)?;
+        if memchr::memchr_iter(b'\n', all).count() != rows {
+            return Err(Damaged::new("column of another number of values"));
         }
-        if values.len() < rows {
-            return Err(Damaged::new("text ends early"));
-        }
-        let all = self.text.take(start)?;
-        let all = self.place(all);
-        Ok(Column::Text { ends, values, all })
+        Ok(Column::Text { ends, all: self.place(all), values: Vec::new() })
     }
 }
 
@@ -382,7 +377,15 @@ pub(super) struct Bytes<'a> {
 
 impl Column {
     /// Makes ready what depends on all values before; `dense` is that of the frame.
-    pub(super) fn unpack(&mut self, rows: usize, dense: &[u8]) {
+    pub(super) fn unpack(&mut self, rows: usize, head: &[u8], dense: &[u8]) {
+        if let Column::Text { all, values, .. } = self {
+            let mut start = all.start;
+            values.reserve_exact(rows);
+            values.extend(memchr::memchr_iter(b'\n', &head[all.clone()]).map(|newline| {
+                let end = all.start + newline;
+                std::mem::replace(&mut start, end + 1)..end
+            }));
+        }
         if let Column::Differences { least, width, at, numbers, .. } = self {
             let mut number = *least;
             *numbers = (0..rows)
@@ -399,12 +402,10 @@ impl Column {
     pub(super) fn put(&self, index: usize, bytes: &Bytes<'_>, out: &mut Vec<u8>) {
         let head = |range: &Range<usize>| &bytes.head[range.clone()];
         match self {
-            Column::Constant(value) => out.extend_from_slice(head(value)),
-            Column::Codes { values, at } => {
-                out.extend_from_slice(head(&values[usize::from(bytes.codes[at + index])]));
-            }
+            Column::Constant(value) => append(head(value), out),
+            Column::Codes { values, at } => append(head(&values[usize::from(bytes.codes[at + index])]), out),
             Column::Text { ends, values, .. } => {
-                ends.around(bytes.head, out, |out| out.extend_from_slice(head(&values[index])));
+                ends.around(bytes.head, out, |out| append(head(&values[index]), out));
             }
             Column::Hex { ends, digits, is_upper, at } => {
                 let start = at + index * digits.div_ceil(2);
@@ -430,9 +431,23 @@ impl Column {
 impl Ends {
     #[inline]
     fn around(&self, head: &[u8], out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
-        out.extend_from_slice(&head[self.prefix.clone()]);
+        append(&head[self.prefix.clone()], out);
         put(out);
-        out.extend_from_slice(&head[self.suffix.clone()]);
+        append(&head[self.suffix.clone()], out);
+    }
+
+    pub(super) fn is_bare(&self) -> bool {
+        self.prefix.is_empty() && self.suffix.is_empty()
+    }
+}
+
+/// Appends a short text; most are empty or one byte long, for which a copy costs too much.
+#[inline]
+pub(super) fn append(text: &[u8], out: &mut Vec<u8>) {
+    match text {
+        [] => {}
+        [byte] => out.push(*byte),
+        _ => out.extend_from_slice(text),
     }
 }
 

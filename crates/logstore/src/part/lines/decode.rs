@@ -3,7 +3,7 @@
 use super::{
     VARIABLE,
     bits::PADDING_BYTES,
-    column::{Bytes, Column, Sections},
+    column::{Bytes, Column, Sections, append},
 };
 use crate::bytes::{Damaged, Reader};
 use std::ops::Range;
@@ -26,15 +26,15 @@ pub(crate) struct EncodedLines {
     /// For every row: 0, or its template's place and one.
     pub(super) row_codes: Vec<u16>,
     /// For every row: how many rows before it have the same code.
-    ordinals: Vec<u32>,
+    pub(super) ordinals: Vec<u32>,
     /// Rows without template, in `head`.
     raw: Vec<Range<usize>>,
 }
 
 /// A frame all of whose lines can be read.
 pub(crate) struct ReadyLines {
-    lines: EncodedLines,
-    dense: Vec<u8>,
+    pub(super) lines: EncodedLines,
+    pub(super) dense: Vec<u8>,
 }
 
 impl EncodedLines {
@@ -82,7 +82,7 @@ impl EncodedLines {
         dense.resize(dense.len() + PADDING_BYTES, 0);
         for template in &self.templates {
             for column in &mut self.columns[template.columns.clone()] {
-                column.unpack(template.rows, &dense);
+                column.unpack(template.rows, &self.head, &dense);
             }
         }
         ReadyLines { lines: self, dense }
@@ -112,11 +112,11 @@ impl ReadyLines {
         let ordinal = lines.ordinals[row] as usize;
         let mut literals = template.literals.iter();
         if let Some(literal) = literals.next() {
-            out.extend_from_slice(&lines.head[literal.clone()]);
+            append(&lines.head[literal.clone()], out);
         }
         for (column, literal) in lines.columns[template.columns.clone()].iter().zip(literals) {
             column.put(ordinal, &bytes, out);
-            out.extend_from_slice(&lines.head[literal.clone()]);
+            append(&lines.head[literal.clone()], out);
         }
     }
 

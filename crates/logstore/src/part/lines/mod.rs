@@ -20,9 +20,9 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decode::EncodedLines;
+pub(crate) use decode::{EncodedLines, ReadyLines};
 pub(crate) use encode::{EncodedFrame, encode};
-pub(crate) use needle::Verdict;
+pub(crate) use needle::{Verdict, Wanted};
 pub(crate) use parse::{NO_TEMPLATE, Parsed};
 
 /// Stands for a variable in a template's text: a byte that UTF-8 never has.

@@ -2,16 +2,19 @@
 //!
 //! A text without digits lies in a template's literals, or reaches into a variable: then the
 //! variable contains the text's first or its last run of letters, because what a variable shares
-//! with its neighbourhood ends at its own delimiters.
+//! with its neighbourhood ends at its own delimiters. An id of a text lies within one variable.
 
 use super::{
     EncodedLines, VARIABLE,
-    column::{Column, Ends},
-    decode::Template,
+    column::{Column, Ends, put_hex},
+    decode::{ReadyLines, Template},
 };
 use crate::tokens;
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
 use std::ops::Range;
+
+/// Most digits of a column of numbers.
+const NUMBER_DIGITS_MAX: usize = 20;
 
 /// What is known of a row without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,16 +24,168 @@ pub(crate) enum Verdict {
     Yes,
 }
 
+/// A text that is searched for, as it is or in any case of its letters.
+pub(crate) struct Wanted {
+    finder: Finder<'static>,
+    /// The text is folded, and so is what it is compared with.
+    fold: bool,
+    /// Its runs of letters at its begin and its end; each empty when there is none.
+    edges: [Finder<'static>; 2],
+    /// Its longest id; empty when it has none.
+    id: Finder<'static>,
+}
+
+impl Wanted {
+    pub(crate) fn new(text: &[u8], fold: bool) -> Wanted {
+        let first = text.iter().take_while(|&&byte| tokens::is_letter(byte)).count();
+        let last = text.iter().rev().take_while(|&&byte| tokens::is_letter(byte)).count();
+        let finder = |text: &[u8]| Finder::new(text).into_owned();
+        let mut id = 0..0;
+        tokens::for_each_id(text, |start, end| {
+            if end - start > id.len() {
+                id = start..end;
+            }
+        });
+        Wanted {
+            finder: finder(text),
+            fold,
+            edges: [finder(&text[..first]), finder(&text[text.len() - last..])],
+            id: finder(&text[id]),
+        }
+    }
+
+    fn is_in(&self, finder: &Finder<'_>, text: &[u8], scratch: &mut Vec<u8>) -> bool {
+        if !self.fold {
+            return finder.find(text).is_some();
+        }
+        scratch.clear();
+        tokens::fold(text, scratch);
+        finder.find(scratch).is_some()
+    }
+
+    fn verdict(&self, lines: &EncodedLines, template: &Template, scratch: &mut Vec<u8>) -> Verdict {
+        if self.finder.needle().contains(&VARIABLE) {
+            return Verdict::Maybe;
+        }
+        let columns = &lines.columns[template.columns.clone()];
+        if !self.id.needle().is_empty() {
+            let may_contain = |column| self.may_contain_id(column, &lines.head, scratch);
+            return if columns.iter().any(may_contain) { Verdict::Maybe } else { Verdict::No };
+        }
+        if let (Some(first), Some(last)) = (template.literals.first(), template.literals.last())
+            && self.is_in(&self.finder, &lines.head[first.start..last.end], scratch)
+        {
+            return Verdict::Yes;
+        }
+        if columns.is_empty() {
+            return Verdict::No;
+        }
+        let mut reaches_in = |edge: &Finder<'_>| {
+            let mut has = |range: &Range<usize>| self.is_in(edge, &lines.head[range.clone()], scratch);
+            !edge.needle().is_empty()
+                && columns.iter().any(|column| column.may_contain(edge.needle(), &mut has))
+        };
+        let is_one = self.edges[0].needle().len() == self.finder.needle().len();
+        if reaches_in(&self.edges[0]) || (!is_one && reaches_in(&self.edges[1])) {
+            Verdict::Maybe
+        } else {
+            Verdict::No
+        }
+    }
+
+    /// Whether some value of a column may contain the id, cut or whole.
+    fn may_contain_id(&self, column: &Column, head: &[u8], scratch: &mut Vec<u8>) -> bool {
+        let mut has = |range: &Range<usize>| self.is_in(&self.id, &head[range.clone()], scratch);
+        match column {
+            Column::Constant(value) => has(value),
+            Column::Codes { values, .. } => values.iter().any(has),
+            Column::Text { ends, all, .. } => !ends.is_bare() || has(all),
+            Column::Hex { ends, digits, is_upper, .. } => {
+                let is_hex = |byte: u8| {
+                    let is_case = !byte.is_ascii_alphabetic() || byte.is_ascii_uppercase() == *is_upper;
+                    byte.is_ascii_hexdigit() && (self.fold || is_case)
+                };
+                self.may_be_made_of(ends, head, *digits, is_hex)
+            }
+            Column::Numbers { ends, .. }
+            | Column::NarrowNumbers { ends, .. }
+            | Column::Differences { ends, .. } => {
+                self.may_be_made_of(ends, head, NUMBER_DIGITS_MAX, |byte| byte.is_ascii_digit())
+            }
+        }
+    }
+
+    /// Whether the id may be a part of the ends around up to `digits` digits.
+    fn may_be_made_of(&self, ends: &Ends, head: &[u8], digits: usize, is_digit: impl Fn(u8) -> bool) -> bool {
+        let (id, prefix, suffix) = (self.id.needle(), &head[ends.prefix.clone()], &head[ends.suffix.clone()]);
+        let is_known = |&byte: &u8| is_digit(byte) || prefix.contains(&byte) || suffix.contains(&byte);
+        let is_foldable = self.fold && !ends.is_bare();
+        is_foldable || (id.len() <= prefix.len() + digits + suffix.len() && id.iter().all(is_known))
+    }
+
+    /// If only whole values of hexadecimal columns can have the id: where those columns begin in the
+    /// dense section, and the id as they keep it.
+    fn packed(&self, lines: &EncodedLines, template: &Template) -> Option<(Vec<usize>, Vec<u8>)> {
+        let id = self.id.needle();
+        if id.is_empty() || self.fold {
+            return None;
+        }
+        let (mut places, mut scratch) = (Vec::new(), Vec::new());
+        for place in template.columns.clone() {
+            let column = &lines.columns[place];
+            if !self.may_contain_id(column, &lines.head, &mut scratch) {
+                continue;
+            }
+            match column {
+                Column::Hex { ends, digits, at, .. } if ends.is_bare() && *digits == id.len() => {
+                    places.push(*at);
+                }
+                _ => return None,
+            }
+        }
+        let mut packed = Vec::new();
+        if !places.is_empty() {
+            put_hex(id, &mut packed);
+        }
+        Some((places, packed))
+    }
+}
+
+impl ReadyLines {
+    /// Drops candidates that the packed values of their columns rule out.
+    pub(crate) fn narrow(&self, texts: &[Wanted], found: &mut Vec<(usize, Verdict)>) {
+        let [text] = texts else { return };
+        let lines = &self.lines;
+        let packed: Vec<_> = lines.templates.iter().map(|template| text.packed(lines, template)).collect();
+        found.retain(|&(row, verdict)| {
+            let code = usize::from(lines.row_codes[row]);
+            if verdict == Verdict::Yes || code == 0 {
+                return true;
+            }
+            let Some((places, id)) = &packed[code - 1] else { return true };
+            let offset = lines.ordinals[row] as usize * id.len();
+            places.iter().any(|at| self.dense[at + offset..].starts_with(id))
+        });
+    }
+}
+
 impl EncodedLines {
     /// The rows of `rows` that may contain one of `texts`, ascending, and whether they surely do.
-    pub(crate) fn candidates(&self, texts: &[Finder<'_>], rows: Range<usize>) -> Vec<(usize, Verdict)> {
-        let verdicts: Vec<Verdict> =
-            self.templates.iter().map(|template| self.verdict(template, texts)).collect();
+    pub(crate) fn candidates(&self, texts: &[Wanted], rows: Range<usize>) -> Vec<(usize, Verdict)> {
+        let mut scratch = Vec::new();
+        let each = |template| {
+            let verdicts = texts.iter().map(|text| text.verdict(self, template, &mut scratch));
+            verdicts.max().unwrap_or(Verdict::No)
+        };
+        let verdicts: Vec<Verdict> = self.templates.iter().map(each).collect();
         let mut found = Vec::new();
         for row in rows {
             let verdict = match usize::from(self.row_codes[row]) {
-                0 if texts.iter().any(|text| text.find(self.raw_line(row)).is_some()) => Verdict::Yes,
-                0 => Verdict::No,
+                0 => {
+                    let line = self.raw_line(row);
+                    let is_there = |text: &Wanted| text.is_in(&text.finder, line, &mut scratch);
+                    if texts.iter().any(is_there) { Verdict::Yes } else { Verdict::No }
+                }
                 code => verdicts[code - 1],
             };
             if verdict != Verdict::No {
@@ -39,54 +194,21 @@ impl EncodedLines {
         }
         found
     }
-
-    fn verdict(&self, template: &Template, texts: &[Finder<'_>]) -> Verdict {
-        let each = texts.iter().map(|text| self.verdict_on(template, text));
-        each.max().unwrap_or(Verdict::No)
-    }
-
-    fn verdict_on(&self, template: &Template, text: &Finder<'_>) -> Verdict {
-        let needle = text.needle();
-        if needle.contains(&VARIABLE) {
-            return Verdict::Maybe;
-        }
-        if let (Some(first), Some(last)) = (template.literals.first(), template.literals.last())
-            && text.find(&self.head[first.start..last.end]).is_some()
-        {
-            return Verdict::Yes;
-        }
-        let columns = &self.columns[template.columns.clone()];
-        if columns.is_empty() {
-            return Verdict::No;
-        }
-        if needle.iter().any(u8::is_ascii_digit) {
-            return Verdict::Maybe;
-        }
-        let first = needle.iter().take_while(|&&byte| tokens::is_letter(byte)).count();
-        let last = needle.iter().rev().take_while(|&&byte| tokens::is_letter(byte)).count();
-        let edges = [&needle[..first], &needle[needle.len() - last..]];
-        let reaches_in = |edge: &&[u8]| {
-            !edge.is_empty() && columns.iter().any(|column| column.may_contain(edge, &self.head))
-        };
-        if edges.iter().any(reaches_in) { Verdict::Maybe } else { Verdict::No }
-    }
 }
 
 impl Column {
-    /// Whether some value may contain `letters`, which have no digit.
-    fn may_contain(&self, letters: &[u8], head: &[u8]) -> bool {
-        let has = |range: &Range<usize>| memmem::find(&head[range.clone()], letters).is_some();
-        let in_ends = |ends: &Ends| has(&ends.prefix) || has(&ends.suffix);
-        let is_bare = |ends: &Ends| ends.prefix.is_empty() && ends.suffix.is_empty();
+    /// Whether some value may contain `letters`, which have no digit; `has` tells whether a range
+    /// of the head contains them.
+    fn may_contain(&self, letters: &[u8], has: &mut impl FnMut(&Range<usize>) -> bool) -> bool {
         match self {
             Column::Constant(value) => has(value),
             Column::Codes { values, .. } => values.iter().any(has),
             // Letters may reach from a common end into what is between.
-            Column::Text { ends, all, .. } => !is_bare(ends) || has(all),
-            Column::Hex { ends, .. } => !is_bare(ends) || letters.iter().all(u8::is_ascii_hexdigit),
+            Column::Text { ends, all, .. } => !ends.is_bare() || has(all),
+            Column::Hex { ends, .. } => !ends.is_bare() || letters.iter().all(u8::is_ascii_hexdigit),
             Column::Numbers { ends, .. }
             | Column::NarrowNumbers { ends, .. }
-            | Column::Differences { ends, .. } => in_ends(ends),
+            | Column::Differences { ends, .. } => has(&ends.prefix) || has(&ends.suffix),
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
-use memchr::memmem::Finder;
+use crate::tokens;
+use memchr::memmem;
 use proptest::prelude::*;
 
 fn word() -> impl Strategy<Value = String> {
@@ -86,19 +87,40 @@ proptest! {
 
     #[test]
     fn no_row_with_the_text_is_ruled_out(lines in lines(), row in 0usize..60, at in 0usize..40, length in 1usize..9) {
-        let (encoded, _) = open(&lines, 0..lines.len());
+        let (encoded, dense) = open(&lines, 0..lines.len());
         let Some(line) = lines.get(row) else { return Ok(()) };
         let at = at.min(line.len());
         let needle = &line.as_bytes()[at..(at + length).min(line.len())];
-        let found = encoded.candidates(&[Finder::new(needle)], 0..lines.len());
+        let found = encoded.candidates(&[Wanted::new(needle, false)], 0..lines.len());
         for (row, line) in lines.iter().enumerate() {
-            let has = Finder::new(needle).find(line.as_bytes()).is_some();
+            let has = memmem::find(line.as_bytes(), needle).is_some();
             let verdict = found.iter().find(|(found, _)| *found == row).map_or(Verdict::No, |found| found.1);
             match verdict {
                 Verdict::Yes => prop_assert!(has, "{:?} in {:?}", needle, line),
                 Verdict::No => prop_assert!(!has, "{:?} in {:?}", needle, line),
                 Verdict::Maybe => {}
             }
+        }
+        let folded = |text: &[u8]| {
+            let mut folded = Vec::new();
+            tokens::fold(text, &mut folded);
+            folded
+        };
+        let needle = folded(needle);
+        let found = encoded.candidates(&[Wanted::new(&needle, true)], 0..lines.len());
+        for (row, line) in lines.iter().enumerate() {
+            let is_found = found.iter().any(|(found, _)| *found == row);
+            let has = memmem::find(&folded(line.as_bytes()), &needle).is_some();
+            prop_assert!(is_found || !has, "{:?} in {:?}", needle, line);
+        }
+        let needle = &line.as_bytes()[at..(at + length).min(line.len())];
+        let wanted = [Wanted::new(needle, false)];
+        let mut found = encoded.candidates(&wanted, 0..lines.len());
+        encoded.ready(dense).narrow(&wanted, &mut found);
+        for (row, line) in lines.iter().enumerate() {
+            let is_found = found.iter().any(|(found, _)| *found == row);
+            let has = memmem::find(line.as_bytes(), needle).is_some();
+            prop_assert!(is_found || !has, "{:?} in {:?}", needle, line);
         }
     }
 
@@ -150,10 +172,18 @@ fn structure_is_found() {
     assert_eq!(frame.codes.len(), 3000);
     assert!(frame.dense.len() <= 1000 * (64 + 11 + 2) / 8 + 3, "{}", frame.dense.len());
     let encoded = EncodedLines::open(frame.head(), frame.codes.clone(), 1000, frame.dense.len()).unwrap();
-    let verdict = |text: &str| encoded.candidates(&[Finder::new(text)], 0..1).first().map(|found| found.1);
+    let verdict = |text: &str| {
+        encoded.candidates(&[Wanted::new(text.as_bytes(), false)], 0..1).first().map(|found| found.1)
+    };
     assert_eq!(verdict("took"), Some(Verdict::Yes));
     assert_eq!(verdict("ms"), Some(Verdict::Maybe));
     assert_eq!(verdict("rror"), None);
     assert_eq!(verdict("ms i"), Some(Verdict::Maybe));
     assert_eq!(verdict("37"), Some(Verdict::Maybe));
+    let id = |n: u64| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let wanted = [Wanted::new(format!("ms id={} status", id(77)).as_bytes(), false)];
+    let mut found = encoded.candidates(&wanted, 0..1000);
+    assert_eq!(found.len(), 1000, "any row may have an id like it");
+    encoded.ready(frame.dense.clone()).narrow(&wanted, &mut found);
+    assert_eq!(found, [(77, Verdict::Maybe)]);
 }
