@@ -18,6 +18,8 @@ const VIEWS = { overview, host, metrics, logs, alerts, scaling, status };
 const NAV = [["overview", "Overview"], ["metrics", "Metrics"], ["logs", "Logs"], ["alerts", "Alerts"], ["scaling", "Scaling"], ["status", "Status"]];
 const LIVE_MS = 5000;
 const SLOW_MS = 30_000;
+// Somebody who has just opened the page may have just started the server: the first samples show soon.
+const [EAGER_MS, EAGER_FOR_MS] = [1500, 20_000];
 
 const byId = (id) => document.getElementById(id);
 let shown = null;
@@ -67,7 +69,8 @@ function schedule() {
   clearTimeout(timer);
   const range = current();
   if (!isLive || !range.isRelative || shown?.view.isLiveByItself) return;
-  const pause = range.to - range.from > 6 * 3_600_000 ? SLOW_MS : LIVE_MS;
+  const isLong = range.to - range.from > 6 * 3_600_000;
+  const pause = isLong ? SLOW_MS : performance.now() < EAGER_FOR_MS ? EAGER_MS : LIVE_MS;
   timer = setTimeout(async () => {
     if (document.visibilityState === "visible") await shown?.view.refresh?.();
     schedule();

@@ -49,6 +49,13 @@ function axes(format) {
   ];
 }
 
+// A scale with some room on both sides, so that a constant does not lie on the edge; what is never
+// negative does not show negative room.
+function aroundData(low, high) {
+  const room = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
+  return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
+}
+
 export class Chart {
   constructor({ height = 170, format = number, name = seriesName, min = 0, max, legend = true, isTall = false, label = "chart" } = {}) {
     Object.assign(this, { height, format, name, min, max, showLegend: legend });
@@ -98,7 +105,8 @@ export class Chart {
   options() {
     const [from, to] = [this.range.from / 1000, this.range.to / 1000];
     const spread = (self, low, high) => {
-      const bottom = this.min === null ? low ?? 0 : Math.min(this.min, low ?? 0);
+      if (this.min === null) return aroundData(low ?? 0, high ?? 1);
+      const bottom = Math.min(this.min, low ?? 0);
       const top = high > bottom ? high + (high - bottom) * 0.08 : bottom + 1;
       return [bottom, this.max ?? top];
     };

@@ -24,13 +24,17 @@ export function chartPanel({ title, unit, query, by, max }) {
       return empty("No data in this time range.");
     }
     // The chart must be in the page before it is drawn: its width decides.
-    requestAnimationFrame(() => !signal.aborted && chart.draw(data.result, range, step));
+    requestAnimationFrame(() => !signal.aborted && chart.draw(sorted(data.result, by), range, step));
     if (isDrawn) return undefined;
     isDrawn = true;
     return chart.element;
   }, { tools: explore, className: "small" });
   return { element, refresh, stop: () => [stop(), chart.destroy()] };
 }
+
+// As people count: load1, load5, load15.
+const sorted = (matrix, by) =>
+  matrix.toSorted((a, b) => nameOf(a.metric, by).localeCompare(nameOf(b.metric, by), undefined, { numeric: true }));
 
 function nameOf(metric, by) {
   const device = metric.device && by !== "device" ? `${metric.device} ` : "";

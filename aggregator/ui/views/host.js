@@ -87,7 +87,9 @@ async function loadAlerts({ signal, note }, instance) {
   note(`${own.length}`);
   if (!own.length) return h("p", { class: "all-well" }, "✔ None.");
   return table([{ name: "Severity" }, { name: "Alert" }, { name: "What" }, { name: "Since", class: "num" }], own.map((alert) => [
-    severity(alert.labels.severity), alert.labels.alertname, alert.annotations.summary ?? "", duration(Date.now() - Date.parse(alert.activeAt))]));
+    severity(alert.labels.severity),
+    [h("a", { href: keepRange("alerts", [], { filter: alert.labels.alertname }) }, alert.labels.alertname), alert.state === "pending" && h("span", { class: "dim" }, " pending")],
+    alert.annotations.summary ?? "", duration(Date.now() - Date.parse(alert.activeAt))]));
 }
 
 async function loadLogs({ signal }, selector) {

@@ -39,7 +39,7 @@ export default function overview(main) {
   });
   const problems = panel("Problems", loadProblems);
   const hosts = panel("Hosts", async ({ signal }) => {
-    loaded = await loadHosts(signal, loaded?.hosts.length ?? 0);
+    loaded = await loadHosts(signal, loaded);
     return draw();
   }, { tools: filter });
   main.append(problems.element, hosts.element);
@@ -68,11 +68,11 @@ async function loadProblems({ signal, note }) {
 }
 
 // Each sign is asked for by itself: one failing query leaves its own column empty.
-async function vitalSigns(range, points, signal) {
+async function vitalSigns(range, step, signal) {
   const failures = [];
   const signs = await Promise.all(SIGNS.map(async ({ id }) => {
     try {
-      const { data } = await prom.range(FLEET[id], range, stepFor(range, points), { signal });
+      const { data } = await prom.range(FLEET[id], range, step, { signal });
       return [id, new Map(data.result.map(({ metric, values }) => [metric.instance, values]))];
     } catch (error) {
       if (error.name === "AbortError") throw error;
@@ -83,10 +83,13 @@ async function vitalSigns(range, points, signal) {
   return { signs: Object.fromEntries(signs), failures };
 }
 
-async function loadHosts(signal, hostsBefore) {
+// `before` is what was loaded last: how many hosts there are, and since when there are samples,
+// decide how far apart the points are.
+async function loadHosts(signal, before) {
   const range = current();
-  const points = hostsBefore > LARGE_FLEET ? POINTS_OF_LARGE_FLEET : POINTS;
-  const [hosts, { signs, failures }] = await Promise.all([listHosts(signal), vitalSigns(range, points, signal)]);
+  const points = before?.hosts.length > LARGE_FLEET ? POINTS_OF_LARGE_FLEET : POINTS;
+  const step = stepFor(before ? filled(range, before.signs) : range, points);
+  const [hosts, { signs, failures }] = await Promise.all([listHosts(signal), vitalSigns(range, step, signal)]);
   return { hosts, signs, failures, range };
 }
 
@@ -104,13 +107,15 @@ function drawHosts({ hosts, signs, failures, range }, filter, note) {
   wanted.sort((a, b) => (order[a.state] ?? 1) - (order[b.state] ?? 1) || a.instance.localeCompare(b.instance));
   const count = (state) => hosts.filter((host) => host.state === state).length;
   note(`${count("up")} up, ${count("lost")} lost, ${count("left")} left${wanted.length < hosts.length ? `; ${wanted.length} shown` : ""}`);
-  const shown = { ...range, from: Math.max(range.from, earliest(signs)) };
+  const shown = filled(range, signs);
   const columns = [{ name: "State" }, { name: "Host" }, ...SIGNS.map(({ name }) => ({ name, class: "sign" })), { name: "Agent" }, { name: "Last seen", class: "num" }];
   const rows = wanted.slice(0, ROWS_MAX).map((host) => hostRow(host, signs, shown));
   return [failures.map((text) => h("p", { class: "failure" }, `✖ ${text}`)), table(columns, rows, { class: "hosts" })];
 }
 
-// The first sample of any host: a server that is young does not squeeze its lines into a corner.
+// The part of the range that has samples: a young server does not squeeze its lines into a corner.
+const filled = (range, signs) => ({ ...range, from: Math.max(range.from, earliest(signs)) });
+
 function earliest(signs) {
   const firsts = Object.values(signs).flatMap((byHost) => [...byHost.values()].map((points) => points[0]?.[0] * 1000));
   return Math.min(...firsts.filter(Number.isFinite), Date.now() - 60_000);
