@@ -13,7 +13,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use daemon::{Secret, SecretError};
@@ -178,9 +178,14 @@ fn presented_token(headers: &HeaderMap) -> Option<String> {
     Some(password.to_owned())
 }
 
+/// Each scheme is offered in a header of its own: browsers take a line for one challenge, so that
+/// they would not ask for a password when `Bearer` stands before `Basic` in it.
 fn refuse(status: StatusCode, message: &str) -> Response {
-    let challenge = (header::WWW_AUTHENTICATE, r#"Bearer realm="Bellwether", Basic realm="Bellwether""#);
-    (status, [challenge], format!("{message}\n")).into_response()
+    let challenges = AppendHeaders([
+        (header::WWW_AUTHENTICATE, r#"Basic realm="Bellwether", charset="UTF-8""#),
+        (header::WWW_AUTHENTICATE, r#"Bearer realm="Bellwether""#),
+    ]);
+    (status, challenges, format!("{message}\n")).into_response()
 }
 
 #[cfg(test)]
@@ -204,6 +209,15 @@ mod tests {
         ] {
             assert_eq!(needed_role(&method, path), role, "{path}");
         }
+    }
+
+    #[test]
+    fn a_refusal_offers_each_scheme_in_a_header_of_its_own() {
+        let refusal = refuse(StatusCode::UNAUTHORIZED, "a bearer token is required");
+        let offered: Vec<_> = refusal.headers().get_all(header::WWW_AUTHENTICATE).iter().collect();
+        assert_eq!(offered.len(), 2, "{offered:?}");
+        assert!(offered.iter().any(|offer| offer.as_bytes().starts_with(b"Basic ")), "{offered:?}");
+        assert!(offered.iter().any(|offer| offer.as_bytes().starts_with(b"Bearer ")), "{offered:?}");
     }
 
     #[test]
