@@ -6,4 +6,5 @@ mod bad_input;
 mod clients;
 mod dashboards;
 mod durability;
+mod page;
 mod shipping;
