@@ -28,6 +28,10 @@ pub(super) enum ErrorKind {
     Internal,
     /// Too much to do; come back.
     Unavailable,
+    /// There is no such thing.
+    NotFound,
+    /// An endpoint that this server does not have, and why.
+    NotImplemented,
 }
 
 /// An answer that is an error.
@@ -57,6 +61,8 @@ impl ApiError {
             ErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            ErrorKind::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "unavailable"),
         }
     }
 }

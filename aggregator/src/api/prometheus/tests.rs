@@ -56,11 +56,11 @@ async fn send(app: &AppState, request: Request<Body>) -> (StatusCode, String) {
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-async fn get(app: &AppState, path: &str) -> (StatusCode, String) {
+pub(super) async fn get(app: &AppState, path: &str) -> (StatusCode, String) {
     send(app, Request::get(path).body(Body::empty()).unwrap()).await
 }
 
-async fn post(app: &AppState, path: &str, form: &str) -> (StatusCode, String) {
+pub(super) async fn post(app: &AppState, path: &str, form: &str) -> (StatusCode, String) {
     let request = Request::post(path).header(header::CONTENT_TYPE, FORM).body(Body::from(form.to_owned()));
     send(app, request.unwrap()).await
 }
@@ -71,7 +71,7 @@ async fn check(path: &str, status: u16, expected: &str) {
     assert_eq!((found.as_u16(), body.as_str()), (status, expected), "{path}");
 }
 
-fn data(json: &str) -> String {
+pub(super) fn data(json: &str) -> String {
     format!("{{\"status\":\"success\",\"data\":{json}}}")
 }
 
