@@ -1,6 +1,7 @@
 //! HTTP in and out.
 
 mod client;
+mod patience;
 mod server;
 mod signature;
 mod tls;

@@ -1,9 +1,10 @@
 //! The HTTP server: HTTP/1.1, with or without TLS, with keep-alive and upgrades, held to bounds.
 //!
 //! Bounds: at most `connections_max` connections (further ones wait in the kernel's backlog), 30 s
-//! for a TLS handshake and for a request's headers, 10 s for open requests to end at shutdown. Bodies are bounded by the
-//! routes.
+//! for a TLS handshake and for a request's headers, 10 s for open requests to end at shutdown; bodies and
+//! answers as the `patience` module says. The size of bodies is bounded by the routes.
 
+use super::patience::{TimedBody, TimedStream, WRITE_PATIENCE};
 use crate::Shutdown;
 use axum::Router;
 use hyper_util::{
@@ -103,12 +104,15 @@ where
 {
     let service = router.map_request(move |mut request: axum::http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
-        request.map(axum::body::Body::new)
+        request.map(|body| axum::body::Body::new(TimedBody::new(body)))
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(
+            TokioIo::new(TimedStream::new(stream, WRITE_PATIENCE)),
+            TowerToHyperService::new(service),
+        )
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
