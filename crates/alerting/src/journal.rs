@@ -13,13 +13,17 @@
 //! tells it twice. JSON keeps records readable by later releases: fields may be added, with a
 //! default.
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+};
 use serde::{Serialize, de::DeserializeOwned};
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 /// Version of the record layout.
 const FORMAT: &str = "1";
 const META: TableDefinition<'_, &str, &str> = TableDefinition::new("meta");
+
+const FILE: &str = "alerting.redb";
 
 /// Why the journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +43,31 @@ fn storage(error: impl Into<redb::Error>) -> JournalError {
     JournalError::Storage(Box::new(error.into()))
 }
 
+/// Opens or creates the file. Damage must not keep the server from starting: the file is renamed,
+/// the loss is told, and a fresh one begins.
+#[allow(clippy::disallowed_methods, reason = "sets a damaged file aside; nothing durable hangs on it")]
+fn open_or_set_aside(path: &Path) -> Result<Database, JournalError> {
+    let error = match Database::create(path) {
+        Err(DatabaseError::Storage(error)) if is_damage(&error) => error,
+        opened => return opened.map_err(storage),
+    };
+    let aside = path.with_extension("redb.damaged");
+    tracing::error!(%error, aside = %aside.display(), "the alerting journal is damaged and was set aside; silences and what was told before are forgotten");
+    std::fs::rename(path, &aside).map_err(|error| storage(StorageError::Io(error)))?;
+    Database::create(path).map_err(storage)
+}
+
+fn is_damage(error: &StorageError) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    match error {
+        StorageError::Corrupted(_) => true,
+        StorageError::Io(error) => matches!(error.kind(), InvalidData | UnexpectedEof),
+        _ => false,
+    }
+}
+
 /// What a record is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Table {
     Alerts,
     Silences,
@@ -84,15 +111,23 @@ impl Change {
     }
 }
 
+/// Leaves out changes that a later one of the same record makes good.
+pub(crate) fn keep_last(changes: &mut Vec<Change>) {
+    let mut later = HashSet::new();
+    changes.reverse();
+    changes.retain(|change| later.insert((change.table, change.key.clone())));
+    changes.reverse();
+}
+
 /// See the module.
 pub(crate) struct Journal(Database);
 
 impl Journal {
-    /// Opens or creates `alerting.redb` in `folder`.
+    /// Opens or creates `alerting.redb` in `folder`. A damaged one is set aside as `alerting.redb.damaged`.
     pub(crate) fn open(folder: &Path) -> Result<Self, JournalError> {
         std::fs::create_dir_all(folder)
             .map_err(|error| JournalError::Folder { path: folder.display().to_string(), error })?;
-        Self::prepare(Database::create(folder.join("alerting.redb")).map_err(storage)?)
+        Self::prepare(open_or_set_aside(&folder.join(FILE))?)
     }
 
     fn prepare(database: Database) -> Result<Self, JournalError> {
@@ -171,5 +206,26 @@ mod tests {
         assert_eq!(journal.load::<String>(Table::Outbox).unwrap().len(), 1);
         assert!(journal.load::<String>(Table::Alerts).unwrap().is_empty());
         assert!(journal.load::<u8>(Table::Outbox).unwrap_err().to_string().contains("`outbox`"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside() {
+        for damage in [&b"noise noise noise noise noise noise noise noise"[..], &[0; 70_001]] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(FILE), damage).unwrap();
+            drop(Journal::open(folder.path()).unwrap());
+            let aside = folder.path().join(format!("{FILE}.damaged"));
+            assert_eq!(std::fs::read(aside).unwrap(), damage);
+            Journal::open(folder.path()).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_the_last_change_of_a_record_is_kept() {
+        let put = |key: &str, value: u8| Change::put(Table::Alerts, key, &value);
+        let gone = Change::remove(Table::Silences, "a");
+        let mut changes = vec![put("a", 1), put("b", 1), put("a", 2), gone.clone(), put("b", 2), put("a", 3)];
+        keep_last(&mut changes);
+        assert_eq!(changes, [gone, put("b", 2), put("a", 3)]);
     }
 }

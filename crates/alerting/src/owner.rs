@@ -10,7 +10,7 @@
 use crate::{
     config::Receiver,
     dispatch::{Delivery, Dispatcher, Effect, Finished},
-    journal::{Change, Journal},
+    journal::{Change, Journal, keep_last},
     notify::deliver::{Means, deliver},
 };
 use std::{
@@ -200,6 +200,9 @@ impl Run {
         };
         if durable {
             self.unwritten.clear();
+        } else {
+            // Rules renew their alerts all the time: without this a full disk would fill memory.
+            keep_last(&mut self.unwritten);
         }
         for answer in answers {
             answer(durable);

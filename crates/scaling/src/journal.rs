@@ -8,9 +8,13 @@
 //!
 //! A commit is on disk when it returns: a number that was used is never used again.
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{
+    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, path::Path};
+
+const FILE: &str = "scaling.redb";
 
 /// Why the journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,29 @@ pub enum JournalError {
 
 fn storage(error: impl Into<redb::Error>) -> JournalError {
     JournalError::Storage(Box::new(error.into()))
+}
+
+/// Opens or creates the file. Damage must not keep the server from starting: the file is renamed,
+/// the loss is told, and a fresh one begins.
+#[allow(clippy::disallowed_methods, reason = "sets a damaged file aside; nothing durable hangs on it")]
+fn open_or_set_aside(path: &Path) -> Result<Database, JournalError> {
+    let error = match Database::create(path) {
+        Err(DatabaseError::Storage(error)) if is_damage(&error) => error,
+        opened => return opened.map_err(storage),
+    };
+    let aside = path.with_extension("redb.damaged");
+    tracing::error!(%error, aside = %aside.display(), "the scaling journal is damaged and was set aside; decisions are numbered from 1 again");
+    std::fs::rename(path, &aside).map_err(|error| storage(StorageError::Io(error)))?;
+    Database::create(path).map_err(storage)
+}
+
+fn is_damage(error: &StorageError) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    match error {
+        StorageError::Corrupted(_) => true,
+        StorageError::Io(error) => matches!(error.kind(), InvalidData | UnexpectedEof),
+        _ => false,
+    }
 }
 
 /// What a record is about.
@@ -68,11 +95,11 @@ impl Change {
 pub(crate) struct Journal(Database);
 
 impl Journal {
-    /// Opens or creates `scaling.redb` in `folder`.
+    /// Opens or creates `scaling.redb` in `folder`. A damaged one is set aside as `scaling.redb.damaged`.
     pub(crate) fn open(folder: &Path) -> Result<Self, JournalError> {
         std::fs::create_dir_all(folder)
             .map_err(|error| JournalError::Folder { path: folder.display().to_string(), error })?;
-        Ok(Journal(Database::create(folder.join("scaling.redb")).map_err(storage)?))
+        Ok(Journal(open_or_set_aside(&folder.join(FILE))?))
     }
 
     /// Writes all of `changes` or none; they are durable on return.
@@ -127,5 +154,17 @@ mod tests {
         journal.commit(&[Change::remove(Table::States, "a")]).unwrap();
         assert_eq!(journal.load::<u8>(Table::States).unwrap(), BTreeMap::from([("b".to_owned(), 2)]));
         assert!(journal.load::<u8>(Table::Outbox).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside() {
+        for damage in [&b"noise noise noise noise noise noise noise noise"[..], &[0; 70_001]] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(FILE), damage).unwrap();
+            drop(Journal::open(folder.path()).unwrap());
+            let aside = folder.path().join(format!("{FILE}.damaged"));
+            assert_eq!(std::fs::read(aside).unwrap(), damage);
+            Journal::open(folder.path()).unwrap();
+        }
     }
 }
