@@ -4,6 +4,7 @@ mod health;
 mod hosts;
 mod own_metrics;
 mod reload;
+mod runbooks;
 mod scaling;
 mod status;
 
@@ -19,6 +20,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/metrics", get(own_metrics::own_metrics))
         .route("/api/bellwether/v1/hosts", get(hosts::list))
         .route("/api/bellwether/v1/hosts/{instance}", delete(hosts::retire))
+        .route("/runbooks/{alert}", get(runbooks::runbook))
         .route("/api/bellwether/v1/scaling", get(scaling::scaling))
         .route("/api/bellwether/v1/status", get(status::status))
 }
