@@ -1,6 +1,6 @@
 //! What every handler shares.
 
-use crate::{agents::Agents, config::Config, receive::Receivers, tail::Tail};
+use crate::{agents::Agents, api::QueryMetrics, config::Config, receive::Receivers, tail::Tail};
 use alerting::Alerting;
 use daemon::{Pool, clock, metrics::Metrics};
 use scaling::Scaling;
@@ -33,6 +33,8 @@ pub struct App {
     pub tail: Tail,
     /// What the receivers share.
     pub(crate) receivers: Receivers,
+    /// Own metrics of queries.
+    pub(crate) query_metrics: QueryMetrics,
     /// When the process started, milliseconds since the epoch.
     pub started_ms: i64,
     alerting: OnceLock<Arc<Alerting>>,
@@ -53,9 +55,11 @@ impl App {
     ) -> Self {
         let own = Metrics::default();
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let query_pool = Pool::new(config.query.concurrency.unwrap_or(threads), config.query.queue);
         App {
             ingest_pool: Pool::new(threads, POOL_QUEUE),
-            query_pool: Pool::new(config.query.concurrency.unwrap_or(threads), config.query.queue),
+            query_metrics: QueryMetrics::new(&own, &query_pool),
+            query_pool,
             receivers: Receivers::new(&config.limits, &own),
             config,
             metrics,

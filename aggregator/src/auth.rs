@@ -110,7 +110,16 @@ fn needed_role(method: &Method, path: &str) -> Option<Role> {
     if matches!(path, "/-/healthy" | "/-/ready" | "/ready") {
         return None;
     }
-    let writes = ["/api/v1/write", "/loki/api/v1/push", "/v1/metrics", "/v1/logs", "/otlp/", "/api/v1/otlp/"];
+    let writes = [
+        "/api/v1/otlp/",
+        "/api/v1/write",
+        "/api/v2/write",
+        "/loki/api/v1/push",
+        "/otlp/",
+        "/v1/logs",
+        "/v1/metrics",
+        "/write",
+    ];
     if writes.iter().any(|prefix| path.starts_with(prefix)) {
         return Some(Role::Agent);
     }
@@ -167,7 +176,8 @@ fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
 fn presented_token(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
+    // `Token` is how InfluxDB's clients call a bearer token.
+    if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") {
         return Some(rest.trim().to_owned());
     }
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -201,6 +211,8 @@ mod tests {
             (Method::GET, "/metrics", Some(Role::Viewer)),
             (Method::POST, "/api/v1/write", Some(Role::Agent)),
             (Method::POST, "/prometheus/api/v1/write", Some(Role::Agent)),
+            (Method::POST, "/api/v2/write", Some(Role::Agent)),
+            (Method::POST, "/write", Some(Role::Agent)),
             (Method::POST, "/api/v1/query", Some(Role::Viewer)),
             (Method::POST, "/api/v2/silences", Some(Role::Operator)),
             (Method::DELETE, "/alertmanager/api/v2/silence/x", Some(Role::Operator)),
@@ -240,6 +252,7 @@ mod tests {
             presented_token(&headers)
         };
         assert_eq!(with("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(with("Token abc").as_deref(), Some("abc"));
         assert_eq!(with(&format!("Basic {}", BASE64_STANDARD.encode("me:a:b"))).as_deref(), Some("a:b"));
         assert_eq!(with("Digest x"), None);
     }

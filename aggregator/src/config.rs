@@ -160,6 +160,8 @@ pub struct QueryConfig {
     pub concurrency: Option<usize>,
     /// Queries that may wait.
     pub queue: usize,
+    /// A PromQL query that takes longer is logged; `0` for none.
+    pub slow_log: Duration,
     /// Log lines a query may return.
     pub log_lines_max: usize,
 }
@@ -173,6 +175,7 @@ impl Default for QueryConfig {
             read_bytes_max: Bytes(1 << 40),
             concurrency: None,
             queue: 64,
+            slow_log: Duration(5_000),
             log_lines_max: 5000,
         }
     }

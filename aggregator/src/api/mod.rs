@@ -6,6 +6,8 @@ mod loki;
 mod prometheus;
 mod prometheus_rules;
 
+pub(crate) use prometheus::QueryMetrics;
+
 use crate::{
     app::{App, AppState},
     auth::{Guard, authorize},

@@ -17,6 +17,7 @@ pub(super) enum Protocol {
     OtlpMetrics,
     OtlpLogs,
     LokiPush,
+    Influx,
 }
 
 impl Protocol {
@@ -27,6 +28,7 @@ impl Protocol {
             Protocol::OtlpMetrics => "otlp_metrics",
             Protocol::OtlpLogs => "otlp_logs",
             Protocol::LokiPush => "loki_push",
+            Protocol::Influx => "influx",
         }
     }
 }

@@ -14,6 +14,9 @@ mod append;
 mod counters;
 mod failure;
 mod identity;
+mod influx;
+#[cfg(test)]
+mod influx_tests;
 mod loki_push;
 mod otlp_logs;
 mod otlp_metrics;
@@ -31,11 +34,13 @@ use axum::{Router, routing::post};
 /// All receivers.
 pub(crate) fn routes() -> Router<AppState> {
     prometheus_routes()
+        .route("/api/v2/write", post(influx::write_v2))
         .route("/loki/api/v1/push", post(loki_push::push))
         .route("/v1/logs", post(otlp_logs::export))
         .route("/otlp/v1/logs", post(otlp_logs::export))
         .route("/v1/metrics", post(otlp_metrics::export))
         .route("/otlp/v1/metrics", post(otlp_metrics::export))
+        .route("/write", post(influx::write_v1))
 }
 
 /// The receivers that are also mounted under `/prometheus`.

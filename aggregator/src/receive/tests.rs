@@ -22,23 +22,23 @@ use wire::{
 
 const V2: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
 
-struct Answer {
-    status: StatusCode,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
     headers: axum::http::HeaderMap,
     body: Vec<u8>,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
-async fn post(app: &AppState, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+pub(super) async fn post(app: &AppState, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
     let mut request = Request::post(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -50,7 +50,7 @@ async fn post(app: &AppState, path: &str, headers: &[(&str, &str)], body: Vec<u8
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
-fn packed(encoding: Encoding, body: &[u8]) -> Vec<u8> {
+pub(super) fn packed(encoding: Encoding, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     compress(encoding, body, &mut out).expect("compresses");
     out
@@ -76,7 +76,7 @@ fn v2(batch: &MetricBatch) -> Vec<u8> {
 }
 
 /// Every stored sample as `labels time value`.
-fn samples(app: &App) -> Vec<String> {
+pub(super) fn samples(app: &App) -> Vec<String> {
     let context = QueryContext::default();
     let selection = Selection { matchers: Vec::new(), range: TimeRange::ALL, step_ms: 0 };
     let set = app.metrics.select(&selection, &context).expect("selects");

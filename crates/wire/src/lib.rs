@@ -1,4 +1,5 @@
-//! The bytes in and out: remote write 1.0 and 2.0, OTLP, Loki push, exposition text.
+//! The bytes in and out: remote write 1.0 and 2.0, OTLP, Loki push, exposition text, line
+//! protocol.
 //!
 //! Every decoder reads untrusted bytes into a [`model`] batch in one pass and keeps three rules:
 //! * It never panics, and what it allocates is bounded by the size of the body or by
@@ -15,6 +16,7 @@ pub mod compression;
 mod error;
 mod expansion;
 pub mod exposition;
+pub mod influx;
 mod label_set;
 mod logs;
 pub mod loki;

@@ -39,6 +39,10 @@ pub enum Refusal {
     InvalidTimestamp,
     /// An OTLP metric without data or with a name that translates to nothing.
     InvalidMetric,
+    /// A line of line protocol that does not parse.
+    UnreadableLine,
+    /// A field of line protocol that is text.
+    StringField,
 }
 
 impl Refusal {
@@ -60,6 +64,8 @@ impl Refusal {
             Refusal::DeltaTemporality => "delta_temporality",
             Refusal::InvalidTimestamp => "invalid_timestamp",
             Refusal::InvalidMetric => "invalid_metric",
+            Refusal::UnreadableLine => "unreadable_line",
+            Refusal::StringField => "string_field",
         }
     }
 }

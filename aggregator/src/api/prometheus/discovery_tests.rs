@@ -170,3 +170,24 @@ async fn a_query_is_shown_as_its_tree() {
     let (status, _) = get(&app, "/api/v1/parse_query?query=sum(").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn queries_are_counted_by_how_they_ended() {
+    let app = App::for_tests();
+    for (path, status) in [
+        ("query?query=1", StatusCode::OK),
+        ("query_range?query=1&start=0&end=1&step=1", StatusCode::OK),
+        ("query?query=up%7B__name__%3D~%22.*%22%7D&timeout=x", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(get(&app, &format!("/api/v1/{path}")).await.0, status, "{path}");
+    }
+    let own = app.own.encode();
+    for expected in [
+        "bellwether_query_total{endpoint=\"query\",outcome=\"success\"} 1\n",
+        "bellwether_query_total{endpoint=\"query_range\",outcome=\"success\"} 1\n",
+        "bellwether_query_duration_seconds_count{endpoint=\"query\"} 1\n",
+        "bellwether_query_queue_length 0\n",
+    ] {
+        assert!(own.contains(expected), "{expected}{own}");
+    }
+}

@@ -17,11 +17,15 @@ mod label_values;
 mod labels;
 mod metadata;
 mod notifications;
+mod observe;
 mod params;
 mod parse_query;
 mod query;
 mod query_exemplars;
 mod query_range;
+mod remote_read;
+#[cfg(test)]
+mod remote_read_tests;
 mod series;
 mod snapshot;
 mod status;
@@ -30,6 +34,8 @@ mod targets_metadata;
 #[cfg(test)]
 mod tests;
 mod walreplay;
+
+pub(crate) use observe::QueryMetrics;
 
 use crate::app::AppState;
 use axum::{
@@ -55,6 +61,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/api/v1/query", get(query::query).post(query::query))
         .route("/api/v1/query_exemplars", get(query_exemplars::exemplars).post(query_exemplars::exemplars))
         .route("/api/v1/query_range", get(query_range::query_range).post(query_range::query_range))
+        .route("/api/v1/read", post(remote_read::read))
         .route("/api/v1/scrape_pools", get(targets::scrape_pools))
         .route("/api/v1/series", get(series::series).post(series::series))
         .route("/api/v1/status/buildinfo", get(status::build_info))

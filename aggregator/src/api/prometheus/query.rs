@@ -3,9 +3,10 @@
 use super::{
     answer::{ApiError, Success},
     encode::push_result,
+    observe,
     params::Params,
 };
-use crate::{app::AppState, query};
+use crate::app::AppState;
 use axum::extract::State;
 use daemon::clock;
 use promql::{Answer, QueryValue};
@@ -16,27 +17,28 @@ pub(super) async fn query(State(app): State<AppState>, params: Params) -> Result
     let limit = params.limit()?;
     let at_ms = params.time("time", clock::now_ms())?;
     let (parse_options, options) = params.options(&app)?;
-    let timeout = params.timeout()?;
     let expr = promql::parse(params.get("query"), &parse_options)?;
     let stats = !params.get("stats").is_empty();
     let metrics = app.metrics.clone();
-    query::run(&app, timeout, move |context| {
+    let asked = Instant::now();
+    observe::run(&app, "query", &params, move |context| {
         let begun = Instant::now();
         let answer = promql::instant(&expr, at_ms, metrics.as_ref(), &options, context)?;
-        Ok(success(answer, limit, stats.then(|| Timing::new(begun, context))))
+        Ok(success(answer, limit, stats.then(|| Timing::new(asked, begun, context))))
     })
-    .await?
+    .await
 }
 
 /// What a query took.
 pub(super) struct Timing {
+    queued: Duration,
     evaluation: Duration,
     usage: QueryUsage,
 }
 
 impl Timing {
-    pub(super) fn new(begun: Instant, context: &QueryContext) -> Self {
-        Timing { evaluation: begun.elapsed(), usage: context.usage() }
+    pub(super) fn new(asked: Instant, begun: Instant, context: &QueryContext) -> Self {
+        Timing { queued: begun - asked, evaluation: begun.elapsed(), usage: context.usage() }
     }
 }
 
@@ -70,8 +72,8 @@ fn push_stats(data: &mut String, timing: &Timing) {
             "resultSortTime": 0.0,
             "queryPreparationTime": 0.0,
             "innerEvalTime": seconds,
-            "execQueueTime": 0.0,
-            "execTotalTime": seconds,
+            "execQueueTime": timing.queued.as_secs_f64(),
+            "execTotalTime": seconds + timing.queued.as_secs_f64(),
         },
         "samples": {
             "totalQueryableSamples": timing.usage.samples_read,

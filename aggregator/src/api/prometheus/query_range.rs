@@ -2,10 +2,11 @@
 
 use super::{
     answer::{ApiError, Success},
+    observe,
     params::Params,
     query::{Timing, success},
 };
-use crate::{app::AppState, query};
+use crate::app::AppState;
 use axum::extract::State;
 use std::time::Instant;
 
@@ -33,7 +34,6 @@ pub(super) async fn query_range(State(app): State<AppState>, params: Params) -> 
         ));
     }
     let (parse_options, options) = params.options(&app)?;
-    let timeout = params.timeout()?;
     let expr = promql::parse(params.get("query"), &parse_options)?;
     if !matches!(expr.value_type(), promql::ValueType::Scalar | promql::ValueType::Vector) {
         let found = expr.value_type().describe();
@@ -44,10 +44,11 @@ pub(super) async fn query_range(State(app): State<AppState>, params: Params) -> 
     }
     let stats = !params.get("stats").is_empty();
     let metrics = app.metrics.clone();
-    query::run(&app, timeout, move |context| {
+    let asked = Instant::now();
+    observe::run(&app, "query_range", &params, move |context| {
         let begun = Instant::now();
         let answer = promql::range(&expr, start_ms, end_ms, step_ms, metrics.as_ref(), &options, context)?;
-        Ok(success(answer, limit, stats.then(|| Timing::new(begun, context))))
+        Ok(success(answer, limit, stats.then(|| Timing::new(asked, begun, context))))
     })
-    .await?
+    .await
 }

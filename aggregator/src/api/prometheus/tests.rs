@@ -12,7 +12,7 @@ use tower::ServiceExt;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A store with a counter, a gauge, a histogram and an exemplar, a minute apart from time 0.
-fn app() -> AppState {
+pub(super) fn app() -> AppState {
     let app = App::for_tests();
     let mut batch = MetricBatch::default();
     for (instance, factor) in [("a", 1.0), ("b", 2.0)] {

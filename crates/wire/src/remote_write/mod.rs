@@ -14,6 +14,7 @@ mod decode_v1;
 mod decode_v2;
 mod encode;
 mod histogram;
+mod read;
 
 #[cfg(test)]
 mod oracle;
@@ -24,3 +25,4 @@ pub use content_type::{ContentTypeError, Version};
 pub use decode_v1::decode_v1;
 pub use decode_v2::decode_v2;
 pub use encode::{encode_v1, encode_v2};
+pub use read::{ReadQuery, decode_read, encode_read_result, encode_read_series};
