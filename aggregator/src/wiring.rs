@@ -105,9 +105,13 @@ fn external_url(config: &Config) -> String {
 }
 
 async fn start_scaling(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Result<()> {
+    let policies = app.config.scaling.policies.clone();
+    // The shipped policy is an example: it makes room for policies of one's own, which may well be
+    // copies of it.
+    let is_example_wanted = app.config.alerting.shipped_rules && policies.is_empty();
     let settings = scaling::Settings {
-        policies: app.config.scaling.policies.clone(),
-        built_in_policies: if app.config.alerting.shipped_rules { shipped::scaling() } else { Vec::new() },
+        policies,
+        built_in_policies: if is_example_wanted { shipped::scaling() } else { Vec::new() },
         state_dir: app.config.data_dir.0.join("scaling"),
         external_url: external_url(&app.config),
     };

@@ -7,4 +7,6 @@ mod clients;
 mod dashboards;
 mod durability;
 mod page;
+mod policies;
+mod scaling;
 mod shipping;

@@ -85,7 +85,7 @@ impl Browser {
 fn judge(output: &Output) {
     let checks = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    println!("{checks}{errors}");
+    eprintln!("{checks}{errors}");
     let is_complete = checks.lines().last().is_some_and(|line| line.contains(r#""done":true"#));
     assert!(output.status.success() && is_complete, "the page does not do what it should");
 }
