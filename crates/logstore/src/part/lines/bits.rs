@@ -29,6 +29,11 @@ pub(super) fn packed_bytes(count: usize, width: u32) -> usize {
 pub(super) fn get(bytes: &[u8], start: usize, width: u32, index: usize) -> u64 {
     let bit = index * width as usize;
     let at = start + bit / 8;
+    // The common widths fit one machine word, wherever they begin in their byte.
+    if width <= 56 {
+        let Some(window) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) else { return 0 };
+        return u64::from_le_bytes(*window) >> (bit % 8) & ((1 << width) - 1);
+    }
     let Some(window) = bytes.get(at..).and_then(|rest| rest.first_chunk::<16>()) else { return 0 };
     let mask = (1u128 << width) - 1;
     (u128::from_le_bytes(*window) >> (bit % 8) & mask) as u64

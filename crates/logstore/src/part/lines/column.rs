@@ -22,6 +22,8 @@ const KIND_DIFFERENCES: u8 = 7;
 const CODES_MAX: usize = 256;
 /// A column of codes has at least this many rows for each of its values.
 const ROWS_PER_CODE_MIN: usize = 4;
+/// Most digits that 64 bits can have.
+pub(super) const NUMBER_DIGITS_MAX: usize = 20;
 /// Digits that always fit 64 bits.
 const DIGITS_MAX: usize = 19;
 /// Differences must save this many bits a row, because reading them is slower.
@@ -462,14 +464,31 @@ fn put_hex_digits(packed: &[u8], digits: usize, is_upper: bool, out: &mut Vec<u8
     }
 }
 
+/// The numbers from 00 to 99, which halve the divisions that digits take.
+static PAIRS: [[u8; 2]; 100] = pairs();
+
+const fn pairs() -> [[u8; 2]; 100] {
+    let mut table = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        table[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    table
+}
+
 /// Appends a decimal number, padded with zeros to `digits`.
 fn put_number(mut number: u64, digits: usize, out: &mut Vec<u8>) {
-    let mut text = [b'0'; 20];
+    let mut text = [b'0'; NUMBER_DIGITS_MAX];
     let mut at = text.len();
-    while number > 0 || at == text.len() {
+    while number >= 10 {
+        at -= 2;
+        text[at..at + 2].copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
+    }
+    if number > 0 || at == text.len() {
         at -= 1;
-        text[at] = b'0' + (number % 10) as u8;
-        number /= 10;
+        text[at] = b'0' + number as u8;
     }
     out.extend_from_slice(&text[at.min(text.len() - digits)..]);
 }

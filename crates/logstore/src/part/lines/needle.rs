@@ -6,15 +6,12 @@
 
 use super::{
     EncodedLines, VARIABLE,
-    column::{Column, Ends, put_hex},
+    column::{Column, Ends, NUMBER_DIGITS_MAX, put_hex},
     decode::{ReadyLines, Template},
 };
 use crate::tokens;
 use memchr::memmem::Finder;
 use std::ops::Range;
-
-/// Most digits of a column of numbers.
-const NUMBER_DIGITS_MAX: usize = 20;
 
 /// What is known of a row without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
