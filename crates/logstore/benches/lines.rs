@@ -6,9 +6,9 @@
 //! decoding of requests is not in the figures; CPU is that of the whole process while the store
 //! works (fsync included), in steps of 10 ms.
 //!
-//! Figures (2 shared cores, 3 M lines, 473 MB; CPU differs by a fifth from run to run): with lines in
+//! Figures (2 cores shared with builds, which move CPU by a third; 3 M lines, 473 MB): with lines in
 //! plain zstd frames 41 MB per CPU second, 1/5.5 on disk, "error" 273 ms; with templates and columns
-//! 47 MB, 1/7.3, 176 ms; with merges that copy chunks 54 to 75 MB, 1/7.0, 155 to 190 ms.
+//! 47 MB, 1/7.3, 176 ms; with merges that copy chunks 50 to 75 MB, 1/7.2, 155 to 200 ms.
 //!
 //! `LOGS=folder LINES=3000000 cargo bench -p logstore --bench lines`
 
