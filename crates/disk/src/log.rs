@@ -10,6 +10,7 @@
 //! for an fsync, further appends block until it has finished.
 
 mod recover;
+mod search;
 mod segment;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use super::{
     LogError,
+    search::find_next,
     segment::{self, HEADER_BYTES, Header, RECORD_HEADER_BYTES, RecordSeal},
 };
 use crate::Dir;
@@ -95,12 +96,6 @@ fn scan(bytes: &[u8], seal: &RecordSeal, mut replay: impl FnMut(&[u8])) -> Scan 
         found.good_end = next + RECORD_HEADER_BYTES + payload.len();
     }
     found
-}
-
-/// The next good record at or after `from`. Lengths that do not fit are ruled out before any
-/// checksum is computed, so this passes quickly over zeros and noise.
-fn find_next(bytes: &[u8], seal: &RecordSeal, from: usize) -> Option<usize> {
-    (from..bytes.len().saturating_sub(RECORD_HEADER_BYTES)).find(|&offset| seal.open(bytes, offset).is_some())
 }
 
 /// Truncates a torn end, reports damage, and keeps or removes the segment.

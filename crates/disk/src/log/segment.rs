@@ -1,5 +1,6 @@
 //! One segment file: its header and the seal around each record.
 
+use super::search::Checksums;
 use crate::{Dir, WriteFile};
 use std::io;
 
@@ -86,6 +87,13 @@ impl RecordSeal {
 
     /// The payload of the record at `offset` of the segment's `bytes`, if there is a good one.
     pub(super) fn open<'a>(&self, bytes: &'a [u8], offset: usize) -> Option<&'a [u8]> {
+        let payload = self.claimed(bytes, offset)?;
+        let checksum = self.checksum(offset as u64, payload.len() as u32, payload);
+        (checksum == u32_at(bytes, offset + 4)).then_some(payload)
+    }
+
+    /// What would be the payload of a record at `offset`, if its length is possible.
+    pub(super) fn claimed<'a>(&self, bytes: &'a [u8], offset: usize) -> Option<&'a [u8]> {
         let record = &bytes[offset..];
         if record.len() < RECORD_HEADER_BYTES {
             return None;
@@ -94,15 +102,25 @@ impl RecordSeal {
         if length == 0 || length as usize > super::RECORD_BYTES_MAX {
             return None;
         }
-        let payload = record[RECORD_HEADER_BYTES..].get(..length as usize)?;
-        (self.checksum(offset as u64, length, payload) == u32_at(record, 4)).then_some(payload)
+        record[RECORD_HEADER_BYTES..].get(..length as usize)
+    }
+
+    /// As [`RecordSeal::open`], for one of many tries.
+    pub(super) fn is_good(&self, bytes: &[u8], offset: usize, checksums: &Checksums<'_>) -> bool {
+        let Some(payload) = self.claimed(bytes, offset) else { return false };
+        let before = self.place_checksum(offset as u64, payload.len() as u32);
+        checksums.appended(before, offset + RECORD_HEADER_BYTES, payload.len()) == u32_at(bytes, offset + 4)
     }
 
     fn checksum(&self, offset: u64, length: u32, payload: &[u8]) -> u32 {
+        crc32c::crc32c_append(self.place_checksum(offset, length), payload)
+    }
+
+    fn place_checksum(&self, offset: u64, length: u32) -> u32 {
         let mut place = [0; 12];
         place[..8].copy_from_slice(&offset.to_le_bytes());
         place[8..].copy_from_slice(&length.to_le_bytes());
-        crc32c::crc32c_append(crc32c::crc32c_append(self.salt_crc, &place), payload)
+        crc32c::crc32c_append(self.salt_crc, &place)
     }
 }
 
