@@ -93,6 +93,8 @@ impl Part {
         if data.len() != meta.data_bytes {
             return Err(damaged(id, format!("`data` has {} bytes, not {}", data.len(), meta.data_bytes)));
         }
+        // Read at first use, but missed now: later it would fail queries and appends.
+        dir.open(INDEX)?;
         let files = Files {
             meta,
             dir,

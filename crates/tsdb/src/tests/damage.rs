@@ -56,3 +56,18 @@ fn a_part_of_a_newer_release_is_not_touched() {
     assert!(crate::Tsdb::open(dir.clone(), small(), NOW_MS).is_err());
     assert!(parts.list().unwrap().contains(&name));
 }
+
+#[test]
+fn a_part_with_a_missing_file_is_set_aside() {
+    for file in ["data", "index", "meta"] {
+        let (dir, total) = filled();
+        let parts = dir.sub("parts").unwrap();
+        let name = parts.list().unwrap()[0].clone();
+        parts.sub(&name).unwrap().remove(file).unwrap();
+        let store = open(&dir, small());
+        assert!(!store.stats().damage.is_empty(), "{file}");
+        let served = count(&store);
+        assert!(served >= total * 6 / 9 && served < total, "{file}: {served} of {total}");
+        put(&store, &floats(&labels("m", "job-0"), [(NOW_MS - 1, 1.0)]));
+    }
+}
