@@ -35,6 +35,7 @@ impl Delivery {
 #[derive(Default)]
 struct Received {
     deliveries: Vec<Delivery>,
+    refused: Vec<Delivery>,
     /// Requests to refuse with this status before any is taken.
     refuse: Vec<u16>,
 }
@@ -56,7 +57,7 @@ impl WebhookSink {
     /// Starts a listener that answers the first requests with these statuses.
     pub async fn start_refusing(statuses: &[u16]) -> Self {
         let refuse = statuses.iter().rev().copied().collect();
-        let received = Arc::new(Mutex::new(Received { deliveries: Vec::new(), refuse }));
+        let received = Arc::new(Mutex::new(Received { refuse, ..Received::default() }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let url = format!("http://{}/hook", listener.local_addr().expect("a bound socket has an address"));
         let router = Router::new().fallback(take).with_state(received.clone());
@@ -70,6 +71,11 @@ impl WebhookSink {
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).deliveries.clone()
     }
+
+    /// What has been refused so far.
+    pub fn refused(&self) -> Vec<Delivery> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).refused.clone()
+    }
 }
 
 impl Drop for WebhookSink {
@@ -79,15 +85,17 @@ impl Drop for WebhookSink {
 }
 
 async fn take(State(received): State<Arc<Mutex<Received>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(status) = received.refuse.pop() {
-        return StatusCode::from_u16(status).expect("a valid status");
-    }
     let header = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let headers = headers.iter().map(header).collect();
-    received.deliveries.push(Delivery { headers, body: String::from_utf8_lossy(&body).into_owned() });
+    let delivery = Delivery { headers, body: String::from_utf8_lossy(&body).into_owned() };
+    let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(status) = received.refuse.pop() {
+        received.refused.push(delivery);
+        return StatusCode::from_u16(status).expect("a valid status");
+    }
+    received.deliveries.push(delivery);
     StatusCode::OK
 }
 
