@@ -96,17 +96,18 @@ enum Kind {
 }
 
 fn kind(text: &str) -> Kind {
-    let keys = text.lines().filter_map(|line| line.split_once(':')).map(|(key, _)| key);
-    for key in keys {
-        match key {
-            "groups" => return Kind::Rules,
-            "tests" | "rule_files" => return Kind::RuleTests,
-            "route" | "receivers" | "inhibit_rules" => return Kind::Routes,
-            "policies" => return Kind::Policies,
-            _ => {}
-        }
+    let keys = || text.lines().filter_map(|line| line.split_once(':')).map(|(key, _)| key);
+    // Policies may stand below `receivers`, which routes have too.
+    if keys().any(|key| key == "policies") {
+        return Kind::Policies;
     }
-    Kind::Config
+    let kind = keys().find_map(|key| match key {
+        "groups" => Some(Kind::Rules),
+        "tests" | "rule_files" => Some(Kind::RuleTests),
+        "route" | "receivers" | "inhibit_rules" => Some(Kind::Routes),
+        _ => None,
+    });
+    kind.unwrap_or(Kind::Config)
 }
 
 /// What a good file is, or every problem of a bad one.
@@ -159,6 +160,7 @@ mod tests {
             ("# comment\nroute:\n  receiver: a\n", Kind::Routes),
             ("global: {}\nreceivers: []\n", Kind::Routes),
             ("version: 1\npolicies: []\n", Kind::Policies),
+            ("receivers: []\npolicies: []\n", Kind::Policies),
             ("rule_files: [a]\ntests: []\n", Kind::RuleTests),
             ("listen: 127.0.0.1:1\n", Kind::Config),
             ("", Kind::Config),
