@@ -84,11 +84,10 @@ pub fn decode(
     while !rest.is_empty() {
         let end = line::end(rest);
         let text = rest[..end].trim_ascii();
-        if !text.is_empty() && text[0] != b'#' {
-            if let Err(error) = decoder.line(text, number) {
-                batch.clear();
-                return Err(error);
-            }
+        let is_skipped = text.first().is_none_or(|first| *first == b'#');
+        if !is_skipped && let Err(error) = decoder.line(text, number) {
+            batch.clear();
+            return Err(error);
         }
         number += rest[..end].iter().filter(|byte| **byte == b'\n').count() + 1;
         rest = rest.get(end + 1..).unwrap_or_default();

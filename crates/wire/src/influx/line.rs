@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+/// A part of a line, borrowed unless it had escapes.
+pub(super) type Text<'a> = Cow<'a, [u8]>;
+
 /// A field's value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum FieldValue {
@@ -17,9 +20,9 @@ pub(super) enum FieldValue {
 /// The parts of a line, escapes resolved.
 #[derive(Debug, PartialEq)]
 pub(super) struct Line<'a> {
-    pub(super) measurement: Cow<'a, [u8]>,
-    pub(super) tags: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
-    pub(super) fields: Vec<(Cow<'a, [u8]>, FieldValue)>,
+    pub(super) measurement: Text<'a>,
+    pub(super) tags: Vec<(Text<'a>, Text<'a>)>,
+    pub(super) fields: Vec<(Text<'a>, FieldValue)>,
     pub(super) timestamp: Option<i64>,
 }
 
@@ -91,7 +94,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Everything up to one of `stops` that is not escaped.
-    fn name(&mut self, stops: &[u8]) -> Cow<'a, [u8]> {
+    fn name(&mut self, stops: &[u8]) -> Text<'a> {
         let start = self.at;
         let mut has_escapes = false;
         while let Some(byte) = self.peek().filter(|byte| !stops.contains(byte)) {
@@ -103,7 +106,7 @@ impl<'a> Cursor<'a> {
         if has_escapes { Cow::Owned(unescape(raw)) } else { Cow::Borrowed(raw) }
     }
 
-    fn tag(&mut self) -> Result<(Cow<'a, [u8]>, Cow<'a, [u8]>), String> {
+    fn tag(&mut self) -> Result<(Text<'a>, Text<'a>), String> {
         let name = self.name(b",= ");
         if name.is_empty() {
             return Err("missing tag name".to_owned());
@@ -119,7 +122,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn field(&mut self) -> Result<(Cow<'a, [u8]>, FieldValue), String> {
+    fn field(&mut self) -> Result<(Text<'a>, FieldValue), String> {
         let name = self.name(b",= ");
         if name.is_empty() {
             return Err("missing field name".to_owned());
