@@ -79,6 +79,9 @@ struct Inner {
     unsaved: bool,
     /// Left since `up` was last written: owed a staleness marker.
     farewells: Vec<(String, String)>,
+    /// The first report or judgement. While we were down nobody could report, so the silence of a
+    /// host that was up counts from here.
+    watching_since_ms: Option<i64>,
 }
 
 /// See the module.
@@ -116,6 +119,7 @@ impl Agents {
         let state = if report.goodbye { HostState::Left } else { HostState::Up };
         let key = (report.job.clone(), report.instance.clone());
         let mut inner = self.lock();
+        inner.watching_since_ms.get_or_insert(now_ms);
         if !inner.hosts.contains_key(&key) && inner.hosts.len() >= HOSTS_MAX {
             inner.forget_longest_silent();
         }
@@ -140,13 +144,22 @@ impl Agents {
     pub fn up(&self, now_ms: i64) -> MetricBatch {
         let mut batch = MetricBatch::default();
         let mut inner = self.lock();
-        let Inner { hosts, unsaved, farewells } = &mut *inner;
+        let Inner { hosts, unsaved, farewells, watching_since_ms } = &mut *inner;
+        let watching_since_ms = *watching_since_ms.get_or_insert(now_ms);
         let known = hosts.len();
-        hosts.retain(|_, host| host.state != HostState::Left || now_ms - host.last_seen_ms < LEFT_KEPT_MS);
+        hosts.retain(|_, host| {
+            host.state != HostState::Left || now_ms.saturating_sub(host.last_seen_ms) < LEFT_KEPT_MS
+        });
         *unsaved |= hosts.len() != known;
         for host in hosts.values_mut().filter(|host| host.state != HostState::Left) {
-            let patience = (MISSED_MAX * host.interval_ms).max(PATIENCE_MS);
-            let state = if now_ms - host.last_seen_ms > patience { HostState::Lost } else { HostState::Up };
+            let patience = MISSED_MAX.saturating_mul(host.interval_ms).max(PATIENCE_MS);
+            let silent_since_ms = match host.state {
+                // Lost before the restart stays lost until it reports.
+                HostState::Lost => host.last_seen_ms,
+                _ => host.last_seen_ms.max(watching_since_ms),
+            };
+            let is_lost = now_ms.saturating_sub(silent_since_ms) > patience;
+            let state = if is_lost { HostState::Lost } else { HostState::Up };
             if state != host.state {
                 tracing::info!(instance = host.instance, ?state, "host changed state");
                 *unsaved = true;
@@ -269,7 +282,12 @@ mod tests {
         agents.report(report("a", false), 5);
         agents.save();
         let agents = Agents::open(dir);
-        assert_eq!(up(&agents, 40_000), [("a".into(), 0.0)]);
+        assert_eq!(up(&agents, 40_000), [("a".into(), 1.0)], "nobody could report while we were down");
+        assert_eq!(up(&agents, 70_000), [("a".into(), 1.0)]);
+        assert_eq!(up(&agents, 70_001), [("a".into(), 0.0)]);
+        agents.save();
+        let agents = Agents::open(agents.dir.clone().unwrap());
+        assert_eq!(up(&agents, 80_000), [("a".into(), 0.0)], "lost stays lost");
         assert!(agents.forget("a") && !agents.forget("a"));
     }
 }
