@@ -2,7 +2,8 @@
 //!
 //! Sources in this order, as in Loki: a level label of the stream, level metadata of the entry, the
 //! OTLP severity number, a level field of a JSON (two levels deep) or logfmt line, and last the
-//! first level word near the start of the line. Values are `trace`, `debug`, `info`, `warn`,
+//! first level word near the start of the line. A level label of the stream that holds another word
+//! is kept as it is. Otherwise values are `trace`, `debug`, `info`, `warn`,
 //! `error`, `critical`, `fatal` and `unknown`.
 //!
 //! This runs for every line that comes in, so it looks at a bounded part of it and allocates
@@ -24,7 +25,7 @@ pub fn detect_level(line: &[u8]) -> &'static str {
         Some(b'{') => json_level(head),
         _ => logfmt_level(head),
     };
-    field.or_else(|| klog_level(head)).or_else(|| word_level(head)).unwrap_or("unknown")
+    field.or_else(|| word_level(head)).unwrap_or("unknown")
 }
 
 /// Whether a label, metadata or field of this name holds the level.
@@ -44,7 +45,8 @@ pub(crate) fn is_level_name(name: &[u8]) -> bool {
 /// The level that the value of a level field means.
 pub(crate) fn level_of(value: &[u8]) -> Option<&'static str> {
     level_of_word(value).or_else(|| {
-        let others: [(&[u8], &'static str); 5] = [
+        let others: [(&[u8], &'static str); 6] = [
+            (b"panic", "fatal"),
             (b"information", "info"),
             (b"notice", "info"),
             (b"alert", "critical"),
@@ -73,13 +75,7 @@ fn level_of_word(word: &[u8]) -> Option<&'static str> {
     let known: &[(&[u8], &'static str)] = match word.len() {
         3 => &[(b"err", "error"), (b"inf", "info"), (b"wrn", "warn"), (b"dbg", "debug"), (b"trc", "trace")],
         4 => &[(b"info", "info"), (b"warn", "warn"), (b"crit", "critical")],
-        5 => &[
-            (b"error", "error"),
-            (b"debug", "debug"),
-            (b"fatal", "fatal"),
-            (b"trace", "trace"),
-            (b"panic", "fatal"),
-        ],
+        5 => &[(b"error", "error"), (b"debug", "debug"), (b"fatal", "fatal"), (b"trace", "trace")],
         7 => &[(b"warning", "warn")],
         8 => &[(b"critical", "critical")],
         _ => &[],
@@ -160,25 +156,11 @@ fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
 }
 
-/// The letter in front of month and day in lines of klog and glog: `E0612 08:15:00.000001 …`.
-fn klog_level(line: &[u8]) -> Option<&'static str> {
-    let [letter, digits @ ..] = line.first_chunk::<6>()?;
-    if !digits[..4].iter().all(u8::is_ascii_digit) || digits[4] != b' ' {
-        return None;
-    }
-    match letter {
-        b'I' => Some("info"),
-        b'W' => Some("warn"),
-        b'E' => Some("error"),
-        b'F' => Some("fatal"),
-        _ => None,
-    }
-}
-
-/// The first whole word that means a level.
+/// The first whole word that means a level. `INF` is a level, but `Inf` and `inf` are numbers.
 fn word_level(line: &[u8]) -> Option<&'static str> {
     let head = &line[..line.len().min(WORD_SCAN_BYTES)];
-    head.split(|b| !b.is_ascii_alphanumeric() && *b != b'_').find_map(level_of_word)
+    let words = head.split(|b| !b.is_ascii_alphanumeric() && *b != b'_');
+    words.filter(|word| *word == b"INF" || !word.eq_ignore_ascii_case(b"inf")).find_map(level_of_word)
 }
 
 #[cfg(test)]
@@ -202,12 +184,16 @@ mod tests {
             ("time=1 lvl=\"eror\" severity=\"warning\"", "warn"),
             ("log.level=critical x", "critical"),
             ("mylevel=error fine", "error"),
-            ("E0612 08:15:00.000001 1 main.go:7] oh no", "error"),
-            ("I0612 08:15:00.000001 1 main.go:7] an error", "info"),
+            ("E1120 10:00:00 not a level", "unknown"),
+            ("host=a load=\"+Inf\"", "unknown"),
+            ("host=a load=-Inf", "unknown"),
+            ("[08:15:00 INF] listening", "info"),
+            ("lvl=inf up", "info"),
+            ("level=panic down", "fatal"),
             ("2026-11-23 10:00:00,123 - INFO  [main] - error count 0", "info"),
             ("[Sun Dec 04 04:47:44 2005] [error] mod_jk child", "error"),
             ("informational terrors", "unknown"),
-            ("kernel panic", "fatal"),
+            ("panic: at the disco", "unknown"),
             ("level=", "unknown"),
             ("{\"level\":\"", "unknown"),
             ("{", "unknown"),

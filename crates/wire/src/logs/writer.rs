@@ -15,6 +15,8 @@ use std::borrow::Cow;
 
 /// The structured metadata that holds a line's level.
 const DETECTED_LEVEL: &[u8] = b"detected_level";
+/// The structured metadata that holds an OTLP severity number.
+const SEVERITY_NUMBER: &[u8] = b"severity_number";
 /// What an entry takes in a batch besides its bytes.
 const ENTRY_BYTES: usize = 32;
 
@@ -33,8 +35,9 @@ pub(crate) struct LogWriter<'b> {
     options: LogOptions,
     labels: LabelSet,
     service: ServiceName,
-    /// Level label of the stream.
-    stream_level: Option<&'static str>,
+    /// Level label of the stream, or empty. A word that is no level is kept as it is: whoever set
+    /// the label has decided.
+    stream_level: Vec<u8>,
     hint: LevelHint,
     /// Why the current stream's entries are refused, with an example.
     refused: Option<(Refusal, String)>,
@@ -50,7 +53,7 @@ impl<'b> LogWriter<'b> {
             options,
             labels: LabelSet::default(),
             service: ServiceName::default(),
-            stream_level: None,
+            stream_level: Vec::new(),
             hint: LevelHint::None,
             refused: None,
             expansion: Expansion::default(),
@@ -76,7 +79,7 @@ impl<'b> LogWriter<'b> {
     pub(crate) fn begin_stream(&mut self) {
         self.labels.begin();
         self.service.begin();
-        self.stream_level = None;
+        self.stream_level.clear();
         self.refused = None;
     }
 
@@ -84,8 +87,8 @@ impl<'b> LogWriter<'b> {
     pub(crate) fn label(&mut self, name: &[u8], value: &[u8]) {
         if self.options.enrich {
             self.service.see(name, value);
-            if self.stream_level.is_none() && is_level_name(name) {
-                self.stream_level = level_of(value);
+            if self.stream_level.is_empty() && is_level_name(name) {
+                self.stream_level.extend_from_slice(normal_level(value));
             }
         }
         self.labels.push(name, value);
@@ -144,9 +147,16 @@ impl<'b> LogWriter<'b> {
 
     /// Adds structured metadata to the entry begun.
     pub(crate) fn metadata(&mut self, name: &[u8], value: &[u8]) {
+        let name = metadata_name(name);
+        let (name, mut value) = (name.as_ref(), value);
         if self.options.enrich && self.hint != LevelHint::Present {
             if name == DETECTED_LEVEL {
                 self.hint = LevelHint::Present;
+                value = normal_level(value);
+            } else if name == SEVERITY_NUMBER {
+                if let Some(number) = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()) {
+                    self.severity(number);
+                }
             } else if !matches!(self.hint, LevelHint::Metadata(_))
                 && is_level_name(name)
                 && let Some(level) = level_of(value)
@@ -173,11 +183,12 @@ impl<'b> LogWriter<'b> {
             return Ok(());
         }
         if self.options.enrich && self.hint != LevelHint::Present {
-            let level = match (self.stream_level, self.hint) {
-                (Some(level), _) | (None, LevelHint::Severity(level) | LevelHint::Metadata(level)) => level,
-                (None, LevelHint::None | LevelHint::Present) => detect_level(line),
+            let level = match self.hint {
+                _ if !self.stream_level.is_empty() => &self.stream_level,
+                LevelHint::Severity(level) | LevelHint::Metadata(level) => level.as_bytes(),
+                LevelHint::None | LevelHint::Present => detect_level(line).as_bytes(),
             };
-            self.labels.insert(DETECTED_LEVEL, level.as_bytes());
+            self.labels.insert(DETECTED_LEVEL, level);
         }
         // The checked way first: it is several times faster on text, and nearly all lines are.
         let line = match std::str::from_utf8(line) {
@@ -231,5 +242,71 @@ impl<'b> LogWriter<'b> {
     /// Counts an entry as refused.
     pub(crate) fn reject_entry(&mut self, reason: Refusal, example: impl FnOnce() -> String) {
         self.report.reject(reason, 1, example);
+    }
+}
+
+/// The level that a value means, or the value itself where it means none.
+fn normal_level(value: &[u8]) -> &[u8] {
+    level_of(value).map_or(value, str::as_bytes)
+}
+
+/// A metadata name that queries can name: every other character becomes `_`, and a digit in front
+/// gets `key_` before it.
+fn metadata_name(name: &[u8]) -> Cow<'_, [u8]> {
+    let starts_with_digit = name.first().is_some_and(u8::is_ascii_digit);
+    if !starts_with_digit && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') {
+        return Cow::Borrowed(name);
+    }
+    let text = String::from_utf8_lossy(name);
+    let safe = text.chars().map(|c| if c.is_ascii_alphanumeric() { c as u8 } else { b'_' });
+    let prefix: &[u8] = if starts_with_digit { b"key_" } else { b"" };
+    Cow::Owned(prefix.iter().copied().chain(safe).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_names_can_be_named_in_queries() {
+        for (name, expected) in [
+            ("trace_id", "trace_id"),
+            ("http.status-code", "http_status_code"),
+            ("é", "_"),
+            ("2xx", "key_2xx"),
+            ("", ""),
+        ] {
+            assert_eq!(metadata_name(name.as_bytes()), expected.as_bytes(), "{name}");
+        }
+    }
+
+    /// The level written for an entry with one stream label and one pair of metadata.
+    fn level_written(label: (&str, &str), metadata: (&str, &str)) -> String {
+        let mut batch = LogBatch::default();
+        let options = LogOptions { now_ns: 0, enrich: true };
+        let mut writer = LogWriter::new(&mut batch, options);
+        writer.begin_stream();
+        writer.label(label.0.as_bytes(), label.1.as_bytes());
+        writer.end_stream().expect("within the limits");
+        writer.begin_entry();
+        writer.metadata(metadata.0.as_bytes(), metadata.1.as_bytes());
+        writer.end_entry(1, b"info").expect("within the limits");
+        let level = writer.labels.pairs().find(|(name, _)| *name == DETECTED_LEVEL).expect("a level");
+        String::from_utf8_lossy(level.1).into_owned()
+    }
+
+    #[test]
+    fn levels_come_from_labels_then_metadata_then_the_line() {
+        for (label, metadata, expected) in [
+            (("app", "a"), ("x", "y"), "info"),
+            (("severity", "odd-one"), ("x", "y"), "odd-one"),
+            (("severity", "Warning"), ("level", "error"), "warn"),
+            (("app", "a"), ("severity_number", "18"), "error"),
+            (("app", "a"), ("severity_number", "many"), "info"),
+            (("app", "a"), ("detected_level", "Warning"), "warn"),
+            (("app", "a"), ("detected_level", "odd"), "odd"),
+        ] {
+            assert_eq!(level_written(label, metadata), expected, "{label:?} {metadata:?}");
+        }
     }
 }
