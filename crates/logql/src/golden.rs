@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use store::{Direction, LogStore, MemLogStore, QueryContext};
 
 /// Right answers that must not become fewer.
-const PASSED_MIN: usize = 650;
+const PASSED_MIN: usize = 654;
 
 fn folder() -> Option<PathBuf> {
     let shared = std::env::var_os("BELLWETHER_SHARED")
