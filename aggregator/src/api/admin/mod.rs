@@ -22,6 +22,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/api/bellwether/v1/hosts/{instance}", delete(hosts::retire))
         .route("/runbooks/{alert}", get(runbooks::runbook))
         .route("/api/bellwether/v1/scaling", get(scaling::scaling))
+        .route("/api/bellwether/v1/scaling/{uid}", get(scaling::policy))
         .route("/api/bellwether/v1/status", get(status::status))
 }
 

@@ -1,7 +1,11 @@
 //! Scaling policies and what became of them.
 
 use crate::app::AppState;
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
 use scaling::{DeliveryStatus, PolicyView};
 use serde_json::{Value, json};
 
@@ -9,6 +13,16 @@ use serde_json::{Value, json};
 pub(crate) async fn scaling(State(app): State<AppState>) -> Json<Vec<Value>> {
     let policies = app.scaling().map(|scaling| scaling.policies()).unwrap_or_default();
     Json(policies.iter().map(view).collect())
+}
+
+/// `GET /api/bellwether/v1/scaling/{uid}`, which the `explain_url` of a webhook names.
+pub(crate) async fn policy(
+    State(app): State<AppState>,
+    Path(uid): Path<String>,
+) -> Result<Json<Value>, StatusCode> {
+    let policies = app.scaling().map(|scaling| scaling.policies()).unwrap_or_default();
+    let found = policies.iter().find(|view| view.policy.uid == uid).ok_or(StatusCode::NOT_FOUND)?;
+    Ok(Json(view(found)))
 }
 
 fn view(view: &PolicyView) -> Value {
