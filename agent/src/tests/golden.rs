@@ -1,10 +1,15 @@
 //! Names, types and labels against lists of node_exporter's families, where those lists are at
-//! hand: `BELLWETHER_FAMILIES` names files of `family <tab> type <tab> label,label <tab> series`,
-//! separated by colons.
+//! hand: files of `family <tab> type <tab> label,label <tab> series`, in `references` of the shared
+//! folder (`$BELLWETHER_SHARED`, or `../shared` from the repository's root).
 
 use crate::{AgentConfig, agent, collect::Runner};
 use model::{METRIC_NAME, MetricKind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+const LISTS: [&str; 2] = ["node_exporter_families.txt", "node_exporter_1.12.1_e2e_families.txt"];
 
 type Family = (String, BTreeSet<String>);
 
@@ -23,13 +28,15 @@ const NOT_LISTED: [&str; 1] = ["node_filesystem_mount_info"];
 
 #[tokio::test]
 async fn families_are_node_exporters() {
-    let Ok(paths) = std::env::var("BELLWETHER_FAMILIES") else {
-        eprintln!("SKIPPED: BELLWETHER_FAMILIES is not set");
-        return;
-    };
+    let shared = std::env::var_os("BELLWETHER_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     let mut families = BTreeMap::new();
-    for path in paths.split(':') {
-        expected(&std::fs::read_to_string(path).unwrap(), &mut families);
+    for name in LISTS {
+        let Ok(text) = std::fs::read_to_string(shared.join("references").join(name)) else {
+            eprintln!("SKIPPED: {name} is not in {}", shared.display());
+            return;
+        };
+        expected(&text, &mut families);
     }
     let config = AgentConfig::default();
     let mut setup = agent::setup(&config);
