@@ -92,6 +92,10 @@ pub struct Alerting {
     engine: RuleEngine,
     metrics: Metrics,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// Changes of the set of rules, one at a time.
+    changing: tokio::sync::Mutex<()>,
+    /// Rules that come with the program: those of the settings at first.
+    built_in: Mutex<Vec<(String, String)>>,
     reload: Mutex<ReloadStatus>,
     started_ms: i64,
 }
@@ -132,6 +136,7 @@ impl Alerting {
             ReloadStatus { at_ms: started_ms, problems: Vec::new(), warnings: loaded.warnings.clone() };
         engine.start(loaded, records).await;
         metrics.reloaded(true);
+        let built_in = Mutex::new(settings.built_in_rules.clone());
         Ok(Alerting {
             settings,
             parts,
@@ -139,6 +144,8 @@ impl Alerting {
             engine,
             metrics,
             thread: Mutex::new(Some(thread)),
+            changing: tokio::sync::Mutex::default(),
+            built_in,
             reload: Mutex::new(reload),
             started_ms,
         })
@@ -149,8 +156,11 @@ impl Alerting {
     /// # Errors
     /// Every problem found.
     pub async fn reload(&self) -> Result<(), Problems> {
+        let _one_at_a_time = self.changing.lock().await;
         let at_ms = (self.parts.clock)();
-        let read = read_in_background(self.settings.clone(), self.parts.querier.clone()).await;
+        let mut settings = self.settings.clone();
+        settings.built_in_rules.clone_from(&self.built_in.lock().unwrap_or_else(PoisonError::into_inner));
+        let read = read_in_background(settings, self.parts.querier.clone()).await;
         self.metrics.reloaded(read.is_ok());
         let (loaded, config) = match read {
             Ok(read) => read,
@@ -173,6 +183,25 @@ impl Alerting {
         }
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) =
             ReloadStatus { at_ms, problems: Vec::new(), warnings };
+        Ok(())
+    }
+
+    /// Replaces the rules that come with the program; files and routes are not read again.
+    ///
+    /// # Errors
+    /// Every problem found; the rules before stay in force then.
+    pub async fn replace_built_in(&self, rules: Vec<(String, String)>) -> Result<(), Problems> {
+        let _one_at_a_time = self.changing.lock().await;
+        let alone = Settings { rules: Vec::new(), built_in_rules: rules.clone(), ..self.settings.clone() };
+        let querier = self.parts.querier.clone();
+        let read = in_background(move || read_rules(&alone, querier.as_ref()));
+        let mut loaded = read.await?;
+        let before =
+            std::mem::replace(&mut *self.built_in.lock().unwrap_or_else(PoisonError::into_inner), rules);
+        let groups = self.engine.groups();
+        let is_own = |group: &&Arc<Group>| before.iter().all(|(file, _)| *file != group.definition.file);
+        loaded.groups.extend(groups.iter().filter(is_own).map(|group| group.definition.as_ref().clone()));
+        self.engine.replace(loaded).await;
         Ok(())
     }
 
@@ -287,7 +316,7 @@ async fn read_in_background(
     settings: Settings,
     querier: Arc<dyn Querier>,
 ) -> Result<(LoadedRules, Config), Problems> {
-    let task = tokio::task::spawn_blocking(move || {
+    let read = move || {
         let rules = read_rules(&settings, querier.as_ref());
         let config =
             settings.alertmanager_config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
@@ -298,9 +327,13 @@ async fn read_in_background(
                 Err(Problems(all.flat_map(|problems| problems.0).collect()))
             }
         }
-    });
-    match task.await {
-        Ok(read) => read,
+    };
+    in_background(read).await
+}
+
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
         Err(failure) => std::panic::resume_unwind(failure.into_panic()),
     }
 }

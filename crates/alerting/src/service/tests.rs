@@ -259,3 +259,39 @@ async fn a_bad_revision_is_reported_and_the_good_one_kept() {
     let broken = start(folder.path(), "route: {}", RULES, &world).await;
     assert!(matches!(broken, Err(StartError::Problems(_))));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn built_in_rules_come_and_go_and_leave_the_rest_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
+    let world = Arc::new(World(Mutex::new(true)));
+    let alerting = start(folder.path(), config, RULES, &world).await.unwrap();
+    let names = || alerting.rules().iter().map(|group| group.definition.name.clone()).collect::<Vec<_>>();
+    let pack =
+        |name: &str| (format!("shipped:{name}.yml"), RULES.replace("name: g", &format!("name: {name}")));
+    // A mistake in the folder is nobody's business while packs are switched.
+    std::fs::write(folder.path().join("rules.yml"), "groups: [{nam: x}]").unwrap();
+    let evaluated = || alerting.rules()[0].last_evaluation_ms;
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while evaluated().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("the group is evaluated");
+    let before = evaluated();
+
+    alerting.replace_built_in(vec![pack("a"), pack("b")]).await.unwrap();
+    assert_eq!(names(), ["g", "a", "b"]);
+    assert!(evaluated() >= before, "its state is kept");
+    let bad = ("shipped:c.yml".to_owned(), "groups: [{nam: x}]".to_owned());
+    alerting.replace_built_in(vec![bad]).await.unwrap_err();
+    assert_eq!(names(), ["g", "a", "b"]);
+    alerting.replace_built_in(vec![pack("b")]).await.unwrap();
+    assert_eq!(names(), ["g", "b"]);
+
+    std::fs::write(folder.path().join("rules.yml"), RULES.replace("name: g", "name: h")).unwrap();
+    alerting.reload().await.unwrap();
+    assert_eq!(names(), ["h", "b"], "a reload knows which packs are on");
+    alerting.stop().await;
+}
