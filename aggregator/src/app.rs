@@ -1,6 +1,8 @@
 //! What every handler shares.
 
-use crate::{agents::Agents, api::QueryMetrics, config::Config, receive::Receivers, tail::Tail};
+use crate::{
+    agents::Agents, api::QueryMetrics, config::Config, packs::Packs, receive::Receivers, tail::Tail,
+};
 use alerting::Alerting;
 use daemon::{Pool, clock, metrics::Metrics};
 use scaling::Scaling;
@@ -29,6 +31,8 @@ pub struct App {
     pub own: Metrics,
     /// Who reports, and when they last did.
     pub agents: Agents,
+    /// The shipped rules, and which of them are evaluated.
+    pub(crate) packs: Packs,
     /// Fresh log lines for live tails.
     pub tail: Tail,
     /// What the receivers share.
@@ -60,6 +64,7 @@ impl App {
             ingest_pool: Pool::new(threads, POOL_QUEUE),
             query_metrics: QueryMetrics::new(&own, &query_pool),
             query_pool,
+            packs: Packs::new(&config.alerting.packs, config.alerting.shipped_rules),
             receivers: Receivers::new(&config.limits, &own),
             config,
             metrics,

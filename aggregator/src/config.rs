@@ -2,7 +2,7 @@
 //!
 //! Paths are relative to the working directory. `docs/guides/configuration.md` shows the file.
 
-use crate::auth::Role;
+use crate::{auth::Role, packs::PackModes};
 use daemon::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{net::SocketAddr, path::PathBuf};
@@ -205,6 +205,8 @@ pub struct AlertingConfig {
     pub rules: Vec<PathBuf>,
     /// Whether the rules shipped inside the program are evaluated too.
     pub shipped_rules: bool,
+    /// Packs of shipped rules that are on or off whatever their metrics say.
+    pub packs: PackModes,
     /// Routes and receivers, in Alertmanager's format.
     pub alertmanager_config: Option<PathBuf>,
     /// How often rules are evaluated whose group does not say.
@@ -218,6 +220,7 @@ impl Default for AlertingConfig {
         AlertingConfig {
             rules: Vec::new(),
             shipped_rules: true,
+            packs: PackModes::default(),
             alertmanager_config: None,
             evaluation_interval: Duration(15_000),
             external_url: None,

@@ -13,6 +13,7 @@ pub mod config;
 mod demo;
 mod evaluate;
 mod maintain;
+mod packs;
 mod query;
 mod readings;
 pub mod receive;

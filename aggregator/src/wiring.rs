@@ -8,7 +8,7 @@ use crate::{
     auth::{self, Guard},
     config::{AuthMode, Bytes, Config, Duration},
     evaluate::{Evaluator, RecordedSamples},
-    maintain,
+    maintain, packs,
     readings::PolicyReadings,
     reload, self_monitor, shipped,
 };
@@ -35,6 +35,7 @@ pub struct Server {
     pub app: AppState,
     http: JoinHandle<()>,
     monitor: JoinHandle<()>,
+    packs: JoinHandle<()>,
     maintenance: Vec<thread::JoinHandle<()>>,
 }
 
@@ -54,17 +55,19 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     let (metrics, logs) = open_stores(&config, &dir).await?;
     let app = Arc::new(App::new(config, metrics, logs, Agents::open(dir.sub("agents")?)));
     let evaluator = evaluator(&app);
+    look_for_packs(&app).await?;
     start_alerting(&app, evaluator.clone()).await?;
     start_scaling(&app, evaluator).await?;
     reload::on_hangup(app.clone(), shutdown.clone())?;
     let maintenance = maintain::start(&app, shutdown)?;
     let monitor = tokio::spawn(self_monitor::run(app.clone(), address.to_string(), shutdown.clone()));
+    let packs = tokio::spawn(packs::run(app.clone(), shutdown.clone()));
     let router = api::router(&app, guard);
     let server_options = ServerOptions { tls, ..ServerOptions::default() };
     let http = tokio::spawn(daemon::http::serve(listener, router, server_options, shutdown.clone()));
     app.set_ready(true);
     tracing::info!(%address, "ready");
-    Ok(Server { address, app, http, monitor, maintenance })
+    Ok(Server { address, app, http, monitor, packs, maintenance })
 }
 
 impl Server {
@@ -75,6 +78,7 @@ impl Server {
     /// When a part panicked or a store could not be flushed.
     pub async fn join(self) -> anyhow::Result<()> {
         self.http.await?;
+        self.packs.await?;
         if let Some(alerting) = self.app.alerting() {
             alerting.stop().await;
         }
@@ -124,11 +128,19 @@ async fn start_scaling(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Res
     Ok(())
 }
 
+/// Which shipped rules are evaluated from the start: those whose metrics the store has.
+async fn look_for_packs(app: &AppState) -> anyhow::Result<()> {
+    let worker = app.clone();
+    let look = move || worker.packs.look(worker.metrics.as_ref(), clock::now_ms());
+    app.query_pool.run(look).await?;
+    Ok(())
+}
+
 async fn start_alerting(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Result<()> {
     let config = &app.config.alerting;
     let settings = alerting::Settings {
         rules: config.rules.clone(),
-        built_in_rules: if config.shipped_rules { shipped::rules() } else { Vec::new() },
+        built_in_rules: app.packs.rules(),
         evaluation_interval_ms: i64::try_from(config.evaluation_interval.0).unwrap_or(i64::MAX),
         alertmanager_config: config.alertmanager_config.clone(),
         state_dir: app.config.data_dir.0.join("alerting"),

@@ -118,6 +118,7 @@ export const bellwether = {
   // A host taken out of service on purpose is no longer missed.
   retire: (instance) => request(`api/bellwether/v1/hosts/${encodeURIComponent(instance)}`, { method: "DELETE" }),
   hosts: own("hosts"),
+  packs: own("packs"),
   scaling: own("scaling"),
   status: own("status"),
 };

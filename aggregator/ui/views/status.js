@@ -12,9 +12,10 @@ export default function status(main) {
   const server = panel("Server", loadServer);
   const stores = panel("Stores", loadStores);
   const refused = panel("Refused in this time range", loadRefused);
+  const packs = panel("Rule packs", loadPacks);
   const charts = STATUS_CHARTS.map(chartPanel);
-  main.append(server.element, stores.element, refused.element, h("div", { class: "grid" }, charts.map((one) => one.element)));
-  const panels = [server, stores, refused, ...charts];
+  main.append(server.element, stores.element, refused.element, packs.element, h("div", { class: "grid" }, charts.map((one) => one.element)));
+  const panels = [server, stores, refused, packs, ...charts];
   const refresh = () => Promise.all(panels.map((one) => one.refresh()));
   refresh();
   return { refresh, update: refresh, stop: () => panels.forEach((one) => one.stop()) };
@@ -33,6 +34,14 @@ async function loadStores({ signal }) {
     h("dl", { class: "facts-list" }, Object.entries(figures ?? {}).filter(([key]) => key !== "damage").map(([key, value]) => fact(title(key), shown(key, value)))),
     (figures?.damage ?? []).map((line) => h("p", { class: "failure" }, `✖ set aside as damaged: ${line}`)));
   return h("div", { class: "grid two" }, store("Metrics", metrics), store("Logs", logs));
+}
+
+async function loadPacks({ signal }) {
+  const packs = await bellwether.packs({ signal });
+  const state = ({ on, mode }) => `${on ? "✔ on" : "off"}${mode === "auto" ? "" : ", configured"}`;
+  packs.sort((a, b) => b.on - a.on || a.name.localeCompare(b.name));
+  return table([{ name: "Pack" }, { name: "Watches" }, { name: "State" }, { name: "Alerts", class: "num" }, { name: "Goes on with" }],
+    packs.map((pack) => [pack.name, pack.title, state(pack), number(pack.alerts), pack.when ?? "always"]));
 }
 
 const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value ?? "–"));

@@ -3,6 +3,7 @@
 mod health;
 mod hosts;
 mod own_metrics;
+mod packs;
 mod reload;
 mod runbooks;
 mod scaling;
@@ -20,6 +21,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/metrics", get(own_metrics::own_metrics))
         .route("/api/bellwether/v1/hosts", get(hosts::list))
         .route("/api/bellwether/v1/hosts/{instance}", delete(hosts::retire))
+        .route("/api/bellwether/v1/packs", get(packs::packs))
         .route("/runbooks/{alert}", get(runbooks::runbook))
         .route("/api/bellwether/v1/scaling", get(scaling::scaling))
         .route("/api/bellwether/v1/scaling/{uid}", get(scaling::policy))
