@@ -20,6 +20,8 @@ pub mod receive;
 mod reload;
 mod self_monitor;
 mod shipped;
+#[cfg(test)]
+mod slo_tests;
 mod tail;
 mod ui;
 mod wiring;

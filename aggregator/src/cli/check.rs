@@ -18,7 +18,7 @@ const DEPTH_MAX: usize = 8;
 /// Check configuration, rules, routes and scaling policies.
 ///
 /// Says every problem as file:line:column and ends with status 1 when there is one. What a file is,
-/// is told from what it holds: `groups:` are rules, `route:` is an Alertmanager configuration,
+/// is told from what it holds: `groups:` and `slos:` are rules, `route:` is an Alertmanager configuration,
 /// `policies:` are scaling policies, `tests:` are unit tests of rules, which are passed over, and
 /// anything else is the aggregator's own configuration.
 #[derive(clap::Args, Clone, Debug)]
@@ -102,7 +102,7 @@ fn kind(text: &str) -> Kind {
         return Kind::Policies;
     }
     let kind = keys().find_map(|key| match key {
-        "groups" => Some(Kind::Rules),
+        "groups" | "slos" => Some(Kind::Rules),
         "tests" | "rule_files" => Some(Kind::RuleTests),
         "route" | "receivers" | "inhibit_rules" => Some(Kind::Routes),
         _ => None,

@@ -131,17 +131,20 @@ pub fn parse_rules(
     for group in parsed.groups.unwrap_or_default() {
         reader.group(group, &mut names);
     }
+    for slo in parsed.slos.unwrap_or_default() {
+        reader.slo(slo, &mut names);
+    }
 }
 
-struct Reader<'a> {
-    file: &'a str,
+pub(super) struct Reader<'a> {
+    pub(super) file: &'a str,
     querier: &'a dyn Querier,
-    loaded: &'a mut LoadedRules,
-    problems: &'a mut Vec<Problem>,
+    pub(super) loaded: &'a mut LoadedRules,
+    pub(super) problems: &'a mut Vec<Problem>,
 }
 
 impl Reader<'_> {
-    fn report(&mut self, place: Place, message: impl Into<String>) {
+    pub(super) fn report(&mut self, place: Place, message: impl Into<String>) {
         self.problems.push(place.problem(self.file, message));
     }
 
@@ -177,7 +180,7 @@ impl Reader<'_> {
         });
     }
 
-    fn source(&mut self, prefix: &str, text: Option<&Spanned<String>>) -> Source {
+    pub(super) fn source(&mut self, prefix: &str, text: Option<&Spanned<String>>) -> Source {
         match text.map(|text| (text.value.as_str(), text)) {
             None | Some(("metrics", _)) => Source::Metrics,
             Some(("logs", _)) => Source::Logs,
@@ -189,7 +192,12 @@ impl Reader<'_> {
         }
     }
 
-    fn duration(&mut self, prefix: &str, field: &str, text: Option<&Spanned<String>>) -> Option<i64> {
+    pub(super) fn duration(
+        &mut self,
+        prefix: &str,
+        field: &str,
+        text: Option<&Spanned<String>>,
+    ) -> Option<i64> {
         let text = text?;
         model::parse_duration_ms(&text.value)
             .map_err(|error| self.report(Place::of(text), format!("{prefix}: {field}: {error}")))
@@ -265,7 +273,7 @@ impl Reader<'_> {
         }
     }
 
-    fn expression(
+    pub(super) fn expression(
         &mut self,
         prefix: &str,
         rule: Place,
@@ -287,7 +295,7 @@ impl Reader<'_> {
     }
 
     /// Labels or annotations, with their names and, where they are templates, their texts checked.
-    fn texts(
+    pub(super) fn texts(
         &mut self,
         prefix: &str,
         what: &str,

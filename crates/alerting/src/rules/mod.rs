@@ -9,6 +9,7 @@ mod load;
 mod schedule;
 mod schema;
 mod series;
+mod slo;
 
 pub use active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, RESOLVED_KEPT_MS, Timing};
 pub use definition::{DEFAULT_INTERVAL_MS, GroupDefinition, RuleDefinition, RuleKind};

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 pub(super) struct FileYaml {
     #[serde(default)]
     pub(super) groups: Option<Vec<Spanned<GroupYaml>>>,
+    /// Objectives that become groups.
+    #[serde(default)]
+    pub(super) slos: Option<Vec<Spanned<SloYaml>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -34,6 +37,24 @@ pub(super) struct RuleYaml {
     pub(super) expr: Option<Spanned<String>>,
     pub(super) r#for: Option<Spanned<String>>,
     pub(super) keep_firing_for: Option<Spanned<String>>,
+    pub(super) labels: Option<TextMap>,
+    pub(super) annotations: Option<TextMap>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SloYaml {
+    pub(super) name: Option<String>,
+    /// In percent.
+    pub(super) objective: Option<Spanned<f64>>,
+    pub(super) window: Option<Spanned<String>>,
+    /// What the queries are written in, as in a group.
+    pub(super) source: Option<Spanned<String>>,
+    pub(super) good: Option<Spanned<String>>,
+    pub(super) bad: Option<Spanned<String>>,
+    pub(super) total: Option<Spanned<String>>,
+    pub(super) error_ratio: Option<Spanned<String>>,
+    pub(super) errors_min: Option<Spanned<u64>>,
     pub(super) labels: Option<TextMap>,
     pub(super) annotations: Option<TextMap>,
 }
