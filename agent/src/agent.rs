@@ -118,6 +118,7 @@ impl Parts {
         let client_options = daemon::http::ClientOptions {
             timeout: REQUEST_TIMEOUT,
             user_agent: concat!("bellwether-agent/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ..daemon::http::ClientOptions::default()
         };
         let client = daemon::http::client(&client_options).map_err(AgentError::Client)?;
         let mut running = Running {

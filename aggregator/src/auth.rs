@@ -129,7 +129,9 @@ fn needed_role(method: &Method, path: &str) -> Option<Role> {
     {
         return Some(Role::Admin);
     }
-    let changes = path == "/-/reload" || path.starts_with("/api/v2/") && *method != Method::GET;
+    let changes = path == "/-/reload"
+        || (path.starts_with("/api/v2/") || path.starts_with("/api/bellwether/v1/alerting/"))
+            && *method != Method::GET;
     Some(if changes { Role::Operator } else { Role::Viewer })
 }
 
@@ -217,6 +219,8 @@ mod tests {
             (Method::POST, "/api/v2/silences", Some(Role::Operator)),
             (Method::DELETE, "/alertmanager/api/v2/silence/x", Some(Role::Operator)),
             (Method::POST, "/-/reload", Some(Role::Operator)),
+            (Method::POST, "/api/bellwether/v1/alerting/notify/test/ops", Some(Role::Operator)),
+            (Method::GET, "/api/bellwether/v1/alerting/history", Some(Role::Viewer)),
             (Method::POST, "/api/v1/admin/tsdb/delete_series", Some(Role::Admin)),
         ] {
             assert_eq!(needed_role(&method, path), role, "{path}");

@@ -207,6 +207,8 @@ pub struct AlertingConfig {
     pub shipped_rules: bool,
     /// Packs of shipped rules that are on or off whatever their metrics say.
     pub packs: PackModes,
+    /// Files of silences, or folders of them.
+    pub silences: Vec<PathBuf>,
     /// Routes and receivers, in Alertmanager's format.
     pub alertmanager_config: Option<PathBuf>,
     /// How often rules are evaluated whose group does not say.
@@ -221,6 +223,7 @@ impl Default for AlertingConfig {
             rules: Vec::new(),
             shipped_rules: true,
             packs: PackModes::default(),
+            silences: Vec::new(),
             alertmanager_config: None,
             evaluation_interval: Duration(15_000),
             external_url: None,

@@ -3,11 +3,14 @@
 //!
 //! Evaluations run on threads of their own callers, under the same budget as a query.
 
-use crate::config::{PromqlConfig, QueryConfig};
-use alerting::{ExpressionError, Querier, QueryFailure, Reading, SampleSink, Source};
+use crate::{
+    condition,
+    config::{PromqlConfig, QueryConfig},
+};
+use alerting::{Condition, ExpressionError, GraphSeries, Querier, QueryFailure, Reading, SampleSink, Source};
 use daemon::clock;
 use logql::Answer as LogAnswer;
-use model::MetricBatch;
+use model::{Labels, MetricBatch};
 use promql::{EvalOptions, Expr, ParseOptions, QueryValue, ValueType};
 use std::{
     collections::HashMap,
@@ -100,6 +103,53 @@ impl Querier for Evaluator {
             Source::Metrics => self.metrics_instant(expr, at_ms),
             Source::Logs => self.logs_instant(expr, at_ms),
         }
+    }
+
+    fn condition(&self, source: Source, expr: &str) -> Option<Condition> {
+        match source {
+            Source::Metrics => condition::condition(self.parse(expr).ok()?.as_ref()),
+            Source::Logs => None,
+        }
+    }
+
+    fn presence(&self, source: Source, expr: &str, at_ms: i64) -> Result<Option<Vec<Labels>>, QueryFailure> {
+        if source == Source::Logs {
+            return Ok(None);
+        }
+        let tree = self.parse(expr).map_err(|error| QueryFailure(error.to_string()))?;
+        let Some(measured) = condition::without_conditions(&tree) else { return Ok(None) };
+        let context = QueryContext::new(self.limits);
+        let answer = promql::instant(&measured, at_ms, self.metrics.as_ref(), &self.options, &context);
+        match answer.map_err(|error| QueryFailure(error.to_string()))?.value {
+            QueryValue::Vector(vector) => Ok(Some(vector.into_iter().map(|sample| sample.labels).collect())),
+            _ => Ok(None),
+        }
+    }
+
+    fn graph(
+        &self,
+        source: Source,
+        expr: &str,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+    ) -> Result<Vec<GraphSeries>, QueryFailure> {
+        if source == Source::Logs {
+            return Err(QueryFailure("graphs of logs are not offered here".to_owned()));
+        }
+        let tree = self.parse(expr).map_err(|error| QueryFailure(error.to_string()))?;
+        let context = QueryContext::new(self.limits);
+        let (metrics, options) = (self.metrics.as_ref(), &self.options);
+        let answer = promql::range(&tree, start_ms, end_ms, step_ms, metrics, options, &context);
+        let QueryValue::Matrix(matrix) = answer.map_err(|error| QueryFailure(error.to_string()))?.value
+        else {
+            return Ok(Vec::new());
+        };
+        let line = |series: promql::MatrixSeries| GraphSeries {
+            points: series.points.iter().map(|point| (point.timestamp_ms, point.value.as_float())).collect(),
+            labels: series.labels,
+        };
+        Ok(matrix.into_iter().map(line).collect())
     }
 
     fn check(&self, source: Source, expr: &str) -> Result<(), ExpressionError> {

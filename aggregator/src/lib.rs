@@ -5,10 +5,12 @@
 //! out, [`cli`] the operator's command line.
 
 mod agents;
+mod alerting_events;
 pub mod api;
 pub mod app;
 mod auth;
 pub mod cli;
+mod condition;
 pub mod config;
 mod demo;
 mod evaluate;

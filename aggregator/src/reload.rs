@@ -1,5 +1,5 @@
-//! Reads rules, routes and scaling policies again. Each of alerting and scaling takes all of its
-//! files or none; on an error the revision before stays in force and every problem is told.
+//! Reads rules, routes, silences and scaling policies again: all of them are taken, or none. On an
+//! error the revision before stays in force and every problem is told.
 
 use crate::app::{App, AppState};
 use daemon::Shutdown;
@@ -9,27 +9,43 @@ use daemon::Shutdown;
 #[error("{0}")]
 pub(crate) struct ReloadError(String);
 
-/// Reloads both.
+/// Reads all files, and puts them into force when all of them are good.
 ///
 /// # Errors
 /// Every problem found.
 pub(crate) async fn reload(app: &App) -> Result<(), ReloadError> {
     let mut problems = Vec::new();
-    if let Some(alerting) = app.alerting()
-        && let Err(found) = alerting.reload().await
-    {
-        problems.push(found.to_string());
+    let mut alerting = None;
+    if let Some(running) = app.alerting() {
+        match running.read().await {
+            Ok(revision) => alerting = Some((running, revision)),
+            Err(found) => problems.push(found.to_string()),
+        }
     }
-    if let Some(scaling) = app.scaling()
-        && let Err(found) = scaling.reload().await
-    {
-        problems.push(found.to_string());
+    let mut scaling = None;
+    if let Some(running) = app.scaling() {
+        match running.read().await {
+            Ok(policies) => scaling = Some((running, policies)),
+            Err(found) => problems.push(found.to_string()),
+        }
     }
     if problems.is_empty() {
-        tracing::info!("rules, routes and policies were read again");
+        if let Some((running, revision)) = alerting
+            && let Err(found) = running.take(revision).await
+        {
+            return refused(found.to_string());
+        }
+        if let Some((running, policies)) = scaling {
+            running.take(policies).await;
+        }
+        tracing::info!("rules, routes, silences and policies were read again");
         return Ok(());
     }
-    let error = ReloadError(problems.join("\n"));
+    refused(problems.join("\n"))
+}
+
+fn refused(problems: String) -> Result<(), ReloadError> {
+    let error = ReloadError(problems);
     tracing::error!(%error, "the files were not taken; what was in force stays in force");
     Err(error)
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     agents::Agents,
+    alerting_events::EventLog,
     api,
     app::{App, AppState},
     auth::{self, Guard},
@@ -16,7 +17,7 @@ use alerting::Alerting;
 use anyhow::{Context, bail};
 use daemon::{
     Shutdown, clock,
-    http::{ClientOptions, ServerOptions, TlsFiles},
+    http::{ClientOptions, LinkLocal, ServerOptions, TlsFiles},
 };
 use model::Labels;
 use scaling::Scaling;
@@ -143,6 +144,7 @@ async fn start_alerting(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Re
         built_in_rules: app.packs.rules(),
         evaluation_interval_ms: i64::try_from(config.evaluation_interval.0).unwrap_or(i64::MAX),
         alertmanager_config: config.alertmanager_config.clone(),
+        silences: config.silences.clone(),
         state_dir: app.config.data_dir.0.join("alerting"),
         external_url: external_url(&app.config),
         external_labels: Labels::empty(),
@@ -150,7 +152,11 @@ async fn start_alerting(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Re
     let parts = alerting::Parts {
         querier: evaluator,
         sink: Arc::new(RecordedSamples(app.metrics.clone())),
-        client: daemon::http::client(&ClientOptions::default())?,
+        events: Some(Arc::new(EventLog::new(app.logs.clone(), app.tail.clone()))),
+        client: daemon::http::client(&ClientOptions {
+            link_local: LinkLocal::Refused,
+            ..ClientOptions::default()
+        })?,
         clock: clock::now_ms,
     };
     let alerting = Alerting::start(settings, parts, &app.own).await.context("failed to start alerting")?;

@@ -1,11 +1,13 @@
 //! The real binaries, together.
 
 mod access;
+mod alert_crashes;
 mod alerts;
 mod bad_input;
 mod clients;
 mod dashboards;
 mod durability;
+mod mail_tls;
 mod page;
 mod policies;
 mod scaling;

@@ -3,11 +3,13 @@
 //!
 //! Children are ended by their own process id when dropped. Folders are temporary.
 
+mod certificates;
 mod child;
 mod client;
 mod sinks;
 mod tools;
 
+pub use certificates::Certificates;
 pub use child::{Agent, Aggregator, free_port, repository_root, run_binary};
 pub use client::{Client, eventually};
 pub use sinks::{Delivery, MailSink, WebhookSink};

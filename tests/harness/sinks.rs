@@ -1,6 +1,6 @@
 //! Where notifications arrive: an HTTP listener, and a real SMTP server (aiosmtpd).
 
-use crate::{eventually, find_tool, free_port};
+use crate::{Certificates, eventually, find_tool, free_port};
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode};
 use serde_json::Value;
 use std::{
@@ -100,20 +100,36 @@ async fn take(State(received): State<Arc<Mutex<Received>>>, headers: HeaderMap, 
 }
 
 const SMTP_SERVER: &str = r#"
-import asyncio, email, json, sys
+import asyncio, email, json, ssl, sys
 from email import policy
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 class Sink:
     async def handle_DATA(self, server, session, envelope):
         message = email.message_from_bytes(envelope.content, policy=policy.default)
         parts = {part.get_content_type(): part.get_content() for part in message.walk() if not part.is_multipart() and part.get_content_maintype() == "text"}
-        row = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "headers": {k.lower(): str(v) for k, v in message.items()}, "parts": parts}
+        row = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "tls": server.transport.get_extra_info("ssl_object") is not None, "user": getattr(session, "user", None), "headers": {k.lower(): str(v) for k, v in message.items()}, "parts": parts}
         with open(sys.argv[2], "a") as out:
             out.write(json.dumps(row) + "\n")
         return "250 OK"
 
-controller = Controller(Sink(), hostname="127.0.0.1", port=int(sys.argv[1]))
+def authenticate(server, session, envelope, mechanism, login):
+    good = (login.login, login.password) == (b"bw", b"pw")
+    session.user = login.login.decode()
+    return AuthResult(success=good, handled=False)
+
+options = {}
+mode = sys.argv[3] if len(sys.argv) > 3 else "plain"
+if mode != "plain":
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(sys.argv[4], sys.argv[5])
+    options = {"authenticator": authenticate, "auth_required": True}
+    if mode == "implicit":
+        options.update(ssl_context=context, auth_require_tls=False)
+    else:
+        options.update(tls_context=context, require_starttls=True)
+controller = Controller(Sink(), hostname="127.0.0.1", port=int(sys.argv[1]), **options)
 controller.start()
 print("ready", flush=True)
 sys.stdin.read()
@@ -132,6 +148,17 @@ impl MailSink {
     /// Starts aiosmtpd; `None` where Python or the package is missing. `$BELLWETHER_TEST_PYTHON`
     /// names an interpreter that has it.
     pub async fn start() -> Option<Self> {
+        Self::launch(&[]).await
+    }
+
+    /// Starts one that asks for TLS, from the first byte (`implicit`) or by STARTTLS (`starttls`),
+    /// and for the user `bw` with the password `pw`. It is called `localhost`.
+    pub async fn start_tls(mode: &str, certificates: &Certificates) -> Option<Self> {
+        let path = |path: &std::path::Path| path.display().to_string();
+        Self::launch(&[mode.to_owned(), path(&certificates.certificate), path(&certificates.key)]).await
+    }
+
+    async fn launch(more: &[String]) -> Option<Self> {
         let python =
             std::env::var_os("BELLWETHER_TEST_PYTHON").map(PathBuf::from).or_else(|| find_tool("python3"))?;
         let has_package =
@@ -145,11 +172,12 @@ impl MailSink {
         let server = Command::new(python)
             .args(["-c", SMTP_SERVER, &port.to_string()])
             .arg(&mails)
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .expect("python can be started");
-        let address = format!("127.0.0.1:{port}");
+        let address = if more.is_empty() { format!("127.0.0.1:{port}") } else { format!("localhost:{port}") };
         eventually(Duration::from_secs(15), "the SMTP server listens", || async {
             tokio::net::TcpStream::connect(&address).await.is_ok()
         })

@@ -1,6 +1,7 @@
 //! The way out: one folder a protocol, one file an endpoint.
 
 mod admin;
+mod alerting;
 mod alertmanager;
 mod loki;
 mod prometheus;
@@ -29,6 +30,7 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
         .merge(alertmanager::routes())
         .nest("/alertmanager", alertmanager::routes().merge(admin::health_routes()))
         .merge(admin::routes())
+        .merge(alerting::routes())
         .merge(ui::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CompressionLayer::new());

@@ -232,7 +232,7 @@ fn rule_json(rule: &RuleState, filter: &RuleFilter) -> RuleJson {
             evaluation,
             r#type: "recording",
         }),
-        RuleKind::Alert { name, for_ms, keep_firing_for_ms, annotations } => {
+        RuleKind::Alert { name, for_ms, keep_firing_for_ms, annotations, .. } => {
             let alerts = active(rule).map(AlertJson::from);
             RuleJson::Alerting(AlertingRuleJson {
                 state: state(rule),

@@ -26,6 +26,9 @@ export default function alerts(main) {
   });
   const rules = panel("Rules", loadRules);
   main.append(active.element, formHost, silences.element, rules.element);
+  // A link in a mail brings the labels of its alert.
+  const wanted = read().params.get("silence");
+  if (wanted) openForm(Object.fromEntries(new URLSearchParams(wanted)));
   const refresh = () => Promise.all([active, silences, rules].map((one) => one.refresh()));
   refresh();
   return { refresh, update: refresh, stop: () => [active, silences, rules].forEach((one) => one.stop()) };

@@ -59,6 +59,20 @@ pub struct Alert {
     /// A rule of this process holds the alert: it ends when the rule says so and never by the
     /// passing of time, so that a failing query does not look like recovery.
     pub held: bool,
+    /// What the rule measured when it was last heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<Measure>,
+}
+
+/// What a rule of this process measured, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    /// The element's value.
+    pub value: String,
+    /// Such as `> 0.9`; empty when the rule does not compare with a number.
+    pub condition: String,
+    /// The expression without the condition, for a graph; empty when there is none.
+    pub expr: String,
 }
 
 impl Alert {
@@ -80,6 +94,16 @@ impl Alert {
     /// Whether the last thing heard of the alert was its end.
     fn ended_explicitly(&self) -> bool {
         self.ends_at_ms <= self.updated_at_ms
+    }
+
+    /// Whether `newer` only says that the alert still fires. For an alert that a rule holds nothing
+    /// of that must be written down: it does not end by the passing of time.
+    pub(crate) fn is_renewed_by(&self, newer: &Alert, now_ms: i64) -> bool {
+        let fires = |alert: &Alert| alert.held && !alert.is_resolved(now_ms);
+        fires(self)
+            && fires(newer)
+            && (&self.annotations, self.starts_at_ms, &self.generator_url)
+                == (&newer.annotations, newer.starts_at_ms, &newer.generator_url)
     }
 
     /// What the alert table holds once `newer` has arrived: spans that overlap become one.
@@ -132,6 +156,7 @@ mod tests {
             generator_url: String::new(),
             timeout: false,
             held: false,
+            measure: None,
         }
     }
 

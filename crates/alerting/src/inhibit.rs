@@ -12,7 +12,7 @@ use crate::{
 use model::{Labels, Matcher};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One rule.
 #[derive(Clone, Debug)]
@@ -56,8 +56,11 @@ impl InhibitRuleYaml {
 
 /// The alerts that inhibit others now, found once for many questions.
 pub struct Inhibitor<'a> {
-    rules: Vec<(&'a InhibitRule, Vec<&'a Alert>)>,
+    rules: Vec<(&'a InhibitRule, Sources<'a>)>,
 }
+
+/// The sources of a rule by the values on which targets must agree.
+type Sources<'a> = HashMap<Vec<&'a str>, Vec<&'a Alert>>;
 
 impl<'a> Inhibitor<'a> {
     /// Finds the sources of `rules` among `alerts` that fire at `now_ms`.
@@ -69,7 +72,11 @@ impl<'a> Inhibitor<'a> {
         let sources = |rule: &'a InhibitRule| {
             let is_source =
                 |alert: &&Alert| !alert.is_resolved(now_ms) && all_match(&rule.sources, &alert.labels);
-            alerts.clone().filter(is_source).collect()
+            let mut sources = Sources::new();
+            for alert in alerts.clone().filter(is_source) {
+                sources.entry(rule.agreement(&alert.labels)).or_default().push(alert);
+            }
+            sources
         };
         Inhibitor { rules: rules.iter().map(|rule| (rule, sources(rule))).collect() }
     }
@@ -89,13 +96,15 @@ impl<'a> Inhibitor<'a> {
 }
 
 impl InhibitRule {
-    fn inhibitor(&self, target: &Labels, sources: &[&Alert]) -> Option<Fingerprint> {
+    fn agreement<'l>(&self, labels: &'l Labels) -> Vec<&'l str> {
+        self.equal.iter().map(|name| labels.value(name)).collect()
+    }
+
+    fn inhibitor(&self, target: &Labels, sources: &Sources<'_>) -> Option<Fingerprint> {
+        let agreeing = sources.get(&self.agreement(target))?;
         let target_is_source = all_match(&self.sources, target);
-        let inhibits = |source: &&&Alert| {
-            let agrees = self.equal.iter().all(|name| source.labels.value(name) == target.value(name));
-            agrees && !(target_is_source && all_match(&self.targets, &source.labels))
-        };
-        sources.iter().find(inhibits).map(|source| source.fingerprint())
+        let inhibits = |source: &&&Alert| !(target_is_source && all_match(&self.targets, &source.labels));
+        agreeing.iter().find(inhibits).map(|source| source.fingerprint())
     }
 }
 
@@ -115,6 +124,7 @@ mod tests {
             generator_url: String::new(),
             timeout: false,
             held: false,
+            measure: None,
         }
     }
 

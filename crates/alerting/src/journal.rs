@@ -7,6 +7,8 @@
 //! | `notifications` | group key and receiver | what the receiver was told last |
 //! | `outbox` | delivery id | a notification that was decided and not yet delivered |
 //! | `rule_groups` | file and group | active alerts of each rule of the group |
+//! | `history` | event id | [`crate::history::Event`] |
+//! | `cursors` | name | how far a reader of the history has come |
 //! | `meta` | `format` | [`FORMAT`] |
 //!
 //! A commit is on disk when it returns, so neither kill -9 nor a power cut forgets an alert or
@@ -14,7 +16,8 @@
 //! default.
 
 use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError,
+    Database, DatabaseError, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    TableError,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::HashSet, path::Path};
@@ -74,6 +77,8 @@ pub(crate) enum Table {
     Notifications,
     Outbox,
     RuleGroups,
+    History,
+    Cursors,
 }
 
 impl Table {
@@ -84,6 +89,8 @@ impl Table {
             Table::Notifications => "notifications",
             Table::Outbox => "outbox",
             Table::RuleGroups => "rule_groups",
+            Table::History => "history",
+            Table::Cursors => "cursors",
         }
     }
 
@@ -153,11 +160,14 @@ impl Journal {
             return Ok(());
         }
         let transaction = self.0.begin_write().map_err(storage)?;
-        for change in changes {
-            let mut table = transaction.open_table(change.table.definition()).map_err(storage)?;
-            match &change.value {
-                Some(value) => drop(table.insert(change.key.as_str(), value.as_str()).map_err(storage)?),
-                None => drop(table.remove(change.key.as_str()).map_err(storage)?),
+        // Changes of one table mostly stand together: it is opened once for all of them.
+        for run in changes.chunk_by(|a, b| a.table == b.table) {
+            let mut table = transaction.open_table(run[0].table.definition()).map_err(storage)?;
+            for change in run {
+                match &change.value {
+                    Some(value) => drop(table.insert(change.key.as_str(), value.as_str()).map_err(storage)?),
+                    None => drop(table.remove(change.key.as_str()).map_err(storage)?),
+                }
             }
         }
         transaction.commit().map_err(storage)
@@ -165,25 +175,116 @@ impl Journal {
 
     /// Every record of a table, in order of key.
     pub(crate) fn load<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<(String, T)>, JournalError> {
-        let transaction = self.0.begin_read().map_err(storage)?;
-        let rows = match transaction.open_table(table.definition()) {
-            Ok(rows) => rows,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(storage(error)),
-        };
         let mut records = Vec::new();
-        for row in rows.iter().map_err(storage)? {
-            let (key, value) = row.map_err(storage)?;
-            let key = key.value().to_owned();
-            let record = serde_json::from_str(value.value()).map_err(|error| JournalError::Record {
-                table: table.name(),
-                key: key.clone(),
-                error,
-            })?;
-            records.push((key, record));
-        }
+        self.visit(table, |rows| {
+            for row in rows.iter().map_err(storage)? {
+                let (key, value) = row.map_err(storage)?;
+                records.push((key.value().to_owned(), record(table, key.value(), value.value())?));
+            }
+            Ok(())
+        })?;
         Ok(records)
     }
+
+    /// One record.
+    pub(crate) fn get<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &str,
+    ) -> Result<Option<T>, JournalError> {
+        let mut found = None;
+        self.visit(table, |rows| {
+            if let Some(value) = rows.get(key).map_err(storage)? {
+                found = Some(record(table, key, value.value())?);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The first record of a table.
+    pub(crate) fn first<T: DeserializeOwned>(&self, table: Table) -> Result<Option<T>, JournalError> {
+        let mut found = None;
+        self.visit(table, |rows| {
+            if let Some((key, value)) = rows.first().map_err(storage)? {
+                found = Some(record(table, key.value(), value.value())?);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The first and the last key of a table.
+    pub(crate) fn bounds(&self, table: Table) -> Result<Option<(String, String)>, JournalError> {
+        let mut found = None;
+        self.visit(table, |rows| {
+            let (first, last) = (rows.first().map_err(storage)?, rows.last().map_err(storage)?);
+            found = first
+                .zip(last)
+                .map(|((first, _), (last, _))| (first.value().to_owned(), last.value().to_owned()));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// At most `limit` records with a key behind `key`, in order.
+    pub(crate) fn after<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &str,
+        limit: usize,
+    ) -> Result<Vec<T>, JournalError> {
+        let mut records = Vec::new();
+        self.visit(table, |rows| {
+            let behind = (std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded);
+            for row in rows.range::<&str>(behind).map_err(storage)?.take(limit) {
+                let (key, value) = row.map_err(storage)?;
+                records.push(record(table, key.value(), value.value())?);
+            }
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
+    /// Gives `see` the records before `key`, the last one first, until it returns false.
+    pub(crate) fn walk_back<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        key: &str,
+        mut see: impl FnMut(T) -> bool,
+    ) -> Result<(), JournalError> {
+        self.visit(table, |rows| {
+            for row in rows.range::<&str>(..key).map_err(storage)?.rev() {
+                let (key, value) = row.map_err(storage)?;
+                if !see(record(table, key.value(), value.value())?) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs `visit` on a snapshot of a table; not at all when there is no such table yet.
+    fn visit(
+        &self,
+        table: Table,
+        visit: impl FnOnce(&ReadOnlyTable<&'static str, &'static str>) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        let transaction = self.0.begin_read().map_err(storage)?;
+        match transaction.open_table(table.definition()) {
+            Ok(rows) => visit(&rows),
+            Err(TableError::TableDoesNotExist(_)) => Ok(()),
+            Err(error) => Err(storage(error)),
+        }
+    }
+}
+
+fn record<T: DeserializeOwned>(table: Table, key: &str, text: &str) -> Result<T, JournalError> {
+    serde_json::from_str(text).map_err(|error| JournalError::Record {
+        table: table.name(),
+        key: key.to_owned(),
+        error,
+    })
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod alert;
 pub mod config;
 pub mod dispatch;
 mod expand;
+pub mod history;
 pub mod inhibit;
 mod journal;
 pub mod matchers;
@@ -29,6 +30,7 @@ pub mod notify;
 mod owner;
 mod problem;
 mod querier;
+mod receivers;
 pub mod route;
 pub mod rules;
 mod service;
@@ -37,12 +39,18 @@ mod stored;
 pub mod time_interval;
 pub mod timestamp;
 
-pub use alert::{ALERT_NAME, Alert, Fingerprint};
-pub use dispatch::{AlertView, GroupView, PostError, PostedAlert};
+pub use alert::{ALERT_NAME, Alert, Fingerprint, Measure};
+pub use dispatch::{AlertView, Explanation, GroupView, PostError, PostedAlert};
 pub use expand::NotificationTemplates;
+pub use history::{Event, EventFilter, EventKind, HistoryPage};
 pub use journal::JournalError;
 pub use owner::OwnerError;
 pub use problem::{Problem, Problems};
-pub use querier::{ExpressionError, Querier, QueryFailure, Reading, SampleSink, Source};
-pub use service::{Alerting, Parts, ReloadStatus, Settings, SilenceChangeError, StartError, read_rules};
+pub use querier::{
+    Condition, EventSink, ExpressionError, GraphSeries, Querier, QueryFailure, Reading, SampleSink, Source,
+};
+pub use service::{
+    Alerting, HistoryError, Parts, ReloadStatus, Revision, Settings, SilenceChangeError, StartError,
+    TestError, TestOutcome, read_rules,
+};
 pub use silence::{Silence, SilenceMatcher, SilenceState};

@@ -1,5 +1,6 @@
 //! What rules and notifications say about themselves on `/metrics`.
 
+use crate::silence::FileFigures;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -16,6 +17,11 @@ struct ByIntegration {
     integration: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByState {
+    state: &'static str,
+}
+
 /// See the module. Clones share the numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
@@ -30,6 +36,9 @@ pub(crate) struct Metrics {
     pub(crate) journal_failures: Counter,
     pub(crate) alerts: Gauge,
     pub(crate) outbox: Gauge,
+    pub(crate) flapping: Gauge,
+    silences: Family<ByState, Gauge>,
+    pub(crate) events: crate::history::SinkMetrics,
 }
 
 impl Metrics {
@@ -79,7 +88,43 @@ impl Metrics {
                 "Notifications decided and not yet delivered",
                 this.outbox,
             );
+            registry.register(
+                "bellwether_alerts_flapping",
+                "Alerts that begin and end too often",
+                this.flapping,
+            );
+            registry.register(
+                "bellwether_silences_in_files",
+                "Silences that files hold, by what they do",
+                this.silences,
+            );
+            registry.register(
+                "bellwether_alerting_events_logged",
+                "Events of alerting copied into the log store",
+                this.events.appended,
+            );
+            registry.register(
+                "bellwether_alerting_events_log_refusals",
+                "Times that the log store did not take events of alerting, which were then tried again",
+                this.events.refused,
+            );
+            registry.register(
+                "bellwether_alerting_events_log_lost",
+                "Events of alerting that the history dropped before the log store took them",
+                this.events.lost,
+            );
         });
+    }
+
+    pub(crate) fn silences_in_files(&self, figures: FileFigures) {
+        for (state, count) in [
+            ("active", figures.active),
+            ("waiting", figures.waiting),
+            ("expiring", figures.expiring),
+            ("expired", figures.expired),
+        ] {
+            self.silences.get_or_create(&ByState { state }).set(count as i64);
+        }
     }
 
     pub(crate) fn evaluated(&self, group: &str, rules: u64, failures: u64, seconds: f64) {

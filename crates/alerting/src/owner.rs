@@ -9,7 +9,7 @@
 
 use crate::{
     config::Receiver,
-    dispatch::{Delivery, Dispatcher, Effect, Finished},
+    dispatch::{Delivery, Dispatcher, Effect, FailedAttempt, Finished},
     journal::{Change, Journal, keep_last},
     notify::deliver::{Means, deliver},
 };
@@ -21,7 +21,11 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{runtime::Handle, sync::Semaphore, sync::oneshot, task::AbortHandle};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, oneshot, watch},
+    task::AbortHandle,
+};
 
 const QUEUE: usize = 4096;
 const DELIVERIES_MAX: usize = 64;
@@ -47,8 +51,17 @@ type Act = Box<dyn FnOnce(&mut Dispatcher, &mut Vec<Change>, i64) -> Answer + Se
 
 enum Command {
     Act(Act),
+    Failed(u64, FailedAttempt),
     Finished(u64, Finished),
+    Write(Change),
     Stop,
+}
+
+/// A delivery's task.
+struct Task {
+    handle: AbortHandle,
+    /// True once no further attempt is to be made.
+    stop: watch::Sender<bool>,
 }
 
 /// A way to the owner. Clones reach the same one.
@@ -61,7 +74,7 @@ impl Owner {
     /// Starts the thread.
     pub(crate) fn start(
         dispatcher: Dispatcher,
-        journal: Journal,
+        journal: Arc<Journal>,
         means: Means,
         runtime: Handle,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
@@ -77,6 +90,7 @@ impl Owner {
             permits: Arc::new(Semaphore::new(DELIVERIES_MAX)),
             unwritten: Vec::new(),
             stopping: None,
+            figures_at_ms: i64::MIN,
         };
         let thread =
             std::thread::Builder::new().name("alerting".to_owned()).spawn(move || run.run(&inbox))?;
@@ -110,6 +124,14 @@ impl Owner {
         self.act(move |dispatcher, _, now_ms| read(dispatcher, now_ms)).await
     }
 
+    /// Writes a record with the next transaction. When alerting is busy or has stopped it is left
+    /// out.
+    pub(crate) fn write_later(&self, change: Change) {
+        if self.send(Command::Write(change)).is_err() {
+            tracing::debug!("a record of small account was not written");
+        }
+    }
+
     pub(crate) fn stop(&self) {
         if self.commands.send(Command::Stop).is_err() {
             tracing::debug!("alerting had stopped before");
@@ -126,15 +148,17 @@ impl Owner {
 
 struct Run {
     dispatcher: Dispatcher,
-    journal: Journal,
+    journal: Arc<Journal>,
     means: Means,
     runtime: Handle,
     owner: Owner,
-    under_way: HashMap<u64, AbortHandle>,
+    under_way: HashMap<u64, Task>,
     permits: Arc<Semaphore>,
     /// Changes of a transaction that failed; they go with the next.
     unwritten: Vec<Change>,
     stopping: Option<Instant>,
+    /// When the figures of silences in files were taken last.
+    figures_at_ms: i64,
 }
 
 impl Run {
@@ -161,7 +185,7 @@ impl Run {
             }
         }
         for task in self.under_way.values() {
-            task.abort();
+            task.handle.abort();
         }
     }
 
@@ -180,6 +204,8 @@ impl Run {
                 self.under_way.remove(&id);
                 self.dispatcher.finished(id, &outcome, now_ms);
             }
+            Command::Failed(id, failed) => self.dispatcher.attempt_failed(id, failed, now_ms),
+            Command::Write(change) => self.unwritten.push(change),
             Command::Stop => self.stopping = Some(Instant::now()),
         }
         None
@@ -210,16 +236,22 @@ impl Run {
         for effect in effects {
             self.perform(effect);
         }
-        let (alerts, outbox) = self.dispatcher.sizes();
+        let (alerts, outbox, flapping) = self.dispatcher.sizes();
         self.means.metrics.alerts.set(alerts as i64);
         self.means.metrics.outbox.set(outbox as i64);
+        self.means.metrics.flapping.set(flapping as i64);
+        if self.dispatcher.collected_at_ms() != self.figures_at_ms {
+            self.figures_at_ms = self.dispatcher.collected_at_ms();
+            let figures = self.dispatcher.silences().file_figures((self.means.clock)());
+            self.means.metrics.silences_in_files(figures);
+        }
     }
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Cancel(id) => {
-                if let Some(task) = self.under_way.remove(&id) {
-                    task.abort();
+            Effect::Stop(id) => {
+                if let Some(task) = self.under_way.get(&id) {
+                    task.stop.send_replace(true);
                 }
             }
             // What is decided while stopping stays in the outbox for the next start.
@@ -232,10 +264,17 @@ impl Run {
         let (means, owner, permits) = (self.means.clone(), self.owner.clone(), self.permits.clone());
         let templates = self.dispatcher.config().templates.clone();
         let id = delivery.id;
+        let (stop, mut stopped) = watch::channel(false);
         let task = self.runtime.spawn(async move {
-            let _permit = permits.acquire_owned().await;
             let integration = &receiver.integrations[at];
-            let outcome = deliver(&means, &templates, integration, &delivery).await;
+            let failed = |attempt| {
+                // Only the history misses it when alerting is that busy.
+                if owner.send(Command::Failed(id, attempt)).is_err() {
+                    tracing::debug!("a failed attempt is not in the history");
+                }
+            };
+            let outcome =
+                deliver(&means, &templates, integration, &delivery, &permits, failed, &mut stopped).await;
             if let Finished::GivenUp(reason) = &outcome {
                 means.metrics.gave_up(integration.kind());
                 let receiver = receiver.name.as_str();
@@ -248,7 +287,7 @@ impl Run {
             }
             report(&owner, id, outcome).await;
         });
-        self.under_way.insert(id, task.abort_handle());
+        self.under_way.insert(id, Task { handle: task.abort_handle(), stop });
     }
 }
 

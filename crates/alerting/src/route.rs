@@ -39,6 +39,7 @@ pub struct Route {
     pub continues: bool,
     /// Identity over reloads: the matchers from the root to here.
     pub key: String,
+    pub(crate) parent: Option<RouteId>,
     pub(crate) children: Vec<RouteId>,
 }
 
@@ -65,6 +66,13 @@ impl RouteTree {
     /// Every route, the root first.
     pub fn iter(&self) -> impl Iterator<Item = (RouteId, &Route)> {
         self.routes.iter().enumerate().map(|(index, route)| (RouteId(index), route))
+    }
+
+    /// The routes from the root to this one.
+    pub fn path(&self, id: RouteId) -> Vec<RouteId> {
+        let mut path: Vec<_> = std::iter::successors(Some(id), |id| self.get(*id).parent).collect();
+        path.reverse();
+        path
     }
 
     /// The routes that take an alert; never empty, because the root takes what is left.

@@ -1,15 +1,24 @@
 //! The running whole: rules, dispatcher, journal and deliveries behind one handle.
 
+mod insight;
+mod revision;
+mod trial;
+
+pub use insight::HistoryError;
+pub use revision::{Revision, read_rules};
+pub use trial::{TestError, TestOutcome};
+
 use crate::{
     config::Config,
     dispatch::{AlertView, Dispatcher, GroupView, PostError, PostedAlert, ingest},
+    history::{Event, Shipper},
     journal::{Journal, JournalError, Table},
     metrics::Metrics,
     notify::deliver::Means,
     owner::{Owner, OwnerError},
     problem::{Problem, Problems},
-    querier::{Querier, SampleSink},
-    rules::{DEFAULT_INTERVAL_MS, Environment, Group, LoadedRules, RuleEngine, parse_rules, read_files},
+    querier::{EventSink, Querier, SampleSink},
+    rules::{Environment, Group, RuleEngine},
     silence::{Silence, SilenceError},
 };
 use model::Labels;
@@ -30,6 +39,8 @@ pub struct Settings {
     pub evaluation_interval_ms: i64,
     /// A file in Alertmanager's format; without one, alerts are recorded and nobody is told.
     pub alertmanager_config: Option<PathBuf>,
+    /// Files of silences, or folders of them.
+    pub silences: Vec<PathBuf>,
     /// Where the journal is kept.
     pub state_dir: PathBuf,
     /// Where people reach this server, for links.
@@ -45,6 +56,8 @@ pub struct Parts {
     pub querier: Arc<dyn Querier>,
     /// Takes recorded series.
     pub sink: Arc<dyn SampleSink>,
+    /// Takes what happened, for the log stream; `None` keeps it in the history only.
+    pub events: Option<Arc<dyn EventSink>>,
     /// Makes webhook requests; follows no redirects.
     pub client: reqwest::Client,
     /// Reads the wall clock, in milliseconds.
@@ -91,11 +104,17 @@ pub struct Alerting {
     owner: Owner,
     engine: RuleEngine,
     metrics: Metrics,
+    /// For the history; `None` once it is closed.
+    journal: Mutex<Option<Arc<Journal>>>,
+    means: Means,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Changes of the set of rules, one at a time.
     changing: tokio::sync::Mutex<()>,
     /// Rules that come with the program: those of the settings at first.
     built_in: Mutex<Vec<(String, String)>>,
+    shipper: Mutex<Option<Shipper>>,
+    /// Looks whether the files of silences have changed.
+    watch: tokio::task::AbortHandle,
     reload: Mutex<ReloadStatus>,
     started_ms: i64,
 }
@@ -111,20 +130,28 @@ impl Alerting {
         parts: Parts,
         own: &daemon::metrics::Metrics,
     ) -> Result<Self, StartError> {
-        let (loaded, config) = read_in_background(settings.clone(), parts.querier.clone()).await?;
         let started_ms = (parts.clock)();
-        let journal = Journal::open(&settings.state_dir)?;
+        let revision = Revision::read(&settings, &parts).await?;
+        let warnings = revision.warnings();
+        let journal = Arc::new(Journal::open(&settings.state_dir)?);
         let records = journal.load(Table::RuleGroups)?.into_iter().collect();
-        let dispatcher = Dispatcher::restored(Arc::new(config), &journal, started_ms)?;
+        let mut dispatcher = Dispatcher::restored(Arc::new(revision.config), &journal, started_ms)?;
+        dispatcher.set_file_silences(revision.silences.silences);
         let metrics = Metrics::default();
         metrics.register(own);
         let means = Means {
             client: parts.client.clone(),
+            querier: parts.querier.clone(),
             external_url: settings.external_url.clone(),
             metrics: metrics.clone(),
             clock: parts.clock,
         };
-        let (owner, thread) = Owner::start(dispatcher, journal, means, tokio::runtime::Handle::current())?;
+        let runtime = tokio::runtime::Handle::current();
+        let (owner, thread) = Owner::start(dispatcher, journal.clone(), means.clone(), runtime)?;
+        let shipper = match parts.events.clone() {
+            Some(sink) => Some(Shipper::start(journal.clone(), sink, owner.clone(), metrics.events.clone())?),
+            None => None,
+        };
         let environment = Environment {
             querier: parts.querier.clone(),
             sink: parts.sink.clone(),
@@ -132,77 +159,40 @@ impl Alerting {
             external_labels: settings.external_labels.clone(),
         };
         let engine = RuleEngine::new(environment, owner.clone(), metrics.clone(), parts.clock);
-        let reload =
-            ReloadStatus { at_ms: started_ms, problems: Vec::new(), warnings: loaded.warnings.clone() };
-        engine.start(loaded, records).await;
+        let reload = ReloadStatus { at_ms: started_ms, problems: Vec::new(), warnings };
+        engine.start(revision.rules, records).await;
         metrics.reloaded(true);
         let built_in = Mutex::new(settings.built_in_rules.clone());
+        let watch = revision::watch_silences(&settings, owner.clone(), parts.clock);
         Ok(Alerting {
             settings,
             parts,
             owner,
             engine,
             metrics,
+            journal: Mutex::new(Some(journal)),
+            means,
             thread: Mutex::new(Some(thread)),
             changing: tokio::sync::Mutex::default(),
             built_in,
+            shipper: Mutex::new(shipper),
+            watch,
             reload: Mutex::new(reload),
             started_ms,
         })
     }
 
-    /// Reads rules and configuration again. All of it is good, or nothing changes.
-    ///
-    /// # Errors
-    /// Every problem found.
-    pub async fn reload(&self) -> Result<(), Problems> {
-        let _one_at_a_time = self.changing.lock().await;
-        let at_ms = (self.parts.clock)();
-        let mut settings = self.settings.clone();
-        settings.built_in_rules.clone_from(&self.built_in.lock().unwrap_or_else(PoisonError::into_inner));
-        let read = read_in_background(settings, self.parts.querier.clone()).await;
-        self.metrics.reloaded(read.is_ok());
-        let (loaded, config) = match read {
-            Ok(read) => read,
-            Err(problems) => {
-                let mut status = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
-                status.at_ms = at_ms;
-                status.problems.clone_from(&problems.0);
-                return Err(problems);
-            }
-        };
-        let warnings = loaded.warnings.clone();
-        self.engine.replace(loaded).await;
-        let config = Arc::new(config);
-        let taken = self.owner.act(move |dispatcher, _, now_ms| dispatcher.reload(config, now_ms)).await;
-        if let Err(error) = taken {
-            let file = self.settings.alertmanager_config.clone().unwrap_or_default();
-            let message = error.to_string();
-            let problem = Problem { file: file.display().to_string(), line: 0, column: 0, message };
-            return Err(Problems(vec![problem]));
-        }
-        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) =
-            ReloadStatus { at_ms, problems: Vec::new(), warnings };
-        Ok(())
+    /// Whether everything that ought to run does; false after a panic.
+    pub fn is_healthy(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a handle it was stopped on purpose.
+        thread.as_ref().is_none_or(|thread| !thread.is_finished()) && self.engine.is_healthy()
     }
 
-    /// Replaces the rules that come with the program; files and routes are not read again.
-    ///
-    /// # Errors
-    /// Every problem found; the rules before stay in force then.
-    pub async fn replace_built_in(&self, rules: Vec<(String, String)>) -> Result<(), Problems> {
-        let _one_at_a_time = self.changing.lock().await;
-        let alone = Settings { rules: Vec::new(), built_in_rules: rules.clone(), ..self.settings.clone() };
-        let querier = self.parts.querier.clone();
-        let read = in_background(move || read_rules(&alone, querier.as_ref()));
-        let mut loaded = read.await?;
-        let before =
-            std::mem::replace(&mut *self.built_in.lock().unwrap_or_else(PoisonError::into_inner), rules);
-        let groups = self.engine.groups();
-        let is_own = |group: &&Arc<Group>| before.iter().all(|(file, _)| *file != group.definition.file);
-        loaded.groups.extend(groups.iter().filter(is_own).map(|group| group.definition.as_ref().clone()));
-        self.engine.replace(loaded).await;
-        Ok(())
+    async fn record(&self, event: Event) {
+        if let Err(error) = self.owner.act(move |dispatcher, _, _| dispatcher.record(event)).await {
+            tracing::debug!(%error, "an event is not in the history");
+        }
     }
 
     /// What the last reload came to.
@@ -262,7 +252,7 @@ impl Alerting {
     /// # Errors
     /// As [`Alerting::alerts`].
     pub async fn silences(&self) -> Result<Vec<Silence>, OwnerError> {
-        self.owner.read(|dispatcher, _| dispatcher.silences().iter().cloned().collect()).await
+        self.owner.read(|dispatcher, now_ms| dispatcher.silences().views(now_ms)).await
     }
 
     /// One silence.
@@ -271,7 +261,10 @@ impl Alerting {
     /// As [`Alerting::alerts`].
     pub async fn silence(&self, id: &str) -> Result<Option<Silence>, OwnerError> {
         let id = id.to_owned();
-        self.owner.read(move |dispatcher, _| dispatcher.silences().get(&id).cloned()).await
+        let find = move |dispatcher: &Dispatcher, now_ms: i64| {
+            dispatcher.silences().views(now_ms).into_iter().find(|silence| silence.id == id)
+        };
+        self.owner.read(find).await
     }
 
     /// Creates a silence (empty id) or changes one, and returns its id.
@@ -297,11 +290,17 @@ impl Alerting {
     /// Stops: no more evaluations, attempts under way get a moment to end, what is left stays in
     /// the outbox.
     pub async fn stop(&self) {
+        self.watch.abort();
         self.engine.stop().await;
+        let shipper = self.shipper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self.journal.lock().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return };
         let owner = self.owner.clone();
         let joined = tokio::task::spawn_blocking(move || {
+            if let Some(shipper) = shipper {
+                shipper.stop();
+            }
             owner.stop();
             thread.join().is_ok()
         });
@@ -309,49 +308,6 @@ impl Alerting {
             tracing::error!("the alerting thread panicked");
         }
     }
-}
-
-/// Reads rules and configuration away from the threads that serve sockets.
-async fn read_in_background(
-    settings: Settings,
-    querier: Arc<dyn Querier>,
-) -> Result<(LoadedRules, Config), Problems> {
-    let read = move || {
-        let rules = read_rules(&settings, querier.as_ref());
-        let config =
-            settings.alertmanager_config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
-        match (rules, config) {
-            (Ok(rules), Ok(config)) => Ok((rules, config)),
-            (rules, config) => {
-                let all = rules.err().into_iter().chain(config.err());
-                Err(Problems(all.flat_map(|problems| problems.0).collect()))
-            }
-        }
-    };
-    in_background(read).await
-}
-
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
-    }
-}
-
-/// The rules of the settings' files, then those that come with the program.
-///
-/// # Errors
-/// Every problem of every file.
-pub fn read_rules(settings: &Settings, querier: &dyn Querier) -> Result<LoadedRules, Problems> {
-    let given_ms = settings.evaluation_interval_ms;
-    let interval_ms = if given_ms > 0 { given_ms } else { DEFAULT_INTERVAL_MS };
-    let mut loaded = LoadedRules::with_default_interval(interval_ms);
-    let mut problems = Vec::new();
-    read_files(&settings.rules, querier, &mut loaded, &mut problems);
-    for (name, text) in &settings.built_in_rules {
-        parse_rules(name, text, querier, &mut loaded, &mut problems);
-    }
-    if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
 }
 
 /// A version 4 UUID from the randomness that the standard library seeds its hash maps with.

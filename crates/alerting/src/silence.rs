@@ -4,6 +4,10 @@
 //!
 //! Bounds: at most [`SILENCES_MAX`] silences of [`MATCHERS_MAX`] matchers each.
 
+mod files;
+
+pub use files::{FileSilence, LoadedSilences, load_silences};
+
 use crate::matchers::all_match;
 use model::{Labels, MatchOp, Matcher};
 use serde::{Deserialize, Serialize};
@@ -55,6 +59,18 @@ fn yes() -> bool {
     true
 }
 
+impl std::fmt::Display for SilenceMatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let op = match (self.is_regex, self.is_equal) {
+            (false, true) => "=",
+            (false, false) => "!=",
+            (true, true) => "=~",
+            (true, false) => "!~",
+        };
+        write!(f, "{}{op}{:?}", self.name, self.value)
+    }
+}
+
 impl SilenceMatcher {
     /// Ready for use.
     ///
@@ -91,12 +107,15 @@ pub struct Silence {
     pub created_by: String,
     /// Why.
     pub comment: String,
+    /// It recurs, and does not mute now.
+    #[serde(default, skip)]
+    pub dormant: bool,
 }
 
 impl Silence {
     /// Where the silence stands at `now_ms`.
     pub fn state(&self, now_ms: i64) -> SilenceState {
-        if now_ms < self.starts_at_ms {
+        if now_ms < self.starts_at_ms || self.dormant {
             SilenceState::Pending
         } else if now_ms < self.ends_at_ms {
             SilenceState::Active
@@ -122,6 +141,20 @@ pub enum SilenceError {
 #[derive(Debug, Default)]
 pub struct Silences {
     silences: BTreeMap<String, (Silence, Vec<Matcher>)>,
+    files: Vec<FileSilence>,
+}
+
+/// How many silences of files there are, by what they do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileFigures {
+    /// Mute now.
+    pub active: usize,
+    /// Will.
+    pub waiting: usize,
+    /// Of both, those of whose time four fifths have passed.
+    pub expiring: usize,
+    /// Mute no more and should be removed.
+    pub expired: usize,
 }
 
 /// What a change did: silences to store, in order; the last is the one asked for.
@@ -138,14 +171,46 @@ impl Silences {
         Ok(())
     }
 
-    /// Every silence, in order of id.
+    /// Replaces the silences that files hold.
+    pub fn set_files(&mut self, files: Vec<FileSilence>) {
+        self.files = files;
+    }
+
+    /// What the silences of files do at `now_ms`.
+    pub fn file_figures(&self, now_ms: i64) -> FileFigures {
+        let mut figures = FileFigures::default();
+        for file in &self.files {
+            match file.view(now_ms).state(now_ms) {
+                SilenceState::Active => figures.active += 1,
+                SilenceState::Pending => figures.waiting += 1,
+                SilenceState::Expired => figures.expired += 1,
+            }
+            figures.expiring += usize::from(file.is_expiring(now_ms));
+        }
+        figures
+    }
+
+    /// Every silence as it is at `now_ms`, those of files too, in order of id.
+    pub fn views(&self, now_ms: i64) -> Vec<Silence> {
+        let files = self.files.iter().map(|file| file.view(now_ms));
+        let mut views: Vec<_> = self.iter().cloned().chain(files).collect();
+        views.sort_by(|a, b| a.id.cmp(&b.id));
+        views
+    }
+
+    fn file_of(&self, id: &str) -> Option<&FileSilence> {
+        self.files.iter().find(|file| file.silence.id == id)
+    }
+
+    /// Every silence that was made through the API, in order of id.
     pub fn iter(&self) -> impl Iterator<Item = &Silence> {
         self.silences.values().map(|(silence, _)| silence)
     }
 
     /// The silence called `id`.
     pub fn get(&self, id: &str) -> Option<&Silence> {
-        self.silences.get(id).map(|(silence, _)| silence)
+        let made = self.silences.get(id).map(|(silence, _)| silence);
+        made.or_else(|| self.file_of(id).map(|file| &file.silence))
     }
 
     /// Ids of the silences that mute `labels` at `now_ms`.
@@ -153,7 +218,10 @@ impl Silences {
         let mutes = |(silence, matchers): &&(Silence, Vec<Matcher>)| {
             silence.state(now_ms) == SilenceState::Active && all_match(matchers, labels)
         };
-        self.silences.values().filter(mutes).map(|(silence, _)| silence.id.clone()).collect()
+        let made = self.silences.values().filter(mutes).map(|(silence, _)| silence.id.clone());
+        let of_files =
+            self.files.iter().filter(|file| file.is_active(now_ms) && all_match(&file.matchers, labels));
+        made.chain(of_files.map(|file| file.silence.id.clone())).collect()
     }
 
     /// Creates a silence (empty id) or changes one. When matchers, or a start that has passed,
@@ -167,6 +235,7 @@ impl Silences {
         fresh_id: String,
         now_ms: i64,
     ) -> Result<Changed, SilenceError> {
+        self.refuse_file(&wanted.id)?;
         let matchers = validated(&wanted, now_ms)?;
         wanted.updated_at_ms = now_ms;
         let mut changed = Vec::new();
@@ -199,6 +268,7 @@ impl Silences {
     /// # Errors
     /// When it is not known.
     pub fn expire(&mut self, id: &str, now_ms: i64) -> Result<Option<Silence>, SilenceError> {
+        self.refuse_file(id)?;
         let (silence, _) = self.silences.get_mut(id).ok_or(SilenceError::NotFound)?;
         match silence.state(now_ms) {
             SilenceState::Expired => return Ok(None),
@@ -210,6 +280,16 @@ impl Silences {
         }
         silence.updated_at_ms = now_ms;
         Ok(Some(silence.clone()))
+    }
+
+    fn refuse_file(&self, id: &str) -> Result<(), SilenceError> {
+        match self.file_of(id) {
+            Some(file) => Err(SilenceError::Invalid(format!(
+                "silence `{}` comes from the file `{}`; change it there",
+                file.name, file.file
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Forgets silences that expired long ago and returns their ids.
@@ -278,6 +358,7 @@ mod tests {
             updated_at_ms: 0,
             created_by: "on call".into(),
             comment: "work".into(),
+            dormant: false,
         }
     }
 

@@ -30,6 +30,12 @@ struct Interval {
 }
 
 impl TimeInterval {
+    /// From intervals as they are written.
+    pub(crate) fn of(name: String, written: &[IntervalYaml], file: &str) -> Result<Self, Problem> {
+        let intervals = written.iter().map(|interval| interval.build(file)).collect::<Result<_, _>>()?;
+        Ok(TimeInterval { name, intervals })
+    }
+
     /// Whether `at_ms` lies in one of the intervals.
     pub fn contains(&self, at_ms: i64) -> bool {
         let Ok(at) = Timestamp::from_millisecond(at_ms) else { return false };
@@ -74,7 +80,7 @@ pub(crate) struct TimeIntervalYaml {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct IntervalYaml {
+pub(crate) struct IntervalYaml {
     #[serde(default)]
     times: Vec<TimesYaml>,
     #[serde(default)]
@@ -118,9 +124,7 @@ impl TimeIntervalYaml {
 
     /// The interval ready for use.
     pub(crate) fn build(&self, file: &str) -> Result<TimeInterval, Problem> {
-        let intervals =
-            self.time_intervals.iter().map(|interval| interval.build(file)).collect::<Result<_, _>>()?;
-        Ok(TimeInterval { name: self.name.value.clone(), intervals })
+        TimeInterval::of(self.name.value.clone(), &self.time_intervals, file)
     }
 }
 

@@ -180,9 +180,23 @@ impl Scaling {
     /// # Errors
     /// Every problem found.
     pub async fn reload(&self) -> Result<(), Problems> {
+        let read = self.read().await?;
+        self.take(read).await;
+        Ok(())
+    }
+
+    /// Reads policies again and changes nothing yet.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub async fn read(&self) -> Result<LoadedPolicies, Problems> {
+        load_in_background(self.settings.clone(), self.common.parts.readings.clone()).await
+    }
+
+    /// Puts what was read into force.
+    pub async fn take(&self, read: LoadedPolicies) {
         let _one_at_a_time = self.reloading.lock().await;
-        let LoadedPolicies { policies, receivers } =
-            load_in_background(self.settings.clone(), self.common.parts.readings.clone()).await?;
+        let LoadedPolicies { policies, receivers } = read;
         let same = |running: &Running| {
             let receiver = receivers.get(&running.policy.target.receiver);
             policies.iter().any(|policy| *policy == *running.policy) && receiver == running.receiver.as_ref()
@@ -208,7 +222,6 @@ impl Scaling {
             let waiting = outbox.remove(&policy.uid);
             self.run(policy, receiver, status, waiting);
         }
-        Ok(())
     }
 
     fn run(

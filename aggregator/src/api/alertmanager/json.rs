@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 /// A receiver by name.
 #[derive(Serialize)]
-pub(super) struct ReceiverJson {
+pub(crate) struct ReceiverJson {
     pub(super) name: String,
 }
 
 /// An alert with its state.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct AlertJson {
+pub(crate) struct AlertJson {
     annotations: BTreeMap<String, String>,
     ends_at: String,
     fingerprint: String,
@@ -52,7 +52,7 @@ impl From<&AlertView> for AlertJson {
             starts_at: timestamp::millis(alert.starts_at_ms),
             status: StatusJson {
                 inhibited_by: view.status.inhibited_by.iter().map(ToString::to_string).collect(),
-                muted_by: Vec::new(),
+                muted_by: view.status.muted_by.clone(),
                 silenced_by: view.status.silenced_by.clone(),
                 state: view.status.state(),
             },

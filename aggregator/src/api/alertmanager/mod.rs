@@ -6,17 +6,17 @@
 mod alert_groups;
 mod alerts;
 mod filter;
-mod json;
+pub(super) mod json;
 pub(super) mod params;
 mod post_alerts;
 mod post_silences;
 mod receivers;
-mod refusal;
+pub(super) mod refusal;
 mod silence;
 mod silences;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use crate::app::{App, AppState};
 use alerting::Alerting;
@@ -36,6 +36,6 @@ pub(crate) fn routes() -> Router<AppState> {
 }
 
 /// The running alerting, or the answer that it has not started.
-fn alerting(app: &App) -> Result<Arc<Alerting>, Refusal> {
+pub(super) fn alerting(app: &App) -> Result<Arc<Alerting>, Refusal> {
     app.alerting().cloned().ok_or_else(Refusal::starting)
 }

@@ -49,5 +49,6 @@ fn read(posted: PostedSilence) -> Result<Silence, Refusal> {
         updated_at_ms: 0,
         created_by: posted.created_by.ok_or_else(|| Refusal::required("createdBy"))?,
         comment: posted.comment.ok_or_else(|| Refusal::required("comment"))?,
+        dormant: false,
     })
 }

@@ -16,18 +16,18 @@ const CODE_TYPE: u16 = 601;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     body: Value,
 }
 
 impl Refusal {
     /// The caller must ask otherwise.
-    pub(super) fn bad(message: impl Into<String>) -> Self {
+    pub(crate) fn bad(message: impl Into<String>) -> Self {
         Refusal { status: StatusCode::BAD_REQUEST, body: Value::String(message.into()) }
     }
 
-    pub(super) fn not_found(message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Refusal { status: StatusCode::NOT_FOUND, body: Value::String(message.into()) }
     }
 
@@ -56,7 +56,7 @@ impl Refusal {
         Refusal::unavailable("alerting has not started yet")
     }
 
-    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Refusal { status: StatusCode::SERVICE_UNAVAILABLE, body: Value::String(message.into()) }
     }
 }

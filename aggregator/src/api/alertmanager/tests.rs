@@ -45,13 +45,13 @@ const CONFIG: &str = "route: {receiver: ops, routes: [{matchers: [team=db], rece
 const RULES: &str = "groups:\n- name: g\n  interval: 1h\n  rules:\n  - {alert: Down, expr: up, annotations: {s: 'is {{ $value }}'}}\n  \
                      - {alert: Broken, expr: broken, labels: {team: db}}\n  - {record: r, expr: up, labels: {team: db}}\n";
 
-struct Stage {
+pub(crate) struct Stage {
     app: AppState,
     folder: tempfile::TempDir,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("am.yml"), CONFIG).unwrap();
         std::fs::write(folder.path().join("rules.yml"), RULES).unwrap();
@@ -64,7 +64,8 @@ impl Stage {
         };
         let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
         let world = Arc::new(World);
-        let parts = Parts { querier: world.clone(), sink: world, client, clock: daemon::clock::now_ms };
+        let parts =
+            Parts { querier: world.clone(), sink: world, events: None, client, clock: daemon::clock::now_ms };
         let app = App::for_tests();
         let alerting = Alerting::start(settings, parts, &app.own).await.unwrap();
         app.set_alerting(Arc::new(alerting));
@@ -75,7 +76,7 @@ impl Stage {
         stage
     }
 
-    async fn send(&self, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
         let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
         let router = crate::api::open_router(&self.app);
         let response = router.oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
@@ -85,13 +86,13 @@ impl Stage {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, body) = self.send(Method::GET, path, "").await;
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
         body
     }
 
-    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let (status, answer) = self.send(Method::POST, path, &body.to_string()).await;
         (status.as_u16(), answer)
     }

@@ -18,7 +18,10 @@ fn hide(value: &mut Value) {
             for (name, field) in fields {
                 match field {
                     Value::String(text) if is_secret(name) => HIDDEN.clone_into(text),
-                    Value::String(text) if name == "url" => *text = without_token(text),
+                    Value::String(text) if is_address(name) => *text = without_token(text),
+                    Value::Array(values) if name == "secrets" || name == "values" => {
+                        values.iter_mut().for_each(|value| *value = Value::String(HIDDEN.to_owned()));
+                    }
                     other => hide(other),
                 }
             }
@@ -29,7 +32,13 @@ fn hide(value: &mut Value) {
 }
 
 fn is_secret(name: &str) -> bool {
-    ["password", "secret", "credentials", "token"].iter().any(|word| name.ends_with(word))
+    let words = ["password", "secret", "credentials", "token", "_key"];
+    words.iter().any(|word| name.ends_with(word)) || matches!(name, "key" | "cert")
+}
+
+/// Whether a setting is an address whose path may hold a token.
+fn is_address(name: &str) -> bool {
+    name == "url" || name == "proxy_url" || name.ends_with("api_url") || name.ends_with("webhook_url")
 }
 
 /// A webhook's path often holds a token: only scheme and host are shown, unless there is no more.

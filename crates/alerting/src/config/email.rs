@@ -1,6 +1,6 @@
 //! `email_configs`.
 
-use super::{Context, global::GlobalYaml, webhook::secret};
+use super::{Context, global::GlobalYaml, http::secret};
 use crate::problem::Place;
 use daemon::Secret;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use serde_saphyr::Spanned;
 use std::{collections::BTreeMap, path::PathBuf};
 
 /// A mail receiver ready for use. Texts are templates.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EmailConfig {
     /// Recipients, separated by commas.
     pub to: String,
@@ -24,6 +24,8 @@ pub struct EmailConfig {
     pub auth: Option<(String, Secret)>,
     /// How the connection is protected.
     pub tls: SmtpTls,
+    /// Authorities to believe instead of the system's, in PEM form.
+    pub ca_pem: Option<String>,
     /// Whether the server's certificate is believed whatever it says.
     pub insecure_skip_verify: bool,
     /// The name the certificate must have, when it is not the host's.
@@ -63,8 +65,8 @@ pub(super) struct EmailYaml {
     auth_identity: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, Spanned<String>>,
-    html: Option<String>,
-    text: Option<String>,
+    html: Option<Spanned<String>>,
+    text: Option<Spanned<String>>,
     require_tls: Option<bool>,
     force_implicit_tls: Option<bool>,
     tls_config: Option<TlsYaml>,
@@ -74,6 +76,8 @@ pub(super) struct EmailYaml {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TlsYaml {
+    ca: Option<Secret>,
+    ca_file: Option<PathBuf>,
     #[serde(default)]
     insecure_skip_verify: bool,
     server_name: Option<String>,
@@ -91,7 +95,19 @@ const DEFAULT_HTML: &str = r#"{{ template "email.default.html" . }}"#;
 const DEFAULT_TEXT: &str = r#"{{ template "email.default.text" . }}"#;
 const DEFAULT_SUBJECT: &str = r#"{{ template "email.default.subject" . }}"#;
 
+impl TlsYaml {
+    fn authorities(&self, context: &mut Context<'_>, place: Place) -> Option<String> {
+        let pem = secret(context, place, "ca", self.ca.as_ref(), self.ca_file.as_ref())?;
+        if !pem.expose().contains("-----BEGIN CERTIFICATE-----") {
+            context.report(place, "`ca` holds no certificate in PEM form");
+        }
+        Some(pem.expose().to_owned())
+    }
+}
+
 impl EmailYaml {
+    pub(super) const SEND_RESOLVED: bool = false;
+
     pub(super) fn build(
         &self,
         context: &mut Context<'_>,
@@ -124,11 +140,12 @@ impl EmailYaml {
             hello: hello.cloned().unwrap_or_else(|| "localhost".to_owned()),
             auth: self.auth(context, global, place),
             tls,
+            ca_pem: self.tls_config.as_ref().and_then(|tls| tls.authorities(context, place)),
             insecure_skip_verify: self.tls_config.as_ref().is_some_and(|tls| tls.insecure_skip_verify),
             server_name: self.tls_config.as_ref().and_then(|tls| tls.server_name.clone()),
             headers: self.headers(context),
-            html: self.html.clone().unwrap_or_else(|| DEFAULT_HTML.to_owned()),
-            text: self.text.clone().unwrap_or_else(|| DEFAULT_TEXT.to_owned()),
+            html: context.text(self.html.as_ref(), DEFAULT_HTML),
+            text: context.text(self.text.as_ref(), DEFAULT_TEXT),
             threading: self.threading.as_ref().is_none_or(|threading| threading.enabled),
         })
     }
@@ -185,7 +202,7 @@ impl EmailYaml {
             if !seen.insert(name.to_ascii_lowercase()) {
                 context.report(Place::of(value), format!("duplicate header `{name}` in email config"));
             }
-            headers.insert(name.clone(), value.value.clone());
+            headers.insert(name.clone(), context.text(Some(value), ""));
         }
         if !seen.contains("subject") {
             headers.insert("Subject".to_owned(), DEFAULT_SUBJECT.to_owned());

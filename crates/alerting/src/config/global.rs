@@ -11,8 +11,10 @@ const RESOLVE_TIMEOUT_MS: i64 = 5 * 60_000;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GlobalYaml {
+pub(crate) struct GlobalYaml {
     resolve_timeout: Option<Spanned<String>>,
+    /// Ours.
+    pub(super) hold_flapping: Option<Spanned<String>>,
     pub(super) smtp_from: Option<String>,
     pub(super) smtp_smarthost: Option<Spanned<String>>,
     pub(super) smtp_hello: Option<String>,
@@ -22,7 +24,33 @@ pub(super) struct GlobalYaml {
     pub(super) smtp_auth_identity: Option<String>,
     pub(super) smtp_require_tls: Option<bool>,
     pub(super) smtp_force_implicit_tls: Option<bool>,
-    pub(super) http_config: Option<super::webhook::HttpYaml>,
+    pub(crate) http_config: Option<super::http::HttpYaml>,
+    pub(crate) slack_api_url: Option<Spanned<String>>,
+    pub(crate) slack_api_url_file: Option<PathBuf>,
+    pub(crate) pagerduty_url: Option<Spanned<String>>,
+    pub(crate) opsgenie_api_url: Option<Spanned<String>>,
+    pub(crate) opsgenie_api_key: Option<Secret>,
+    pub(crate) opsgenie_api_key_file: Option<PathBuf>,
+    pub(crate) telegram_api_url: Option<Spanned<String>>,
+    pub(crate) telegram_bot_token: Option<Secret>,
+    pub(crate) telegram_bot_token_file: Option<PathBuf>,
+    pub(crate) mattermost_webhook_url: Option<Spanned<String>>,
+    pub(crate) mattermost_webhook_url_file: Option<PathBuf>,
+    // Of integrations that do not exist here; a file that names them for another receiver loads.
+    #[serde(rename = "victorops_api_url")]
+    _victorops_api_url: Option<String>,
+    #[serde(rename = "victorops_api_key")]
+    _victorops_api_key: Option<Secret>,
+    #[serde(rename = "wechat_api_url")]
+    _wechat_api_url: Option<String>,
+    #[serde(rename = "wechat_api_secret")]
+    _wechat_api_secret: Option<Secret>,
+    #[serde(rename = "wechat_api_corp_id")]
+    _wechat_api_corp_id: Option<String>,
+    #[serde(rename = "webex_api_url")]
+    _webex_api_url: Option<String>,
+    #[serde(rename = "jira_api_url")]
+    _jira_api_url: Option<String>,
 }
 
 impl GlobalYaml {

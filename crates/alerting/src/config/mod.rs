@@ -7,14 +7,26 @@
 mod effective;
 mod email;
 mod global;
+mod http;
 mod receiver;
 mod route;
+mod text_fields;
 mod webhook;
 
 pub use email::{EmailConfig, SmtpTls};
+pub(crate) use global::GlobalYaml;
+pub use http::{Authorization, HttpConfig, SecretUrl};
+pub(crate) use http::{HttpYaml, check_target, required_secret, secret, target};
 pub use receiver::{Integration, IntegrationConfig, Receiver};
 pub(crate) use route::matchers as route_matchers;
-pub use webhook::{Authorization, WebhookConfig};
+pub(crate) use text_fields::texts;
+pub use webhook::{WebhookConfig, WebhookUrl};
+
+pub use crate::receivers::{
+    discord::DiscordConfig, heartbeat::HeartbeatConfig, mattermost::MattermostConfig, msteams::MsteamsConfig,
+    msteamsv2::Msteamsv2Config, opsgenie::OpsgenieConfig, pagerduty::PagerdutyConfig,
+    pushover::PushoverConfig, slack::SlackConfig, sns::SnsConfig, telegram::TelegramConfig,
+};
 
 use crate::{
     expand::NotificationTemplates,
@@ -23,7 +35,6 @@ use crate::{
     route::RouteTree,
     time_interval::{TimeInterval, TimeIntervalYaml},
 };
-use global::GlobalYaml;
 use receiver::ReceiverYaml;
 use route::RouteYaml;
 use serde::Deserialize;
@@ -42,6 +53,8 @@ pub const BUILT_IN_RECEIVER: &str = "recorded-only";
 pub struct Config {
     /// Ends an alert whose sender gave no end and does not renew it.
     pub resolve_timeout_ms: i64,
+    /// How long the end of an alert that flaps is held back; 0 for not at all.
+    pub hold_flapping_ms: i64,
     /// Which alerts go where, and when.
     pub routes: RouteTree,
     /// By name.
@@ -101,7 +114,7 @@ impl Config {
     pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Self, Problems> {
         let parsed: ConfigYaml =
             parse_yaml(text, file).map_err(|problem| Problems(vec![name_the_supported(problem)]))?;
-        let mut context = Context { file, folder, problems: Vec::new() };
+        let mut context = Context { file, folder, problems: Vec::new(), texts: Vec::new() };
         let global = parsed.global.unwrap_or_default();
         let receivers = receivers(&mut context, &global, &parsed.receivers);
         let time_intervals =
@@ -116,10 +129,13 @@ impl Config {
         let built = parsed.inhibit_rules.iter().map(|rule| rule.value.build(file));
         let inhibit_rules = built.filter_map(|rule| context.keep(rule)).collect();
         let templates = templates(&mut context, &parsed.templates);
+        context.check_texts(&templates);
         let resolve_timeout_ms = global.resolve_timeout_ms(&mut context);
+        let hold_flapping_ms = context.duration("hold_flapping", global.hold_flapping.as_ref(), 0);
         match (routes, context.problems) {
             (Some(routes), problems) if problems.is_empty() => Ok(Config {
                 resolve_timeout_ms,
+                hold_flapping_ms,
                 routes,
                 receivers,
                 inhibit_rules,
@@ -137,6 +153,8 @@ pub(crate) struct Context<'a> {
     pub(crate) file: &'a str,
     pub(crate) folder: &'a Path,
     pub(crate) problems: Vec<Problem>,
+    /// Templates of receivers, to be checked once the named ones are known.
+    texts: Vec<(Place, String)>,
 }
 
 impl Context<'_> {
@@ -157,6 +175,21 @@ impl Context<'_> {
             Err(error) => {
                 self.report(Place::of(text), format!("{field}: {error}"));
                 default_ms
+            }
+        }
+    }
+
+    /// A template: the given one, or the default.
+    pub(crate) fn text(&mut self, given: Option<&Spanned<String>>, default: &str) -> String {
+        let Some(given) = given else { return default.to_owned() };
+        self.texts.push((Place::of(given), given.value.clone()));
+        given.value.clone()
+    }
+
+    fn check_texts(&mut self, templates: &NotificationTemplates) {
+        for (place, text) in std::mem::take(&mut self.texts) {
+            if let Err(error) = templates.check(&text) {
+                self.report(place, format!("template: {error}"));
             }
         }
     }
@@ -247,8 +280,13 @@ fn template_files(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
 fn name_the_supported(mut problem: Problem) -> Problem {
     let unknown = problem.message.split('`').nth(1).unwrap_or_default();
     if problem.message.contains("unknown field") && unknown.ends_with("_configs") {
+        let supported = receiver::SUPPORTED.join("`, `");
+        let said =
+            daemon::config::explain(&format!("unknown field `{unknown}`, expected one of `{supported}`"));
+        let suggestion = said.split("; did you mean").nth(1).map(|rest| format!("; did you mean{rest}"));
         problem.message = format!(
-            "receiver integration `{unknown}` is not supported; supported are `email_configs` and `webhook_configs`"
+            "receiver integration `{unknown}` is not supported; supported are `{supported}`{}",
+            suggestion.unwrap_or_default()
         );
     }
     problem

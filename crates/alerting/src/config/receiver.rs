@@ -6,7 +6,17 @@ use super::{
     global::GlobalYaml,
     webhook::{WebhookConfig, WebhookYaml},
 };
-use crate::problem::Place;
+use crate::{
+    notify::{http::AttemptError, telling::Telling},
+    problem::Place,
+    receivers::{
+        discord, discord::DiscordConfig, heartbeat, heartbeat::HeartbeatConfig, mattermost,
+        mattermost::MattermostConfig, msteams, msteams::MsteamsConfig, msteamsv2, msteamsv2::Msteamsv2Config,
+        opsgenie, opsgenie::OpsgenieConfig, pagerduty, pagerduty::PagerdutyConfig, pushover,
+        pushover::PushoverConfig, slack, slack::SlackConfig, sns, sns::SnsConfig, telegram,
+        telegram::TelegramConfig,
+    },
+};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
@@ -15,12 +25,12 @@ use serde_saphyr::Spanned;
 pub struct Receiver {
     /// Unique in the configuration.
     pub name: String,
-    /// In the order of Alertmanager: webhooks, then mail, each as written.
+    /// In the order of [`integrations!`], each as written.
     pub integrations: Vec<Integration>,
 }
 
 /// One way of telling.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Integration {
     /// Which of its kind in the receiver, from 0.
     pub index: usize,
@@ -30,22 +40,89 @@ pub struct Integration {
     pub config: IntegrationConfig,
 }
 
-/// The settings of an integration.
-#[derive(Clone, Debug)]
-pub enum IntegrationConfig {
-    /// A mail.
-    Email(Box<EmailConfig>),
-    /// An HTTP request.
-    Webhook(Box<WebhookConfig>),
+/// Every kind of integration: its name, the list in a receiver, its settings as written and as
+/// used. The order is that in which a receiver's integrations are told.
+macro_rules! integrations {
+    ($($variant:ident, $kind:literal, $field:ident, $yaml:ty, $config:ty;)*) => {
+        /// The settings of an integration.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "the names say it")]
+        pub enum IntegrationConfig {
+            $($variant(Box<$config>),)*
+        }
+
+        impl IntegrationConfig {
+            fn kind(&self) -> &'static str {
+                match self { $(IntegrationConfig::$variant(_) => $kind,)* }
+            }
+
+            fn target(&self) -> String {
+                match self { $(IntegrationConfig::$variant(config) => config.target(),)* }
+            }
+
+            /// One attempt.
+            pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
+                match self { $(IntegrationConfig::$variant(config) => config.send(telling).await,)* }
+            }
+        }
+
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct ReceiverYaml {
+            #[serde(default)]
+            name: String,
+            $(#[serde(default)] $field: Vec<Spanned<$yaml>>,)*
+        }
+
+        impl ReceiverYaml {
+            fn integrations(&self, context: &mut Context<'_>, global: &GlobalYaml) -> Vec<Integration> {
+                let mut integrations = Vec::new();
+                $(for (index, written) in self.$field.iter().enumerate() {
+                    if let Some(config) = written.value.build(context, global, Place::of(written)) {
+                        let send_resolved = written.value.send_resolved.unwrap_or(<$yaml>::SEND_RESOLVED);
+                        let config = IntegrationConfig::$variant(Box::new(config));
+                        integrations.push(Integration { index, send_resolved, config });
+                    }
+                })*
+                integrations
+            }
+        }
+
+        /// The lists that a receiver may have.
+        pub(super) const SUPPORTED: &[&str] = &[$(stringify!($field),)*];
+    };
+}
+
+integrations! {
+    Webhook, "webhook", webhook_configs, WebhookYaml, WebhookConfig;
+    Email, "email", email_configs, EmailYaml, EmailConfig;
+    Pagerduty, "pagerduty", pagerduty_configs, pagerduty::Yaml, PagerdutyConfig;
+    Opsgenie, "opsgenie", opsgenie_configs, opsgenie::Yaml, OpsgenieConfig;
+    Slack, "slack", slack_configs, slack::Yaml, SlackConfig;
+    Pushover, "pushover", pushover_configs, pushover::Yaml, PushoverConfig;
+    Sns, "sns", sns_configs, sns::Yaml, SnsConfig;
+    Telegram, "telegram", telegram_configs, telegram::Yaml, TelegramConfig;
+    Discord, "discord", discord_configs, discord::Yaml, DiscordConfig;
+    Msteams, "msteams", msteams_configs, msteams::Yaml, MsteamsConfig;
+    Msteamsv2, "msteamsv2", msteamsv2_configs, msteamsv2::Yaml, Msteamsv2Config;
+    Mattermost, "mattermost", mattermost_configs, mattermost::Yaml, MattermostConfig;
+    Heartbeat, "heartbeat", heartbeat_configs, heartbeat::Yaml, HeartbeatConfig;
 }
 
 impl Integration {
-    /// `email` or `webhook`.
+    /// Such as `email` or `webhook`.
     pub fn kind(&self) -> &'static str {
-        match self.config {
-            IntegrationConfig::Email(_) => "email",
-            IntegrationConfig::Webhook(_) => "webhook",
-        }
+        self.config.kind()
+    }
+
+    /// Whether it is told at every flush while anything fires, as a sign of life.
+    pub fn always_repeats(&self) -> bool {
+        matches!(self.config, IntegrationConfig::Heartbeat(_))
+    }
+
+    /// Whether its default texts show graphs.
+    pub(crate) fn shows_graphs(&self) -> bool {
+        matches!(self.config, IntegrationConfig::Email(_))
     }
 
     /// Identity within the configuration, by which the notification log knows it.
@@ -55,24 +132,8 @@ impl Integration {
 
     /// Who is reached, whatever the receiver is called: an address, not a secret.
     pub fn target(&self) -> String {
-        match &self.config {
-            IntegrationConfig::Email(email) => format!("email:{}", email.to),
-            IntegrationConfig::Webhook(webhook) => {
-                format!("webhook:{:016x}", xxhash_rust::xxh3::xxh3_64(webhook.url.as_str().as_bytes()))
-            }
-        }
+        self.config.target()
     }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ReceiverYaml {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    email_configs: Vec<Spanned<EmailYaml>>,
-    #[serde(default)]
-    webhook_configs: Vec<Spanned<WebhookYaml>>,
 }
 
 impl ReceiverYaml {
@@ -84,21 +145,6 @@ impl ReceiverYaml {
         if self.name.is_empty() {
             context.report(place, "missing name in receiver");
         }
-        let mut integrations = Vec::new();
-        for (index, webhook) in self.webhook_configs.iter().enumerate() {
-            if let Some(config) = webhook.value.build(context, global, Place::of(webhook)) {
-                let send_resolved = webhook.value.send_resolved.unwrap_or(true);
-                let config = IntegrationConfig::Webhook(Box::new(config));
-                integrations.push(Integration { index, send_resolved, config });
-            }
-        }
-        for (index, email) in self.email_configs.iter().enumerate() {
-            if let Some(config) = email.value.build(context, global, Place::of(email)) {
-                let send_resolved = email.value.send_resolved.unwrap_or(false);
-                let config = IntegrationConfig::Email(Box::new(config));
-                integrations.push(Integration { index, send_resolved, config });
-            }
-        }
-        Receiver { name: self.name.clone(), integrations }
+        Receiver { name: self.name.clone(), integrations: self.integrations(context, global) }
     }
 }

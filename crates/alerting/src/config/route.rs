@@ -131,6 +131,7 @@ impl Builder<'_, '_> {
             matchers,
             continues: written.r#continue,
             key: inherited.map_or(own_key.clone(), |route| format!("{}/{own_key}", route.key)),
+            parent,
             children: Vec::new(),
         }
     }

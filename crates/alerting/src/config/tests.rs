@@ -45,7 +45,7 @@ receivers:
         .iter()
         .filter_map(|it| match &it.config {
             IntegrationConfig::Email(email) => Some(email),
-            IntegrationConfig::Webhook(_) => None,
+            _ => None,
         })
         .collect();
     assert_eq!(emails[0].auth.as_ref().unwrap().1.expose(), "hunter2");
@@ -63,7 +63,9 @@ receivers:
             && emails[1].headers.contains_key("Subject")
     );
     let IntegrationConfig::Webhook(webhook) = &integrations[0].config else { panic!("a webhook") };
-    assert!(matches!(webhook.authorization, Some(Authorization::Basic { .. })) && webhook.secret.is_some());
+    assert!(
+        matches!(webhook.http.authorization, Some(Authorization::Basic { .. })) && webhook.secret.is_some()
+    );
     let data = template::Value::Nil;
     assert_eq!(config.templates.expand(r#"{{ template "mine" }}"#, &data, false, 0), Ok("hello".to_owned()));
 }
@@ -77,8 +79,22 @@ fn problems_say_where_and_what() {
         ("route: {receiver: nobody}\nreceivers: []\n".to_owned(), "am.yml:1:19: undefined receiver `nobody`"),
         (with("- name: r\n"), "`r` is not unique"),
         (
-            with("  slack_configs: [{}]\n"),
-            "integration `slack_configs` is not supported; supported are `email_configs`",
+            with("  slak_configs: [{}]\n"),
+            "integration `slak_configs` is not supported; supported are `webhook_configs`",
+        ),
+        (with("  slak_configs: [{}]\n"), "did you mean `slack_configs`?"),
+        (with("  webhook_configs: [{url: 'http://x/{{ nothing }}'}]\n"), "template: "),
+        (
+            with("  webhook_configs: [{url: 'http://x/', http_config: {oauth2: {}}}]\n"),
+            "`oauth2` is not supported",
+        ),
+        (
+            with("  webhook_configs: [{url: 'http://x/', http_config: {proxy_url: x}}]\n"),
+            "`proxy_url` must be",
+        ),
+        (
+            with("  webhook_configs: [{url: 'http://x/', http_config: {tls_config: {ca: nonsense}}}]\n"),
+            "`ca` holds no certificate",
         ),
         (with("  webhook_configs: [{}]\n"), "am.yml:4:21: one of `url` and `url_file` must be set"),
         (with("  webhook_configs: [{url: 'ftp://x/'}]\n"), "unsupported scheme `ftp`"),
@@ -106,7 +122,7 @@ fn problems_say_where_and_what() {
             "route: {receiver: r}\nreceivers: [{name: r}]\ntemplates: ['/nonexistent/*.tmpl']\n".to_owned(),
             "failed to read",
         ),
-        ("global: {slack_api_url: x}\n".to_owned(), "unknown field `slack_api_url`"),
+        ("global: {slack_api_uri: x}\n".to_owned(), "did you mean `slack_api_url`?"),
     ] {
         let error = parse(&text).unwrap_err();
         assert!(error.contains(expected) && error.starts_with("am.yml:"), "{text}: {error}");

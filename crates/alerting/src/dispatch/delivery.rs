@@ -1,14 +1,19 @@
-//! A notification on its way: decided, durable, not yet known to have arrived.
+//! A notification: its start, its attempts, its end.
 
-use super::Dispatcher;
+use super::{Dispatcher, GroupId};
+use crate::route::RouteId;
 use crate::{
     alert::Fingerprint,
-    config::Receiver,
+    config::{Config, Receiver},
+    history::{Event, EventKind},
     journal::{Change, Table},
     notify::{Message, dedup::Entry},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// See the module. The whole of it is in the outbox, so that it goes out unchanged after a crash.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +26,9 @@ pub struct Delivery {
     pub receiver: String,
     /// The integration's key.
     pub integration: String,
+    /// Who is reached, whatever the receiver is called.
+    #[serde(default)]
+    pub target: String,
     /// What is told.
     pub message: Message,
     /// Alerts told as firing.
@@ -38,8 +46,9 @@ pub struct Delivery {
 pub enum Effect {
     /// Deliver; report with [`Dispatcher::finished`].
     Deliver(Box<Delivery>, Arc<Receiver>, usize),
-    /// Stop trying.
-    Cancel(u64),
+    /// Make no further attempt. One under way goes on to its end, because a receiver that has
+    /// taken it must be known to have; report with [`Dispatcher::finished`] all the same.
+    Stop(u64),
 }
 
 /// How a delivery ended.
@@ -49,13 +58,39 @@ pub enum Finished {
     Delivered,
     /// It was refused, or time was up; the text says why.
     GivenUp(String),
+    /// It was stopped before it succeeded.
+    Stopped,
+}
+
+/// An attempt that failed and will be followed by another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// Counts from 1.
+    pub attempt: u32,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// What went wrong.
+    pub error: String,
 }
 
 impl Delivery {
-    /// Whether `other` tells the same.
+    /// Whether `other` tells of the same episodes of the same alerts. Values and words that have
+    /// changed meanwhile are not worth another notification.
     pub(crate) fn same_content(&self, other: &Delivery) -> bool {
-        (&self.firing, &self.resolved, &self.message.alerts)
-            == (&other.firing, &other.resolved, &other.message.alerts)
+        let episodes = |delivery: &Delivery| -> Vec<(Fingerprint, i64, bool)> {
+            let alerts = delivery.message.alerts.iter();
+            alerts.map(|it| (it.alert.fingerprint(), it.alert.starts_at_ms, it.resolved)).collect()
+        };
+        (&self.firing, &self.resolved) == (&other.firing, &other.resolved)
+            && episodes(self) == episodes(other)
+    }
+
+    fn event(&self, kind: EventKind, at_ms: i64) -> Event {
+        let event = Event::new(kind, at_ms)
+            .labels(&self.message.common_labels())
+            .about(&self.message.alerts)
+            .to(&self.receiver, &self.integration, &self.message.group_key);
+        Event { notification: Some(self.idempotency_key.clone()), ..event }
     }
 }
 
@@ -73,58 +108,111 @@ pub(crate) fn idempotency_key(message: &Message, integration: &str, sequence: u6
     format!("ntf_{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
 }
 
-impl Dispatcher {
-    /// The integration of a key such as `team/webhook/0`, if it is still configured.
-    fn integration(&self, receiver: &str, key: &str) -> Option<(Arc<Receiver>, usize)> {
-        let receiver = self.config.receivers.get(receiver)?;
-        let at =
-            receiver.integrations.iter().position(|integration| integration.key(&receiver.name) == key)?;
-        Some((receiver.clone(), at))
-    }
+/// The integration of a key such as `team/webhook/0`, if it is configured.
+fn integration(config: &Config, receiver: &str, key: &str) -> Option<(Arc<Receiver>, usize)> {
+    let receiver = config.receivers.get(receiver)?;
+    let at = receiver.integrations.iter().position(|integration| integration.key(&receiver.name) == key)?;
+    Some((receiver.clone(), at))
+}
 
+impl Dispatcher {
     /// Puts a delivery into the outbox and asks for it to be made.
-    pub(super) fn start_delivery(&mut self, delivery: Delivery, receiver: Arc<Receiver>, at: usize) {
+    pub(super) fn start_delivery(
+        &mut self,
+        delivery: Delivery,
+        group: Option<GroupId>,
+        receiver: Arc<Receiver>,
+        at: usize,
+    ) {
         self.changes.push(Change::put(Table::Outbox, outbox_key(delivery.id), &delivery));
         self.effects.push(Effect::Deliver(Box::new(delivery.clone()), receiver, at));
-        self.outbox.insert(delivery.id, delivery);
+        self.outbox.insert(delivery, group);
     }
 
-    pub(super) fn cancel_delivery(&mut self, id: u64) {
-        if self.outbox.remove(&id).is_some() {
-            self.changes.push(Change::remove(Table::Outbox, outbox_key(id)));
-            self.effects.push(Effect::Cancel(id));
+    pub(super) fn stop_delivery(&mut self, id: u64) {
+        if let Some(under_way) = self.outbox.get_mut(id).filter(|under_way| !under_way.stopping) {
+            under_way.stopping = true;
+            self.effects.push(Effect::Stop(id));
         }
     }
 
-    /// Asks again for everything in the outbox, after a restart or a reload. A delivery already
-    /// under way is cancelled first: it may go by old settings.
-    pub(super) fn resume_deliveries(&mut self, now_ms: i64) {
-        let waiting: Vec<_> = self.outbox.values().cloned().collect();
-        for delivery in waiting {
-            self.cancel_delivery(delivery.id);
-            let found = self.integration(&delivery.receiver, &delivery.integration);
-            if let Some((receiver, at)) = found.filter(|_| delivery.expires_at_ms > now_ms) {
-                self.start_delivery(delivery, receiver, at);
+    /// After a restart: asks again for everything in the outbox.
+    pub(super) fn resume_deliveries(&mut self, stored: Vec<Delivery>, now_ms: i64) {
+        let groups = if stored.is_empty() { HashMap::new() } else { self.groups_by_key() };
+        for delivery in stored {
+            let found = integration(&self.config, &delivery.receiver, &delivery.integration);
+            let group = groups.get(&waiting_for(&delivery)).cloned();
+            match found.filter(|_| delivery.expires_at_ms > now_ms) {
+                Some((receiver, at)) => self.start_delivery(delivery, group, receiver, at),
+                None => {
+                    self.changes.push(Change::remove(Table::Outbox, outbox_key(delivery.id)));
+                    self.history.record(delivery.event(EventKind::Superseded, now_ms));
+                }
             }
         }
     }
 
-    /// Takes the end of a delivery. One that is not in the outbox was cancelled and changes
-    /// nothing.
+    /// After a reload: deliveries whose integration is what it was go on untouched, the others are
+    /// stopped, and their groups decide anew.
+    pub(super) fn review_deliveries(&mut self, earlier: &Config) {
+        for id in self.outbox.ids() {
+            let Some(under_way) = self.outbox.get(id) else { continue };
+            let (receiver, key) =
+                (under_way.delivery.receiver.clone(), under_way.delivery.integration.clone());
+            let before = integration(earlier, &receiver, &key);
+            let now = integration(&self.config, &receiver, &key);
+            let is_same = before.zip(now).is_some_and(|((old, old_at), (new, new_at))| {
+                old.integrations[old_at] == new.integrations[new_at]
+            });
+            if !is_same {
+                self.stop_delivery(id);
+            }
+        }
+        let groups = self.groups_by_key();
+        self.outbox.relink(|delivery| groups.get(&waiting_for(delivery)).cloned());
+    }
+
+    /// Every group by receiver and group key.
+    fn groups_by_key(&self) -> HashMap<(String, String), GroupId> {
+        let named = |id: &GroupId| {
+            let route = self.config.routes.get(RouteId(id.0));
+            ((route.receiver.clone(), route.group_key(&id.1)), id.clone())
+        };
+        self.groups.keys().map(named).collect()
+    }
+
+    /// Notes an attempt that failed.
+    pub fn attempt_failed(&mut self, id: u64, failed: FailedAttempt, now_ms: i64) {
+        let Some(under_way) = self.outbox.get_mut(id) else { return };
+        under_way.failures = failed.attempt;
+        under_way.last_error = Some(failed.error.clone());
+        let event = under_way.delivery.event(EventKind::AttemptFailed, now_ms).error(failed.error);
+        let numbers = (Some(failed.attempt), Some(failed.duration_ms));
+        self.history.record(Event { attempt: numbers.0, duration_ms: numbers.1, ..event });
+    }
+
+    /// Takes the end of a delivery.
     pub fn finished(&mut self, id: u64, outcome: &Finished, now_ms: i64) {
-        let Some(delivery) = self.outbox.remove(&id) else { return };
+        let Some(under_way) = self.outbox.remove(id) else { return };
         self.changes.push(Change::remove(Table::Outbox, outbox_key(id)));
+        let delivery = under_way.delivery;
+        let attempt = Some(under_way.failures + 1);
+        let event = match outcome {
+            Finished::Delivered => Event { attempt, ..delivery.event(EventKind::Delivered, now_ms) },
+            Finished::GivenUp(why) => delivery.event(EventKind::GivenUp, now_ms).error(why.as_str()),
+            Finished::Stopped => delivery.event(EventKind::Superseded, now_ms),
+        };
+        self.history.record(event.reason(delivery.message.reason.as_str()));
         let delivered = *outcome == Finished::Delivered;
         if delivered {
             self.note_told(&delivery, now_ms);
         }
-        let mut left = Vec::new();
-        for (group_id, group) in &mut self.groups {
-            if let Some(resolved) = group.delivery_ended(id, delivered) {
-                left.push((group_id.clone(), resolved));
-            }
-        }
-        for (group_id, resolved) in left {
+        let Some(group_id) = under_way.group else { return };
+        let Some(group) = self.groups.get_mut(&group_id) else { return };
+        if under_way.stopping {
+            group.flush_again();
+            self.wake(now_ms);
+        } else if let Some(resolved) = group.delivery_ended(id, delivered) {
             self.let_go(&group_id, &resolved, now_ms);
         }
     }
@@ -132,19 +220,25 @@ impl Dispatcher {
     /// Writes what a receiver knows now into the notification log.
     pub(super) fn note_told(&mut self, delivery: &Delivery, now_ms: i64) {
         let key = Entry::key(&delivery.integration, &delivery.message.group_key);
-        let target = self
-            .integration(&delivery.receiver, &delivery.integration)
-            .map(|(receiver, at)| receiver.integrations[at].target());
-        let entry = self.log.entry(key.clone()).or_insert_with(|| Entry {
-            group_key: delivery.message.group_key.clone(),
-            integration: delivery.integration.clone(),
-            ..Entry::default()
+        let change = self.told.change(&key, |entry| {
+            entry.group_key.clone_from(&delivery.message.group_key);
+            entry.integration.clone_from(&delivery.integration);
+            entry.target.clone_from(&delivery.target);
+            entry.repeat_interval_ms = delivery.repeat_interval_ms;
+            entry.told(&delivery.firing, &delivery.resolved, now_ms);
         });
-        entry.target = target.unwrap_or_default();
-        entry.repeat_interval_ms = delivery.repeat_interval_ms;
-        entry.told(&delivery.firing, &delivery.resolved, now_ms);
-        self.changes.push(Change::put(Table::Notifications, key, entry));
+        self.changes.push(change);
     }
+
+    pub(super) fn record_decision(&mut self, delivery: &Delivery, now_ms: i64) {
+        let event = delivery.event(EventKind::Decided, now_ms).reason(delivery.message.reason.as_str());
+        self.history.record(event);
+    }
+}
+
+/// Receiver and group key of the group that waits for a delivery.
+fn waiting_for(delivery: &Delivery) -> (String, String) {
+    (delivery.receiver.clone(), delivery.message.group_key.clone())
 }
 
 fn outbox_key(id: u64) -> String {

@@ -3,16 +3,17 @@
 
 use super::{
     Dispatcher, GroupId,
-    delivery::{Delivery, idempotency_key},
-    group::{AlertGroup, PendingFlush},
+    delivery::{Delivery, Effect, idempotency_key},
+    group::PendingFlush,
+    mutes::{Mutes, muting_intervals},
 };
 use crate::{
     alert::Fingerprint,
     config::{Config, Receiver},
+    history::{Event, EventKind},
     inhibit::Inhibitor,
-    journal::{Change, Table},
     notify::{
-        Message, NotifiedAlert, Reason,
+        Message, NotifiedAlert,
         dedup::{Entry, Now, decide},
         message::sort,
     },
@@ -29,17 +30,22 @@ const DELIVERY_MS_MIN: i64 = 10_000;
 /// The alerts of a group at the moment of a flush.
 struct Snapshot {
     alerts: Vec<NotifiedAlert>,
-    muted: BTreeSet<Fingerprint>,
+    muted: BTreeMap<Fingerprint, Mutes>,
+}
+
+/// Where a flush speaks to.
+struct Address<'a> {
+    group: &'a GroupId,
+    group_key: &'a str,
+    route: &'a Route,
+    receiver: &'a Arc<Receiver>,
+    at: usize,
 }
 
 impl Dispatcher {
     pub(super) fn flush_due(&mut self, now_ms: i64) {
-        let due: Vec<GroupId> = self
-            .groups
-            .iter()
-            .filter(|(_, group)| group.next_flush_ms <= now_ms)
-            .map(|(id, _)| id.clone())
-            .collect();
+        let due: Vec<GroupId> =
+            self.groups.iter().filter(|(_, group)| group.is_due(now_ms)).map(|(id, _)| id.clone()).collect();
         if due.is_empty() {
             return;
         }
@@ -60,23 +66,41 @@ impl Dispatcher {
     fn snapshot(&self, id: &GroupId, inhibitor: &Inhibitor<'_>, now_ms: i64) -> Snapshot {
         let alerts = self.groups[id].alerts().filter_map(|fingerprint| self.alerts.get(&fingerprint));
         let mut alerts: Vec<_> = alerts
-            .map(|alert| NotifiedAlert { alert: alert.clone(), resolved: alert.is_resolved(now_ms) })
+            .map(|alert| {
+                let resolved = self.is_over(alert.fingerprint(), alert, now_ms);
+                NotifiedAlert { alert: alert.clone(), resolved }
+            })
             .collect();
         sort(&mut alerts);
-        let is_muted = |alert: &&NotifiedAlert| {
-            let labels = &alert.alert.labels;
-            !inhibitor.inhibitors_of(labels).is_empty() || !self.silences.muting(labels, now_ms).is_empty()
+        let mutes = |alert: &NotifiedAlert| {
+            let mutes = self.mutes_of(&alert.alert.labels, inhibitor, now_ms);
+            (!mutes.is_empty()).then(|| (alert.alert.fingerprint(), mutes))
         };
-        let muted = alerts.iter().filter(is_muted).map(|alert| alert.alert.fingerprint()).collect();
+        let muted = alerts.iter().filter_map(mutes).collect();
         Snapshot { alerts, muted }
     }
 
-    fn flush(&mut self, id: &GroupId, snapshot: Snapshot, config: &Arc<Config>, now_ms: i64) {
+    fn flush(&mut self, id: &GroupId, mut snapshot: Snapshot, config: &Arc<Config>, now_ms: i64) {
         let route = config.routes.get(RouteId(id.0));
         let Some(group) = self.groups.get_mut(id) else { return };
         group.begin_flush(route.group_interval_ms, now_ms);
         let group_key = route.group_key(&group.labels);
-        if is_muted_by_time(config, route, now_ms) {
+        for alert in snapshot.alerts.iter().filter(|alert| alert.resolved) {
+            self.note_state(alert.alert.fingerprint(), &alert.alert, Some("not renewed"), now_ms);
+        }
+        let intervals = muting_intervals(config, route, now_ms);
+        let is_muted_by_time = !intervals.is_empty();
+        if is_muted_by_time {
+            for alert in &snapshot.alerts {
+                let mutes = snapshot.muted.entry(alert.alert.fingerprint()).or_default();
+                mutes.intervals.clone_from(&intervals);
+            }
+        }
+        if let Some(group) = self.groups.get_mut(id) {
+            let (fresh, gone) = group.mute(snapshot.muted.clone());
+            self.record_mutes(&route.receiver, &group_key, fresh, gone, now_ms);
+        }
+        if is_muted_by_time {
             return self.keep_for_later(id, &snapshot, route, now_ms);
         }
         let mut pending = PendingFlush::default();
@@ -85,14 +109,8 @@ impl Dispatcher {
         }
         if let Some(receiver) = config.receivers.get(&route.receiver) {
             for at in 0..receiver.integrations.len() {
-                let message = Message {
-                    receiver: receiver.name.clone(),
-                    group_key: group_key.clone(),
-                    group_labels: id.1.clone(),
-                    alerts: Vec::new(),
-                    reason: Reason::First,
-                };
-                pending.deliveries.extend(self.tell(receiver, at, route, &snapshot, message, now_ms));
+                let address = Address { group: id, group_key: &group_key, route, receiver, at };
+                pending.deliveries.extend(self.tell(&address, &snapshot, now_ms));
             }
         }
         if pending.deliveries.is_empty() {
@@ -102,21 +120,67 @@ impl Dispatcher {
         }
     }
 
-    /// Decides for one integration, and returns the delivery that must succeed, if any.
-    fn tell(
-        &mut self,
-        receiver: &Arc<Receiver>,
-        at: usize,
-        route: &Route,
-        snapshot: &Snapshot,
-        mut message: Message,
-        now_ms: i64,
-    ) -> Option<u64> {
-        let integration = &receiver.integrations[at];
+    /// Decides for one integration, and returns the delivery that must end first, if any.
+    fn tell(&mut self, to: &Address<'_>, snapshot: &Snapshot, now_ms: i64) -> Option<u64> {
+        let receiver = to.receiver;
+        let integration = &receiver.integrations[to.at];
         let key = integration.key(&receiver.name);
-        let entry_key = Entry::key(&key, &message.group_key);
-        self.adopt(&entry_key, &key, &message.group_key, &integration.target(), snapshot);
-        let entry = self.log.get(&entry_key);
+        let under_way = self.outbox.of_group(&key, to.group_key);
+        let under_way = under_way.map(|under_way| (under_way.delivery.id, under_way.stopping));
+        if let Some((id, true)) = under_way {
+            // What this receiver knows is known when the attempt under way has ended.
+            return Some(id);
+        }
+        let entry_key = Entry::key(&key, to.group_key);
+        let target = integration.target();
+        if self.told.get(&entry_key).is_none() && under_way.is_none() {
+            if let Some(id) = self.wait_for_orphan(&target, to.group, snapshot) {
+                return Some(id);
+            }
+            self.adopt(&entry_key, &key, to.group_key, &target, snapshot);
+        }
+        self.note_silenced(&entry_key, snapshot);
+        let delivery = self.decided(to, &key, target, snapshot, now_ms);
+        let Some(delivery) = delivery else {
+            // Whatever was on its way is no longer true.
+            under_way.into_iter().for_each(|(id, _)| self.stop_delivery(id));
+            self.record_withheld(to, &key, snapshot, now_ms);
+            return under_way.map(|(id, _)| id);
+        };
+        if let Some((id, _)) = under_way {
+            let is_same =
+                self.outbox.get(id).is_some_and(|under_way| under_way.delivery.same_content(&delivery));
+            if !is_same {
+                self.stop_delivery(id);
+            }
+            return Some(id);
+        }
+        if delivery.message.alerts.is_empty() {
+            // The receiver does not want to hear of ends; for the log they count as told.
+            self.note_told(&delivery, now_ms);
+            return None;
+        }
+        if let Some(group) = self.groups.get_mut(to.group) {
+            group.withhold(to.at, None);
+        }
+        let id = delivery.id;
+        self.next_delivery += 1;
+        self.record_decision(&delivery, now_ms);
+        self.start_delivery(delivery, Some(to.group.clone()), receiver.clone(), to.at);
+        Some(id)
+    }
+
+    /// What the integration must be told now, if anything.
+    fn decided(
+        &self,
+        to: &Address<'_>,
+        key: &str,
+        target: String,
+        snapshot: &Snapshot,
+        now_ms: i64,
+    ) -> Option<Delivery> {
+        let integration = &to.receiver.integrations[to.at];
+        let entry = self.told.get(&Entry::key(key, to.group_key));
         let audible = snapshot.alerts.iter().filter(|alert| is_audible(alert, &snapshot.muted, entry));
         let (resolved, firing): (Vec<_>, Vec<_>) = audible.cloned().partition(|alert| alert.resolved);
         let fingerprints = |alerts: &[NotifiedAlert]| -> BTreeSet<Fingerprint> {
@@ -127,57 +191,83 @@ impl Dispatcher {
             firing: &firing_set,
             resolved: &resolved_set,
             send_resolved: integration.send_resolved,
-            repeat_interval_ms: route.repeat_interval_ms,
+            repeat_interval_ms: to.route.repeat_interval_ms,
+            always: integration.always_repeats(),
             now_ms,
         };
-        let reason = decide(entry, now);
-        let under_way = self.under_way(&key, &message.group_key);
-        let Some(reason) = reason else {
-            // Whatever was on its way is no longer true.
-            under_way.into_iter().for_each(|id| self.cancel_delivery(id));
-            return None;
-        };
-        message.reason = reason;
-        message.alerts = firing;
+        let reason = decide(entry, now)?;
+        let mut alerts = firing;
         if integration.send_resolved {
-            message.alerts.extend(resolved);
-            sort(&mut message.alerts);
+            alerts.extend(resolved);
+            sort(&mut alerts);
         }
+        let message = Message {
+            receiver: to.receiver.name.clone(),
+            group_key: to.group_key.to_owned(),
+            group_labels: to.group.1.clone(),
+            alerts,
+            reason,
+        };
         let sequence = entry.map_or(0, |entry| entry.sequence);
-        let delivery = Delivery {
+        Some(Delivery {
             id: self.next_delivery,
-            idempotency_key: idempotency_key(&message, &key, sequence),
-            receiver: receiver.name.clone(),
-            integration: key,
+            idempotency_key: idempotency_key(&message, key, sequence),
+            receiver: to.receiver.name.clone(),
+            integration: key.to_owned(),
+            target,
             message,
             firing: firing_set,
             resolved: resolved_set,
-            expires_at_ms: now_ms + route.group_interval_ms.max(DELIVERY_MS_MIN),
-            repeat_interval_ms: route.repeat_interval_ms,
-        };
-        if delivery.message.alerts.is_empty() {
-            // The receiver does not want to hear of ends; for the log they count as told.
-            under_way.into_iter().for_each(|id| self.cancel_delivery(id));
-            self.note_told(&delivery, now_ms);
-            return None;
-        }
-        for id in under_way {
-            if self.outbox.get(&id).is_some_and(|other| other.same_content(&delivery)) {
-                return Some(id);
-            }
-            self.cancel_delivery(id);
-        }
-        let id = delivery.id;
-        self.next_delivery += 1;
-        self.start_delivery(delivery, receiver.clone(), at);
+            expires_at_ms: now_ms + to.route.group_interval_ms.max(DELIVERY_MS_MIN),
+            repeat_interval_ms: to.route.repeat_interval_ms,
+        })
+    }
+
+    /// A reload may have left a notification without its group; see [`super::outbox::Outbox`].
+    fn wait_for_orphan(&mut self, target: &str, group: &GroupId, snapshot: &Snapshot) -> Option<u64> {
+        let alerts = snapshot.alerts.iter().map(|alert| alert.alert.fingerprint()).collect();
+        let id = self.outbox.adopt_orphan(target, &alerts, group)?;
+        self.effects.push(Effect::Stop(id));
         Some(id)
     }
 
-    fn under_way(&self, integration: &str, group_key: &str) -> Vec<u64> {
-        let same = |delivery: &&Delivery| {
-            delivery.integration == integration && delivery.message.group_key == group_key
+    /// Remembers open alerts that a silence mutes now, so that its end is told.
+    fn note_silenced(&mut self, entry_key: &str, snapshot: &Snapshot) {
+        let Some(entry) = self.told.get(entry_key) else { return };
+        let is_silenced = |alert: &&NotifiedAlert| {
+            let fingerprint = alert.alert.fingerprint();
+            let by_silence = snapshot.muted.get(&fingerprint).is_some_and(|mutes| !mutes.silences.is_empty());
+            by_silence
+                && !alert.resolved
+                && entry.open.contains(&fingerprint)
+                && !entry.silenced.contains(&fingerprint)
         };
-        self.outbox.values().filter(same).map(|delivery| delivery.id).collect()
+        let fresh: Vec<_> =
+            snapshot.alerts.iter().filter(is_silenced).map(|alert| alert.alert.fingerprint()).collect();
+        if !fresh.is_empty() {
+            let change = self.told.change(entry_key, |entry| entry.silenced.extend(fresh));
+            self.changes.push(change);
+        }
+    }
+
+    /// Tells the history once why an integration hears nothing.
+    fn record_withheld(&mut self, to: &Address<'_>, key: &str, snapshot: &Snapshot, now_ms: i64) {
+        let is_known = self.told.get(&Entry::key(key, to.group_key)).is_some();
+        let mut firing = snapshot.alerts.iter().filter(|alert| !alert.resolved).peekable();
+        let why = if firing.peek().is_none() {
+            "nothing fires"
+        } else if firing.all(|alert| snapshot.muted.contains_key(&alert.alert.fingerprint())) {
+            "all that fires is muted"
+        } else if is_known {
+            "told already"
+        } else {
+            "nothing to tell"
+        };
+        let is_new = self.groups.get_mut(to.group).is_some_and(|group| group.withhold(to.at, Some(why)));
+        if is_new {
+            let event = Event::new(EventKind::Withheld, now_ms).labels(&to.group.1).about(&snapshot.alerts);
+            self.history.record(event.to(&to.receiver.name, key, to.group_key).reason(why));
+        }
     }
 
     /// A group without a log entry may be an old one under a new name, because a route or a
@@ -190,22 +280,22 @@ impl Dispatcher {
         target: &str,
         snapshot: &Snapshot,
     ) {
-        if self.log.contains_key(entry_key) {
-            return;
-        }
         let here: BTreeSet<_> = snapshot.alerts.iter().map(|alert| alert.alert.fingerprint()).collect();
         let mut adopted = Entry::default();
         let mut emptied = Vec::new();
-        for (key, entry) in &self.log {
-            let known: BTreeSet<_> = entry.open.intersection(&here).copied().collect();
-            if entry.target != target || known.is_empty() || self.is_told_elsewhere(entry, &known) {
+        for key in self.told.holders(here.iter().copied()) {
+            let Some(entry) = self.told.get(&key) else { continue };
+            let known: BTreeSet<_> =
+                here.iter().filter(|alert| entry.open.contains(alert)).copied().collect();
+            if entry.target != target || self.is_told_elsewhere(entry, &known) {
                 continue;
             }
             adopted.at_ms = adopted.at_ms.max(entry.at_ms);
             adopted.sequence = adopted.sequence.max(entry.sequence);
             adopted.repeat_interval_ms = entry.repeat_interval_ms;
+            adopted.silenced.extend(entry.silenced.intersection(&known));
             adopted.open.extend(&known);
-            emptied.push((key.clone(), known));
+            emptied.push((key, known));
         }
         if emptied.is_empty() {
             return;
@@ -215,25 +305,29 @@ impl Dispatcher {
         adopted.integration = integration.to_owned();
         adopted.target = target.to_owned();
         for (key, known) in emptied {
-            if let Some(entry) = self.log.get_mut(&key) {
-                entry.open.retain(|alert| !known.contains(alert));
-                self.changes.push(Change::put(Table::Notifications, key, entry));
-            }
+            let change = self.told.change(&key, |entry| entry.open.retain(|alert| !known.contains(alert)));
+            self.changes.push(change);
         }
-        self.changes.push(Change::put(Table::Notifications, entry_key, &adopted));
-        self.log.insert(entry_key.to_owned(), adopted);
+        let change = self.told.change(entry_key, |entry| *entry = adopted);
+        self.changes.push(change);
     }
 
     /// Whether one of `alerts` still belongs to the group that writes to this entry.
     fn is_told_elsewhere(&self, entry: &Entry, alerts: &BTreeSet<Fingerprint>) -> bool {
-        let holds_one = |group: &AlertGroup| group.alerts().any(|alert| alerts.contains(&alert));
-        self.groups.iter().filter(|(_, group)| holds_one(group)).any(|((route, labels), _)| {
-            let route = self.config.routes.get(RouteId(*route));
+        let writes = |route_id: RouteId, alert: &Fingerprint, labels: &model::Labels| {
+            let route = self.config.routes.get(route_id);
+            let group_labels = route.group_labels(labels);
             let receiver = self.config.receivers.get(&route.receiver);
-            route.group_key(labels) == entry.group_key
+            route.group_key(&group_labels) == entry.group_key
+                && self.groups.get(&(route_id.0, group_labels)).is_some_and(|group| group.contains(*alert))
                 && receiver
                     .is_some_and(|it| it.integrations.iter().any(|i| i.key(&it.name) == entry.integration))
-        })
+        };
+        alerts.iter().filter_map(|alert| Some((alert, &self.alerts.get(alert)?.labels))).any(
+            |(alert, labels)| {
+                self.config.routes.matching(labels).into_iter().any(|route| writes(route, alert, labels))
+            },
+        )
     }
 
     /// During a time interval that mutes, nothing is told and nothing that must be told is lost:
@@ -262,15 +356,8 @@ impl Dispatcher {
 
 /// A muted alert is not told, except for its end to a receiver that holds it open: it would do so
 /// for ever.
-fn is_audible(alert: &NotifiedAlert, muted: &BTreeSet<Fingerprint>, entry: Option<&Entry>) -> bool {
+fn is_audible(alert: &NotifiedAlert, muted: &BTreeMap<Fingerprint, Mutes>, entry: Option<&Entry>) -> bool {
     let fingerprint = alert.alert.fingerprint();
     let holds_open = || entry.is_some_and(|entry| entry.open.contains(&fingerprint));
-    !muted.contains(&fingerprint) || alert.resolved && holds_open()
-}
-
-fn is_muted_by_time(config: &Config, route: &Route, now_ms: i64) -> bool {
-    let within =
-        |name: &String| config.time_intervals.get(name).is_some_and(|interval| interval.contains(now_ms));
-    let inactive = !route.active_time_intervals.is_empty() && !route.active_time_intervals.iter().any(within);
-    inactive || route.mute_time_intervals.iter().any(within)
+    !muted.contains_key(&fingerprint) || alert.resolved && holds_open()
 }

@@ -1,5 +1,6 @@
 //! One group: alerts that are told together, and when.
 
+use super::mutes::Mutes;
 use crate::{alert::Fingerprint, route::Route};
 use model::Labels;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,13 @@ pub(crate) struct AlertGroup {
     alerts: BTreeSet<Fingerprint>,
     pub(crate) next_flush_ms: i64,
     flushed: bool,
+    /// A delivery was stopped: what to tell is decided anew, whatever the timer says.
+    again: bool,
     pending: Option<PendingFlush>,
+    /// What muted which alert at the last flush.
+    muted: BTreeMap<Fingerprint, Mutes>,
+    /// Why an integration was told nothing at the last flush.
+    withheld: BTreeMap<usize, &'static str>,
 }
 
 /// A flush whose deliveries have not all ended.
@@ -33,7 +40,10 @@ impl AlertGroup {
             alerts: BTreeSet::new(),
             next_flush_ms: rest_of_interval.unwrap_or(now_ms + route.group_wait_ms),
             flushed: told_at_ms.is_some(),
+            again: false,
             pending: None,
+            muted: BTreeMap::new(),
+            withheld: BTreeMap::new(),
         }
     }
 
@@ -52,10 +62,51 @@ impl AlertGroup {
         self.next_flush_ms = self.next_flush_ms.min(now_ms + longest);
     }
 
+    /// Whether the group is to be flushed at `now_ms`.
+    pub(crate) fn is_due(&self, now_ms: i64) -> bool {
+        self.again || self.next_flush_ms <= now_ms
+    }
+
+    /// Asks for another look before the timer.
+    pub(crate) fn flush_again(&mut self) {
+        self.pending = None;
+        self.again = true;
+    }
+
+    /// When the group is looked at next.
+    pub(crate) fn due_ms(&self) -> i64 {
+        if self.again { 0 } else { self.next_flush_ms }
+    }
+
     /// Notes that the group is flushed at `now_ms`.
     pub(crate) fn begin_flush(&mut self, group_interval_ms: i64, now_ms: i64) {
         self.flushed = true;
-        self.next_flush_ms = now_ms + group_interval_ms;
+        self.again = false;
+        if self.next_flush_ms <= now_ms {
+            self.next_flush_ms = now_ms + group_interval_ms;
+        }
+    }
+
+    /// Takes what mutes the group's alerts now, and returns what is new: alerts that are muted
+    /// otherwise than at the last flush, and those that nothing mutes any more.
+    pub(crate) fn mute(
+        &mut self,
+        now: BTreeMap<Fingerprint, Mutes>,
+    ) -> (Vec<(Fingerprint, Mutes)>, Vec<Fingerprint>) {
+        let before = std::mem::replace(&mut self.muted, now);
+        let is_new = |(alert, mutes): &(&Fingerprint, &Mutes)| before.get(*alert) != Some(*mutes);
+        let fresh = self.muted.iter().filter(is_new).map(|(alert, mutes)| (*alert, mutes.clone())).collect();
+        let is_gone = |alert: &&Fingerprint| !self.muted.contains_key(*alert) && self.alerts.contains(*alert);
+        (fresh, before.keys().filter(is_gone).copied().collect())
+    }
+
+    /// Notes why an integration is told nothing (or that it is told something), and returns
+    /// whether that is new.
+    pub(crate) fn withhold(&mut self, integration: usize, why: Option<&'static str>) -> bool {
+        match why {
+            Some(why) => self.withheld.insert(integration, why) != Some(why),
+            None => self.withheld.remove(&integration).is_some(),
+        }
     }
 
     pub(crate) fn set_pending(&mut self, pending: PendingFlush) {
@@ -82,10 +133,19 @@ impl AlertGroup {
 
     pub(crate) fn remove(&mut self, alert: Fingerprint) {
         self.alerts.remove(&alert);
+        self.muted.remove(&alert);
+    }
+
+    pub(crate) fn contains(&self, alert: Fingerprint) -> bool {
+        self.alerts.contains(&alert)
     }
 
     pub(crate) fn alerts(&self) -> impl Iterator<Item = Fingerprint> {
         self.alerts.iter().copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.alerts.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -8,25 +8,41 @@
 //! Bounds: [`ALERTS_MAX`] alerts; one delivery in flight per group and integration.
 
 mod delivery;
+mod explain;
+mod flapping;
 mod flush;
 mod group;
 mod ingest;
+mod mutes;
+mod outbox;
+mod told;
 mod views;
 
-pub use delivery::{Delivery, Effect, Finished};
+pub use delivery::{Delivery, Effect, FailedAttempt, Finished};
+pub use explain::{
+    DeliveryExplanation, Explanation, InhibitorExplanation, IntegrationExplanation, RouteExplanation,
+    RouteStep,
+};
 pub use ingest::{PostedAlert, ingest};
 pub use views::{AlertStatus, AlertView, GroupView};
 
 use crate::{
     alert::{Alert, Fingerprint},
     config::Config,
+    history::{Event, EventKind, Recorder},
     journal::{Change, Journal, JournalError, Table},
     notify::dedup::Entry,
-    silence::{Silence, SilenceError, Silences},
+    silence::{FileSilence, Silence, SilenceError, Silences},
 };
+use flapping::Flapping;
 use group::AlertGroup;
 use model::Labels;
-use std::{collections::BTreeMap, sync::Arc};
+use outbox::Outbox;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use told::NotificationLog;
 
 /// Most alerts held at once; more are refused.
 pub const ALERTS_MAX: usize = 1_000_000;
@@ -41,12 +57,18 @@ pub(crate) type GroupId = (usize, Labels);
 pub struct Dispatcher {
     config: Arc<Config>,
     alerts: BTreeMap<Fingerprint, Alert>,
+    /// Alerts that the history knows as firing.
+    firing: BTreeSet<Fingerprint>,
+    flapping: Flapping,
     silences: Silences,
     groups: BTreeMap<GroupId, AlertGroup>,
-    log: BTreeMap<String, Entry>,
-    outbox: BTreeMap<u64, Delivery>,
+    told: NotificationLog,
+    outbox: Outbox,
+    history: Recorder,
     next_delivery: u64,
     collected_at_ms: i64,
+    /// No group is due before this.
+    next_due_ms: i64,
     changes: Vec<Change>,
     effects: Vec<Effect>,
 }
@@ -67,12 +89,16 @@ impl Dispatcher {
         Dispatcher {
             config,
             alerts: BTreeMap::new(),
+            firing: BTreeSet::new(),
+            flapping: Flapping::default(),
             silences: Silences::default(),
             groups: BTreeMap::new(),
-            log: BTreeMap::new(),
-            outbox: BTreeMap::new(),
+            told: NotificationLog::default(),
+            outbox: Outbox::default(),
+            history: Recorder::default(),
             next_delivery: 1,
             collected_at_ms: now_ms,
+            next_due_ms: i64::MAX,
             changes: Vec::new(),
             effects: Vec::new(),
         }
@@ -92,17 +118,22 @@ impl Dispatcher {
                 tracing::warn!(id, %error, "a stored silence is left out");
             }
         }
-        this.log = journal.load::<Entry>(Table::Notifications)?.into_iter().collect();
+        this.told = NotificationLog::restored(journal.load::<Entry>(Table::Notifications)?);
+        let known = journal.bounds(Table::History)?;
+        this.history =
+            Recorder::restored(known.and_then(|(first, last)| first.parse().ok().zip(last.parse().ok())));
         for (_, mut alert) in journal.load::<Alert>(Table::Alerts)? {
             alert.renew_after_restart(now_ms);
+            if !alert.is_resolved(now_ms) {
+                this.firing.insert(alert.fingerprint());
+            }
             this.alerts.insert(alert.fingerprint(), alert);
         }
-        for (_, delivery) in journal.load::<Delivery>(Table::Outbox)? {
-            this.next_delivery = this.next_delivery.max(delivery.id + 1);
-            this.outbox.insert(delivery.id, delivery);
-        }
+        let waiting: Vec<_> =
+            journal.load::<Delivery>(Table::Outbox)?.into_iter().map(|(_, delivery)| delivery).collect();
+        this.next_delivery = waiting.iter().map(|delivery| delivery.id + 1).max().unwrap_or(1);
         this.regroup(now_ms);
-        this.resume_deliveries(now_ms);
+        this.resume_deliveries(waiting, now_ms);
         Ok(this)
     }
 
@@ -113,6 +144,7 @@ impl Dispatcher {
 
     /// What must be made durable, then done, since the last call.
     pub(crate) fn take(&mut self) -> (Vec<Change>, Vec<Effect>) {
+        self.history.take(&mut self.changes);
         (std::mem::take(&mut self.changes), std::mem::take(&mut self.effects))
     }
 
@@ -122,16 +154,65 @@ impl Dispatcher {
     /// When there are too many.
     pub fn post(&mut self, alert: Alert, now_ms: i64) -> Result<(), PostError> {
         let fingerprint = alert.fingerprint();
-        let alert = match self.alerts.get(&fingerprint) {
+        let known = self.alerts.get(&fingerprint);
+        let is_renewal = known.is_some_and(|known| known.is_renewed_by(&alert, now_ms));
+        let alert = match known {
             Some(known) => known.succeeded_by(alert, now_ms),
             None if alert.is_resolved(now_ms) && alert.held => return Ok(()),
             None if self.alerts.len() >= ALERTS_MAX => return Err(PostError::TooMany),
             None => alert,
         };
-        self.changes.push(Change::put(Table::Alerts, fingerprint.to_string(), &alert));
+        if !is_renewal {
+            self.changes.push(Change::put(Table::Alerts, fingerprint.to_string(), &alert));
+        }
+        self.note_state(fingerprint, &alert, None, now_ms);
         self.place(fingerprint, &alert, now_ms);
         self.alerts.insert(fingerprint, alert);
         Ok(())
+    }
+
+    /// Tells the history when an alert has begun or ended since it was told last.
+    fn note_state(&mut self, id: Fingerprint, alert: &Alert, why: Option<&str>, now_ms: i64) {
+        let fires = !alert.is_resolved(now_ms);
+        let changed = if fires { self.firing.insert(id) } else { self.firing.remove(&id) };
+        if changed {
+            let kind = if fires { EventKind::Firing } else { EventKind::Resolved };
+            let event = Event::new(kind, now_ms).labels(&alert.labels);
+            self.history.record(match why {
+                Some(why) => event.reason(why),
+                None => event,
+            });
+            if self.flapping.changed(id, fires, now_ms) {
+                let words = format!("began {} times within an hour", flapping::BEGINS);
+                self.history
+                    .record(Event::new(EventKind::Flapping, now_ms).labels(&alert.labels).reason(words));
+            }
+        }
+    }
+
+    /// Whether an alert counts as over when its group is told: one that flaps may be held back.
+    fn is_over(&self, id: Fingerprint, alert: &Alert, now_ms: i64) -> bool {
+        alert.is_resolved(now_ms) && !self.flapping.holds_back(id, self.config.hold_flapping_ms, now_ms)
+    }
+
+    fn settle_flapping(&mut self, now_ms: i64) {
+        for id in self.flapping.settle(now_ms) {
+            let event = Event::new(EventKind::Settled, now_ms);
+            self.history.record(match self.alerts.get(&id) {
+                Some(alert) => event.labels(&alert.labels),
+                None => event.reason(id.to_string()),
+            });
+        }
+    }
+
+    /// Adds to the history.
+    pub(crate) fn record(&mut self, event: Event) {
+        self.history.record(event);
+    }
+
+    /// Lets [`Dispatcher::tick`] look at the groups at `at_ms`.
+    fn wake(&mut self, at_ms: i64) {
+        self.next_due_ms = self.next_due_ms.min(at_ms);
     }
 
     /// Resolves alerts that rules held before and hold no more, given those that they hold now.
@@ -139,10 +220,16 @@ impl Dispatcher {
         let orphaned = |alert: &&mut Alert| {
             alert.held && !alert.is_resolved(now_ms) && !held.contains(&alert.fingerprint())
         };
+        let mut ended = Vec::new();
         for alert in self.alerts.values_mut().filter(orphaned) {
             alert.ends_at_ms = now_ms;
             alert.updated_at_ms = now_ms;
-            self.changes.push(Change::put(Table::Alerts, alert.fingerprint().to_string(), alert));
+            ended.push(alert.clone());
+        }
+        for alert in ended {
+            let id = alert.fingerprint();
+            self.changes.push(Change::put(Table::Alerts, id.to_string(), &alert));
+            self.note_state(id, &alert, Some("its rule is gone"), now_ms);
         }
     }
 
@@ -169,6 +256,7 @@ impl Dispatcher {
             }
             if let Some(group) = self.groups.get_mut(&id) {
                 group.insert(fingerprint, alert.starts_at_ms, route.group_wait_ms, now_ms);
+                self.next_due_ms = self.next_due_ms.min(group.due_ms());
             }
         }
     }
@@ -183,7 +271,7 @@ impl Dispatcher {
         receiver
             .into_iter()
             .flat_map(|receiver| &receiver.integrations)
-            .filter_map(move |it| self.log.get(&Entry::key(&it.key(&route.receiver), &group_key)))
+            .filter_map(move |it| self.told.get(&Entry::key(&it.key(&route.receiver), &group_key)))
     }
 
     fn is_open(&self, route: &crate::route::Route, group_labels: &Labels, alert: Fingerprint) -> bool {
@@ -198,12 +286,12 @@ impl Dispatcher {
     /// Takes a new configuration: groups that exist in it go on, others end, deliveries to
     /// integrations that are gone are cancelled.
     pub fn reload(&mut self, config: Arc<Config>, now_ms: i64) {
-        let earlier_routes = std::mem::replace(&mut self.config, config);
+        let before = std::mem::replace(&mut self.config, config);
         let mut earlier = std::mem::take(&mut self.groups);
         for (id, route) in self.config.routes.iter() {
             // The same route may stand at another place of the tree now.
-            let before = earlier_routes.routes.iter().filter(|(_, old)| old.key == route.key);
-            for (old_id, old_route) in before {
+            let same_key = before.routes.iter().filter(|(_, old)| old.key == route.key);
+            for (old_id, old_route) in same_key {
                 let same_grouping =
                     old_route.group_by == route.group_by && old_route.receiver == route.receiver;
                 if !same_grouping {
@@ -213,13 +301,16 @@ impl Dispatcher {
                 for key in moved {
                     if let Some(mut group) = earlier.remove(&key) {
                         group.rejoin(route, now_ms);
+                        self.next_due_ms = self.next_due_ms.min(group.due_ms());
                         self.groups.insert((id.0, key.1), group);
                     }
                 }
             }
         }
         self.regroup(now_ms);
-        self.resume_deliveries(now_ms);
+        // What waits for a group that has no alerts any more waits for nothing.
+        self.groups.retain(|_, group| !group.is_empty());
+        self.review_deliveries(&before);
     }
 
     /// Creates or changes a silence and returns its id.
@@ -233,8 +324,12 @@ impl Dispatcher {
         now_ms: i64,
     ) -> Result<String, SilenceError> {
         let changed = self.silences.set(wanted, fresh_id, now_ms)?;
-        self.changes
-            .extend(changed.iter().map(|silence| Change::put(Table::Silences, silence.id.as_str(), silence)));
+        for silence in &changed {
+            self.changes.push(Change::put(Table::Silences, silence.id.as_str(), silence));
+            let is_over = silence.ends_at_ms <= now_ms;
+            let kind = if is_over { EventKind::SilenceExpired } else { EventKind::SilenceSet };
+            self.history.record(silence_event(kind, silence, now_ms));
+        }
         Ok(changed.last().map(|silence| silence.id.clone()).unwrap_or_default())
     }
 
@@ -245,8 +340,14 @@ impl Dispatcher {
     pub fn expire_silence(&mut self, id: &str, now_ms: i64) -> Result<(), SilenceError> {
         if let Some(silence) = self.silences.expire(id, now_ms)? {
             self.changes.push(Change::put(Table::Silences, id, &silence));
+            self.history.record(silence_event(EventKind::SilenceExpired, &silence, now_ms));
         }
         Ok(())
+    }
+
+    /// Replaces the silences of files.
+    pub fn set_file_silences(&mut self, files: Vec<FileSilence>) {
+        self.silences.set_files(files);
     }
 
     /// Every silence.
@@ -254,24 +355,27 @@ impl Dispatcher {
         &self.silences
     }
 
-    /// How many alerts are held, and how many notifications are on their way.
-    pub(crate) fn sizes(&self) -> (usize, usize) {
-        (self.alerts.len(), self.outbox.len())
+    /// How many alerts are held, how many notifications are on their way, how many alerts flap.
+    pub(crate) fn sizes(&self) -> (usize, usize, usize) {
+        (self.alerts.len(), self.outbox.len(), self.flapping.len())
+    }
+
+    /// When [`Dispatcher::tick`] last looked for what can be forgotten.
+    pub(crate) fn collected_at_ms(&self) -> i64 {
+        self.collected_at_ms
     }
 
     /// When [`Dispatcher::tick`] has something to do next.
     pub fn next_wakeup_ms(&self) -> i64 {
-        let collect = self.collected_at_ms + COLLECT_EVERY_MS;
-        self.groups
-            .values()
-            .map(|group| group.next_flush_ms)
-            .min()
-            .map_or(collect, |flush| flush.min(collect))
+        (self.collected_at_ms + COLLECT_EVERY_MS).min(self.next_due_ms)
     }
 
     /// Flushes the groups that are due and forgets what is over.
     pub fn tick(&mut self, now_ms: i64) {
-        self.flush_due(now_ms);
+        if self.next_due_ms <= now_ms {
+            self.flush_due(now_ms);
+            self.next_due_ms = self.groups.values().map(AlertGroup::due_ms).min().unwrap_or(i64::MAX);
+        }
         if now_ms - self.collected_at_ms >= COLLECT_EVERY_MS {
             self.collected_at_ms = now_ms;
             self.collect(now_ms);
@@ -281,8 +385,16 @@ impl Dispatcher {
     /// Forgets empty groups, alerts that are over and in no group, old silences and log entries.
     fn collect(&mut self, now_ms: i64) {
         self.groups.retain(|_, group| !group.is_empty());
-        let grouped: std::collections::BTreeSet<Fingerprint> =
-            self.groups.values().flat_map(AlertGroup::alerts).collect();
+        let grouped: BTreeSet<Fingerprint> = self.groups.values().flat_map(AlertGroup::alerts).collect();
+        let is_over = |id: &&Fingerprint| self.alerts.get(*id).is_none_or(|alert| alert.is_resolved(now_ms));
+        let ended: Vec<_> = self.firing.iter().filter(is_over).copied().collect();
+        for id in ended {
+            match self.alerts.get(&id).cloned() {
+                Some(alert) => self.note_state(id, &alert, Some("not renewed"), now_ms),
+                None => drop(self.firing.remove(&id)),
+            }
+        }
+        self.settle_flapping(now_ms);
         let changes = &mut self.changes;
         self.alerts.retain(|fingerprint, alert| {
             let kept = !alert.is_resolved(now_ms) || grouped.contains(fingerprint);
@@ -294,14 +406,14 @@ impl Dispatcher {
         for id in self.silences.collect_expired(now_ms) {
             changes.push(Change::remove(Table::Silences, id));
         }
-        self.log.retain(|key, entry| {
-            let kept = !entry.is_expired(now_ms);
-            if !kept {
-                changes.push(Change::remove(Table::Notifications, key.as_str()));
-            }
-            kept
-        });
+        self.changes.extend(self.told.collect(now_ms));
     }
+}
+
+fn silence_event(kind: EventKind, silence: &Silence, now_ms: i64) -> Event {
+    let matchers: Vec<String> = silence.matchers.iter().map(ToString::to_string).collect();
+    let words = format!("{} by `{}`: {}", matchers.join(", "), silence.created_by, silence.comment);
+    Event { silences: vec![silence.id.clone()], ..Event::new(kind, now_ms).reason(words) }
 }
 
 #[cfg(test)]

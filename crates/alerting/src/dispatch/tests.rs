@@ -62,7 +62,11 @@ impl Stage {
             }
             for effect in effects {
                 match effect {
-                    Effect::Cancel(id) => drop(self.under_way.remove(&id)),
+                    Effect::Stop(id) => {
+                        if self.under_way.remove(&id).is_some() {
+                            self.dispatcher.finished(id, &Finished::Stopped, self.now_ms);
+                        }
+                    }
                     Effect::Deliver(delivery, ..) => drop(self.under_way.insert(delivery.id, *delivery)),
                 }
             }
@@ -114,6 +118,7 @@ impl Stage {
             updated_at_ms: 0,
             created_by: String::new(),
             comment: String::new(),
+            dormant: false,
         };
         self.dispatcher.set_silence(silence, format!("s{}", self.now_ms), self.now_ms).unwrap();
         self.settle();
@@ -302,4 +307,135 @@ fn what_is_over_is_forgotten() {
     assert!(stage.dispatcher.alerts.is_empty() && stage.dispatcher.groups.is_empty());
     stage.until(0.0);
     assert!(stage.journal.load::<Alert>(Table::Alerts).unwrap().is_empty());
+}
+
+/// The history, oldest first: kind, alert or receiver, reason.
+fn story(stage: &Stage) -> Vec<String> {
+    let page = crate::history::EventFilter::default().find(&stage.journal).unwrap();
+    let line = |event: &crate::history::Event| {
+        let alerts: Vec<_> = event.alerts.iter().map(|alert| alert.labels.value("alertname")).collect();
+        let about =
+            if alerts.is_empty() { event.labels.value("alertname").to_owned() } else { alerts.join("+") };
+        format!("{} {about} {}", event.kind.as_str(), event.reason.as_deref().unwrap_or_default())
+            .trim()
+            .to_owned()
+    };
+    page.events.iter().rev().map(line).collect()
+}
+
+#[test]
+fn no_history_of_alerts_and_notifications() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+a");
+    stage.until(2.0);
+    stage.silence("a", 6);
+    stage.until(4.0);
+    stage.post("-a");
+    stage.until(6.0);
+    assert_eq!(
+        story(&stage),
+        [
+            "firing a",
+            "decided a first notification",
+            "delivered a first notification",
+            "silence_set  alertname=~\"a\" by ``:",
+            "muted a silenced",
+            "withheld a all that fires is muted",
+            "resolved a",
+            "decided a all alerts resolved",
+            "delivered a all alerts resolved",
+        ]
+    );
+}
+
+#[test]
+fn a_still_firing_alert_is_told_when_its_silence_ends() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+a");
+    assert_eq!(stage.until(1.0), ["1 r +a"]);
+    stage.silence("a", 20);
+    assert_eq!(stage.until(20.0), [""; 0]);
+    stage.crash();
+    assert_eq!(stage.until(60.0), ["20 r +a"]);
+    let told = story(&stage);
+    assert!(told.contains(&"delivered a silence ended".to_owned()), "{told:?}");
+}
+
+#[test]
+fn an_alert_that_ends_and_comes_back_under_a_silence_is_told_again() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+a");
+    assert_eq!(stage.until(1.0), ["1 r +a"]);
+    stage.silence("a", 10);
+    stage.post("-a");
+    assert_eq!(stage.until(5.0), ["3 r -a"], "the end is told although it is silenced");
+    stage.post("+a");
+    let told = stage.until(30.0);
+    assert_eq!(told, ["11 r +a"], "long before the repeat interval");
+}
+
+#[test]
+fn a_reload_while_a_notification_is_under_way_repeats_nothing() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.refusing = true;
+    stage.post("+a");
+    stage.until(1.0);
+    let under_way: Vec<_> = stage.under_way.keys().copied().collect();
+    stage.reload(SIMPLE, "");
+    stage.reload(SIMPLE, "inhibit_rules: []\n");
+    assert_eq!(stage.under_way.keys().copied().collect::<Vec<_>>(), under_way, "the same attempt goes on");
+    stage.refusing = false;
+    stage.accept();
+    stage.settle();
+    assert_eq!(stage.until(30.0), ["1 r +a"]);
+}
+
+/// A delivery whose attempt is at the receiver while the routing is edited: what the receiver
+/// knows is known only when the attempt has ended.
+#[test]
+fn renaming_a_receiver_while_its_attempt_is_under_way_repeats_nothing() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.refusing = true;
+    stage.post("+a");
+    stage.until(1.0);
+    let (id, delivery) = stage.under_way.pop_first().unwrap();
+    let renamed = format!("{SIMPLE}, routes: [{{receiver: other, matchers: ['alertname=a']}}]");
+    stage.refusing = false;
+    stage.dispatcher.reload(config(&renamed, ""), stage.now_ms);
+    stage.settle();
+    assert_eq!(stage.until(3.0), [""; 0], "nothing is told while it is not known what was");
+    assert_eq!(delivery.receiver, "r");
+    stage.dispatcher.finished(id, &Finished::Delivered, stage.now_ms);
+    stage.settle();
+    assert_eq!(stage.until(30.0), [""; 0], "the same address has been told");
+    stage.post("-a");
+    let told = stage.until(60.0);
+    assert!(told.len() == 1 && told[0].ends_with("other -a"), "{told:?}");
+}
+
+/// An attempt that succeeds after its notification was to be replaced: the end must be told.
+#[test]
+fn what_was_taken_late_is_not_forgotten() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.refusing = true;
+    stage.post("+a");
+    stage.until(1.0);
+    let (id, _) = stage.under_way.pop_first().unwrap();
+    stage.refusing = false;
+    stage.post("-a");
+    assert_eq!(stage.until(4.0), [""; 0]);
+    stage.dispatcher.finished(id, &Finished::Delivered, stage.now_ms);
+    stage.settle();
+    assert_eq!(stage.until(10.0), ["4 r -a"]);
+}
+
+#[test]
+fn a_heartbeat_beats_at_every_flush_and_tells_no_end() {
+    let more = "- {name: watch, heartbeat_configs: [{url: 'http://watch/'}]}\n";
+    let route = "group_wait: 1s, group_interval: 2s, routes: [{receiver: watch, matchers: [alertname=a]}]";
+    let mut stage = Stage::new(route, more);
+    stage.post("+a");
+    assert_eq!(stage.until(6.0), ["1 watch +a", "3 watch +a", "5 watch +a"]);
+    stage.post("-a");
+    assert_eq!(stage.until(20.0), [""; 0]);
 }

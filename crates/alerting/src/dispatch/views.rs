@@ -1,6 +1,6 @@
 //! What the API shows: alerts with what mutes them, and groups.
 
-use super::Dispatcher;
+use super::{Dispatcher, mutes::muting_intervals};
 use crate::{
     alert::{Alert, Fingerprint},
     inhibit::Inhibitor,
@@ -26,12 +26,16 @@ pub struct AlertStatus {
     pub silenced_by: Vec<String>,
     /// Alerts.
     pub inhibited_by: Vec<Fingerprint>,
+    /// Time intervals, when they mute every route that takes it (in a group: the group's).
+    pub muted_by: Vec<String>,
 }
 
 impl AlertStatus {
     /// `active` or `suppressed`.
     pub fn state(&self) -> &'static str {
-        if self.silenced_by.is_empty() && self.inhibited_by.is_empty() { "active" } else { "suppressed" }
+        let is_muted =
+            !self.silenced_by.is_empty() || !self.inhibited_by.is_empty() || !self.muted_by.is_empty();
+        if is_muted { "suppressed" } else { "active" }
     }
 }
 
@@ -63,7 +67,13 @@ impl Dispatcher {
         for ((route, labels), group) in &self.groups {
             let alerts = group.alerts().filter_map(|fingerprint| self.alerts.get(&fingerprint));
             let firing = alerts.filter(|alert| !alert.is_resolved(now_ms));
-            let alerts: Vec<_> = firing.map(|alert| self.view(alert, &inhibitor, now_ms)).collect();
+            let intervals = muting_intervals(&self.config, self.config.routes.get(RouteId(*route)), now_ms);
+            let view = |alert| {
+                let mut view = self.view(alert, &inhibitor, now_ms);
+                view.status.muted_by.clone_from(&intervals);
+                view
+            };
+            let alerts: Vec<_> = firing.map(view).collect();
             if !alerts.is_empty() {
                 let receiver = self.config.routes.get(RouteId(*route)).receiver.clone();
                 groups.push(GroupView {
@@ -78,13 +88,30 @@ impl Dispatcher {
         groups
     }
 
+    /// Alerts that fire and that `matchers` take: what a silence with them would mute.
+    pub fn matching(&self, matchers: &[model::Matcher], now_ms: i64) -> Vec<AlertView> {
+        let inhibitor = Inhibitor::new(&self.config.inhibit_rules, self.alerts.values(), now_ms);
+        let wanted = self.alerts.values().filter(|alert| {
+            !alert.is_resolved(now_ms) && crate::matchers::all_match(matchers, &alert.labels)
+        });
+        wanted.map(|alert| self.view(alert, &inhibitor, now_ms)).collect()
+    }
+
     fn view(&self, alert: &Alert, inhibitor: &Inhibitor<'_>, now_ms: i64) -> AlertView {
         let routes = self.config.routes.matching(&alert.labels);
+        let routes: Vec<_> = routes.into_iter().map(|id| self.config.routes.get(id)).collect();
+        let intervals: Vec<_> =
+            routes.iter().map(|route| muting_intervals(&self.config, route, now_ms)).collect();
+        let is_muted_everywhere = intervals.iter().all(|names| !names.is_empty());
+        let mut muted_by = if is_muted_everywhere { intervals.concat() } else { Vec::new() };
+        muted_by.sort_unstable();
+        muted_by.dedup();
         AlertView {
-            receivers: routes.into_iter().map(|id| self.config.routes.get(id).receiver.clone()).collect(),
+            receivers: routes.iter().map(|route| route.receiver.clone()).collect(),
             status: AlertStatus {
                 silenced_by: self.silences.muting(&alert.labels, now_ms),
                 inhibited_by: inhibitor.inhibitors_of(&alert.labels),
+                muted_by,
             },
             alert: alert.clone(),
         }

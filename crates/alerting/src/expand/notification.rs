@@ -2,9 +2,13 @@
 
 use super::key_values::key_values;
 use crate::notify::message::quote_meta;
-use crate::notify::{Message, NotifiedAlert};
+use crate::notify::{Message, NotifiedAlert, sparkline::Sparklines};
 use jiff::{Timestamp, tz::TimeZone};
-use std::{fmt, sync::LazyLock};
+use model::Labels;
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 use template::{Definitions, Object, Options, Template, Value, functions};
 
 /// What receivers use unless they say otherwise.
@@ -66,13 +70,20 @@ impl NotificationTemplates {
 }
 
 /// The data of a notification template.
-pub(crate) fn data(message: &Message, external_url: &str) -> Value {
-    Value::object(MessageObject { message: message.clone(), external_url: external_url.to_owned() })
+pub(crate) fn data(message: &Message, external_url: &str, sparklines: &Sparklines) -> Value {
+    let world = Arc::new(World { external_url: external_url.to_owned(), sparklines: sparklines.clone() });
+    Value::object(MessageObject { message: message.clone(), world })
+}
+
+/// What every alert of a message shares.
+struct World {
+    external_url: String,
+    sparklines: Sparklines,
 }
 
 struct MessageObject {
     message: Message,
-    external_url: String,
+    world: Arc<World>,
 }
 
 impl Object for MessageObject {
@@ -85,11 +96,11 @@ impl Object for MessageObject {
         Some(match name {
             "Receiver" => Value::from(quote_meta(&message.receiver)),
             "Status" => Value::from(message.status()),
-            "Alerts" => Value::object(AlertList(message.alerts.clone())),
+            "Alerts" => Value::object(AlertList(message.alerts.clone(), self.world.clone())),
             "GroupLabels" => key_values(&message.group_labels),
             "CommonLabels" => key_values(&message.common_labels()),
             "CommonAnnotations" => key_values(&message.common_annotations()),
-            "ExternalURL" => Value::from(self.external_url.as_str()),
+            "ExternalURL" => Value::from(self.world.external_url.as_str()),
             "NotificationReason" => Value::from(message.reason.as_str()),
             "GroupKey" => Value::from(message.group_key.as_str()),
             _ => return None,
@@ -97,11 +108,12 @@ impl Object for MessageObject {
     }
 }
 
-struct AlertList(Vec<NotifiedAlert>);
+struct AlertList(Vec<NotifiedAlert>, Arc<World>);
 
 impl AlertList {
     fn with_resolved(&self, resolved: bool) -> Value {
-        Value::object(AlertList(self.0.iter().filter(|alert| alert.resolved == resolved).cloned().collect()))
+        let wanted = self.0.iter().filter(|alert| alert.resolved == resolved).cloned().collect();
+        Value::object(AlertList(wanted, self.1.clone()))
     }
 }
 
@@ -123,11 +135,12 @@ impl Object for AlertList {
     }
 
     fn items(&self) -> Option<Vec<Value>> {
-        Some(self.0.iter().map(|alert| Value::object(AlertObject(alert.clone()))).collect())
+        let object = |alert: &NotifiedAlert| Value::object(AlertObject(alert.clone(), self.1.clone()));
+        Some(self.0.iter().map(object).collect())
     }
 }
 
-struct AlertObject(NotifiedAlert);
+struct AlertObject(NotifiedAlert, Arc<World>);
 
 impl Object for AlertObject {
     fn type_name(&self) -> &str {
@@ -144,9 +157,25 @@ impl Object for AlertObject {
             "EndsAt" => time(self.0.resolved.then_some(alert.ends_at_ms)),
             "GeneratorURL" => Value::from(alert.generator_url.as_str()),
             "Fingerprint" => Value::from(alert.fingerprint().to_string()),
+            // Ours: what Alertmanager does not know, because rules are evaluated elsewhere.
+            "Value" => Value::from(alert.measure.as_ref().map_or("", |measure| &measure.value)),
+            "Condition" => Value::from(alert.measure.as_ref().map_or("", |measure| &measure.condition)),
+            "Sparkline" => {
+                Value::from(self.1.sparklines.get(&alert.fingerprint()).map_or("", String::as_str))
+            }
+            "SilenceURL" => Value::from(silence_url(&self.1.external_url, &alert.labels)),
             _ => return None,
         })
     }
+}
+
+/// The page with a form for a silence of these labels.
+fn silence_url(external_url: &str, labels: &Labels) -> String {
+    let Ok(mut form) = reqwest::Url::parse("http://form/") else { return String::new() };
+    form.query_pairs_mut().extend_pairs(labels.iter());
+    let labels = form.query().unwrap_or_default().to_owned();
+    form.query_pairs_mut().clear().append_pair("silence", &labels);
+    format!("{external_url}/#/alerts?{}", form.query().unwrap_or_default())
 }
 
 /// An instant in UTC; `None` is Go's zero time.
@@ -159,8 +188,10 @@ fn time(at_ms: Option<i64>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{alert::Alert, notify::Reason};
-    use model::Labels;
+    use crate::{
+        alert::{Alert, Measure},
+        notify::Reason,
+    };
 
     fn message() -> Message {
         let alert = |instance: &str, resolved: bool| NotifiedAlert {
@@ -173,6 +204,11 @@ mod tests {
                 generator_url: "javascript:alert(1)".into(),
                 timeout: false,
                 held: false,
+                measure: Some(Measure {
+                    value: "0.94".into(),
+                    condition: "> 0.9".into(),
+                    expr: "used".into(),
+                }),
             },
             resolved,
         };
@@ -185,8 +221,14 @@ mod tests {
         }
     }
 
+    fn sparklines() -> Sparklines {
+        Sparklines::from([(message().alerts[0].alert.fingerprint(), "▁▅█".to_owned())])
+    }
+
     fn expand(text: &str, html: bool) -> String {
-        NotificationTemplates::default().expand(text, &data(&message(), "http://bw"), html, 0).unwrap()
+        NotificationTemplates::default()
+            .expand(text, &data(&message(), "http://bw", &sparklines()), html, 0)
+            .unwrap()
     }
 
     #[test]
@@ -214,26 +256,39 @@ mod tests {
     }
 
     #[test]
-    fn the_default_mail_escapes_what_it_shows() {
+    fn the_default_mail_shows_what_matters_and_escapes_it() {
         let html = expand("{{ template \"email.default.html\" . }}", true);
-        assert!(
-            html.contains("disk &lt;full&gt;") && html.contains("1 firing") && html.contains("1 resolved"),
-            "{html}"
-        );
+        for expected in [
+            "disk &lt;full&gt;",
+            "1 firing",
+            "1 resolved",
+            "0.94",
+            "&gt; 0.9",
+            "▁▅█",
+            "2022-01-25 12:36:43 UTC",
+            "http://bw/#/alerts?silence=a%3D1%26alertname%3DFull%26instance%3Dh1",
+        ] {
+            assert!(html.contains(expected), "{expected} is not in\n{html}");
+        }
         assert!(!html.contains("javascript:"), "only links that are links");
         let text = expand("{{ template \"email.default.text\" . }}", false);
-        assert!(
-            text.contains("summary = disk <full>") && text.contains("Since: 2022-01-25 12:36:43 UTC"),
-            "{text}"
-        );
+        for expected in
+            ["FIRING  Full", "disk <full>", "value    0.94 > 0.9  ▁▅█", "since    2022-01-25 12:36:43 UTC"]
+        {
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
+        }
     }
 
     #[test]
     fn files_may_replace_what_is_ours() {
         let mut templates = NotificationTemplates::default();
         templates.add("f", r#"{{ define "__subject" }}mine {{ .Status }}{{ end }}"#).unwrap();
-        let text =
-            templates.expand(r#"{{ template "email.default.subject" . }}"#, &data(&message(), ""), false, 0);
+        let text = templates.expand(
+            r#"{{ template "email.default.subject" . }}"#,
+            &data(&message(), "", &Sparklines::new()),
+            false,
+            0,
+        );
         assert_eq!(text, Ok("mine firing".to_owned()));
         assert_eq!(templates.add("f", "a\n{{ nothing }}").unwrap_err().0, 2);
     }

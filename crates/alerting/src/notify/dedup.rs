@@ -34,6 +34,9 @@ pub(crate) struct Entry {
     pub(crate) sequence: u64,
     /// The route's repeat interval then.
     pub(crate) repeat_interval_ms: i64,
+    /// Open alerts that a silence has muted since; they are told again when it ends.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) silenced: BTreeSet<Fingerprint>,
 }
 
 impl Entry {
@@ -56,6 +59,7 @@ impl Entry {
     ) {
         self.open.extend(firing);
         self.open.retain(|alert| !resolved.contains(alert));
+        self.silenced.retain(|alert| !firing.contains(alert) && !resolved.contains(alert));
         self.firing.clone_from(firing);
         self.resolved.clone_from(resolved);
         self.at_ms = now_ms;
@@ -74,6 +78,8 @@ pub(crate) struct Now<'a> {
     pub(crate) send_resolved: bool,
     /// The route's.
     pub(crate) repeat_interval_ms: i64,
+    /// Whether the receiver is told at every flush while anything fires.
+    pub(crate) always: bool,
     /// The time of the flush.
     pub(crate) now_ms: i64,
 }
@@ -91,6 +97,12 @@ pub(crate) fn decide(entry: Option<&Entry>, now: Now<'_>) -> Option<Reason> {
     }
     if now.send_resolved && !now.resolved.is_subset(&entry.resolved) {
         return Some(Reason::SomeResolved);
+    }
+    if !now.firing.is_disjoint(&entry.silenced) {
+        return Some(Reason::SilenceEnded);
+    }
+    if now.always {
+        return Some(Reason::Repeat);
     }
     (entry.at_ms < now.now_ms - now.repeat_interval_ms).then_some(Reason::Repeat)
 }
@@ -116,8 +128,14 @@ mod tests {
                 None if now_ms == 9000 && entry.is_some() && !firing.is_empty() => Some(Reason::Repeat),
                 other => other,
             };
-            let now =
-                Now { firing: &firing, resolved: &resolved, send_resolved, repeat_interval_ms: 5000, now_ms };
+            let now = Now {
+                firing: &firing,
+                resolved: &resolved,
+                send_resolved,
+                repeat_interval_ms: 5000,
+                always: false,
+                now_ms,
+            };
             assert_eq!(
                 decide(entry.as_ref(), now),
                 expected,

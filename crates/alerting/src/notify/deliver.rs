@@ -1,33 +1,48 @@
 //! One delivery from first attempt to last, in a task of its own.
 
-use super::{email, retry::backoff, webhook, webhook::AttemptError};
+use super::{http::AttemptError, retry::backoff, sparkline, telling::Telling};
 use crate::{
-    config::{Integration, IntegrationConfig},
-    dispatch::{Delivery, Finished},
+    config::Integration,
+    dispatch::{Delivery, FailedAttempt, Finished},
     expand::NotificationTemplates,
     metrics::Metrics,
+    querier::Querier,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{Semaphore, watch};
 
 /// What attempts need of the process.
 #[derive(Clone)]
 pub(crate) struct Means {
     pub(crate) client: reqwest::Client,
+    /// For pictures of what is measured.
+    pub(crate) querier: Arc<dyn Querier>,
     pub(crate) external_url: String,
     pub(crate) metrics: Metrics,
     pub(crate) clock: fn() -> i64,
 }
 
-/// Tries until the receiver takes it, refuses it for good, or time is up.
+/// Tries until the receiver takes it, refuses it for good, time is up, or no further attempt is
+/// wanted. An attempt that was begun is waited for, because a receiver that has taken it must be
+/// known to have. A permit is held during attempts only, so that receivers that fail or hang do
+/// not keep others waiting for longer than an attempt.
 pub(crate) async fn deliver(
     means: &Means,
     templates: &NotificationTemplates,
     integration: &Integration,
     delivery: &Delivery,
+    permits: &Semaphore,
+    failed: impl Fn(FailedAttempt),
+    stopped: &mut watch::Receiver<bool>,
 ) -> Finished {
     let seed = xxhash_rust::xxh3::xxh3_64(delivery.idempotency_key.as_bytes());
     let mut attempt = 1;
     loop {
+        let permit = tokio::select! {
+            biased;
+            () = wait_for_stop(stopped) => return Finished::Stopped,
+            permit = permits.acquire() => permit,
+        };
         let now_ms = (means.clock)();
         let time_left_ms = delivery.expires_at_ms - now_ms;
         if time_left_ms <= 0 {
@@ -36,18 +51,18 @@ pub(crate) async fn deliver(
         let time_left = Duration::from_millis(time_left_ms as u64);
         let tried =
             tokio::time::timeout(time_left, attempt_once(means, templates, integration, delivery, now_ms));
-        let result = tried.await.unwrap_or_else(|_| {
-            Err(AttemptError {
-                message: "the receiver did not answer in time".to_owned(),
-                recoverable: false,
-            })
-        });
+        let result = tried
+            .await
+            .unwrap_or_else(|_| Err(AttemptError::permanent("the receiver did not answer in time")));
+        drop(permit);
         means.metrics.attempted(integration.kind(), result.is_ok());
         let error = match result {
             Ok(()) => return Finished::Delivered,
             Err(error) if !error.recoverable => return Finished::GivenUp(error.message),
             Err(error) => error,
         };
+        let duration_ms = ((means.clock)() - now_ms).max(0) as u64;
+        failed(FailedAttempt { attempt, duration_ms, error: error.message.clone() });
         tracing::warn!(
             receiver = delivery.receiver,
             integration = delivery.integration,
@@ -55,13 +70,39 @@ pub(crate) async fn deliver(
             error = error.message,
             "notification attempt failed and will be repeated"
         );
-        let wait = backoff(attempt, seed);
-        if wait >= time_left {
+        let wait = backoff(attempt, seed).max(error.retry_after.unwrap_or_default());
+        if wait.as_millis() as i64 >= delivery.expires_at_ms - (means.clock)() {
             return Finished::GivenUp(error.message);
         }
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            biased;
+            () = wait_for_stop(stopped) => return Finished::Stopped,
+            () = tokio::time::sleep(wait) => {}
+        }
         attempt += 1;
     }
+}
+
+/// Ends when no further attempt is wanted; never when the owner has gone, who aborts the task.
+async fn wait_for_stop(stopped: &mut watch::Receiver<bool>) {
+    if stopped.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// One attempt to tell somebody that notifications arrive.
+pub(crate) async fn attempt_test(
+    means: &Means,
+    templates: &NotificationTemplates,
+    integration: &Integration,
+    delivery: &Delivery,
+    timeout: Duration,
+) -> Result<(), String> {
+    let now_ms = (means.clock)();
+    let tried = tokio::time::timeout(timeout, attempt_once(means, templates, integration, delivery, now_ms));
+    let result = tried.await.map_err(|_| "the receiver did not answer in time".to_owned());
+    means.metrics.attempted(integration.kind(), matches!(result, Ok(Ok(()))));
+    result?.map_err(|error| error.message)
 }
 
 async fn attempt_once(
@@ -71,11 +112,10 @@ async fn attempt_once(
     delivery: &Delivery,
     now_ms: i64,
 ) -> Result<(), AttemptError> {
-    let (key, message, url) = (&delivery.idempotency_key, &delivery.message, &means.external_url);
-    match &integration.config {
-        IntegrationConfig::Webhook(config) => {
-            webhook::send(&means.client, config, message, key, url, now_ms).await
-        }
-        IntegrationConfig::Email(config) => email::send(config, templates, message, key, url, now_ms).await,
+    let (key, message) = (&delivery.idempotency_key, &delivery.message);
+    let mut telling = Telling::new(&means.client, templates, message, key, &means.external_url, now_ms);
+    if integration.shows_graphs() {
+        telling = telling.with_sparklines(&sparkline::draw(means.querier.clone(), message, now_ms).await);
     }
+    integration.config.send(&telling).await
 }

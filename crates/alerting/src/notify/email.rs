@@ -1,10 +1,7 @@
 //! The mail: text and HTML, and headers that make the mails of one group one conversation.
 
-use super::{Message, webhook::AttemptError};
-use crate::{
-    config::{EmailConfig, SmtpTls},
-    expand::{NotificationTemplates, notification_data},
-};
+use super::{http::AttemptError, telling::Telling};
+use crate::config::{EmailConfig, SmtpTls};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor,
     address::Envelope,
@@ -14,7 +11,7 @@ use lettre::{
     },
     transport::smtp::{
         authentication::{Credentials, Mechanism},
-        client::{Tls, TlsParameters},
+        client::{Certificate, CertificateStore, Tls, TlsParameters},
         extension::ClientId,
     },
 };
@@ -24,25 +21,25 @@ use std::time::Duration;
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn permanent(message: impl Into<String>) -> AttemptError {
-    AttemptError { message: message.into(), recoverable: false }
+    AttemptError::permanent(message)
 }
 
-/// Sends `message` once.
-pub(crate) async fn send(
-    config: &EmailConfig,
-    templates: &NotificationTemplates,
-    message: &Message,
-    idempotency_key: &str,
-    external_url: &str,
-    now_ms: i64,
-) -> Result<(), AttemptError> {
-    let mail = compose(config, templates, message, idempotency_key, external_url, now_ms)?;
-    let sent = transport(config)?.send(mail).await;
-    sent.map(|_| ()).map_err(|error| AttemptError {
-        // 5xx is the server's last word; anything else may pass.
-        recoverable: !error.is_permanent(),
-        message: describe(&error),
-    })
+impl EmailConfig {
+    pub(crate) fn target(&self) -> String {
+        format!("email:{}", self.to)
+    }
+
+    /// Sends the message once.
+    pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
+        let mail = compose(self, telling)?;
+        let sent = transport(self)?.send(mail).await;
+        sent.map(|_| ()).map_err(|error| AttemptError {
+            // 5xx is the server's last word; anything else may pass.
+            recoverable: !error.is_permanent(),
+            retry_after: None,
+            message: describe(&error),
+        })
+    }
 }
 
 fn describe(error: &dyn std::error::Error) -> String {
@@ -55,10 +52,14 @@ fn describe(error: &dyn std::error::Error) -> String {
 fn transport(config: &EmailConfig) -> Result<AsyncSmtpTransport<Tokio1Executor>, AttemptError> {
     let parameters = || {
         let name = config.server_name.clone().unwrap_or_else(|| config.host.clone());
-        TlsParameters::builder(name)
-            .dangerous_accept_invalid_certs(config.insecure_skip_verify)
-            .build_rustls()
-            .map_err(|error| permanent(error.to_string()))
+        let mut builder =
+            TlsParameters::builder(name).dangerous_accept_invalid_certs(config.insecure_skip_verify);
+        if let Some(pem) = &config.ca_pem {
+            let authority =
+                Certificate::from_pem(pem.as_bytes()).map_err(|error| permanent(error.to_string()))?;
+            builder = builder.certificate_store(CertificateStore::None).add_root_certificate(authority);
+        }
+        builder.build_rustls().map_err(|error| permanent(error.to_string()))
     };
     let tls = match config.tls {
         SmtpTls::Plain => Tls::None,
@@ -79,18 +80,9 @@ fn transport(config: &EmailConfig) -> Result<AsyncSmtpTransport<Tokio1Executor>,
 }
 
 /// The mail for `message`. Its identity is the notification's, so a repeat is recognised.
-pub(crate) fn compose(
-    config: &EmailConfig,
-    templates: &NotificationTemplates,
-    message: &Message,
-    idempotency_key: &str,
-    external_url: &str,
-    now_ms: i64,
-) -> Result<Mail, AttemptError> {
-    let data = notification_data(message, external_url);
-    let expand = |text: &str, html: bool| {
-        templates.expand(text, &data, html, now_ms).map_err(|error| permanent(format!("template: {error}")))
-    };
+pub(crate) fn compose(config: &EmailConfig, telling: &Telling<'_>) -> Result<Mail, AttemptError> {
+    let Telling { message, idempotency_key, now_ms, .. } = *telling;
+    let expand = |text: &str, html: bool| if html { telling.html(text) } else { telling.text(text) };
     let from: Mailbox = parse_address("from", &expand(&config.from, false)?)?;
     let to: Mailboxes = parse_address("to", &expand(&config.to, false)?)?;
     let recipients = to.iter().map(|mailbox| mailbox.email.clone()).collect();

@@ -19,10 +19,14 @@ pub enum Reason {
     AllResolved,
     /// Nothing has changed for long enough.
     Repeat,
+    /// A silence is over and what it muted still fires.
+    SilenceEnded,
+    /// Somebody asked whether notifications arrive.
+    Test,
 }
 
 impl Reason {
-    /// Alertmanager's words.
+    /// Alertmanager's words, and ours for what it does not do.
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::First => "first notification",
@@ -30,6 +34,8 @@ impl Reason {
             Reason::SomeResolved => "some alerts resolved",
             Reason::AllResolved => "all alerts resolved",
             Reason::Repeat => "repeat interval elapsed",
+            Reason::SilenceEnded => "silence ended",
+            Reason::Test => "test",
         }
     }
 }

@@ -1,16 +1,23 @@
 //! The webhook: Alertmanager's JSON, with a key by which a receiver recognises a repeat and, where
 //! a secret is configured, a signature by which it recognises us (Standard Webhooks).
 
-use super::message::{Message, NotifiedAlert, quote_meta};
+use super::{
+    http::{Answer, AttemptError},
+    message::{Message, NotifiedAlert, quote_meta},
+    telling::Telling,
+};
 use crate::{
-    config::{Authorization, WebhookConfig},
+    config::{WebhookConfig, WebhookUrl},
     timestamp,
 };
 use daemon::http::signature_headers;
 use model::Labels;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -99,62 +106,45 @@ fn escape_html(json: &str) -> String {
     out
 }
 
-/// Why an attempt failed, and whether another may help.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct AttemptError {
-    /// What happened.
-    pub(crate) message: String,
-    /// Whether the same attempt may succeed later.
-    pub(crate) recoverable: bool,
-}
-
-/// Posts `message` once.
-pub(crate) async fn send(
-    client: &reqwest::Client,
-    config: &WebhookConfig,
-    message: &Message,
-    idempotency_key: &str,
-    external_url: &str,
-    now_ms: i64,
-) -> Result<(), AttemptError> {
-    let body = body(message, config.max_alerts, external_url);
-    let headers = headers(config, idempotency_key, &body, now_ms);
-    let mut request = client.post(config.url.clone()).timeout(config.timeout).headers(headers);
-    match &config.authorization {
-        Some(Authorization::Basic { username, password }) => {
-            request = request.basic_auth(username, password.as_ref().map(daemon::Secret::expose));
+impl WebhookConfig {
+    pub(crate) fn target(&self) -> String {
+        match &self.url {
+            WebhookUrl::Fixed(url) => format!("webhook:{:016x}", url.digest()),
+            WebhookUrl::Template(text) => {
+                format!("webhook:{:016x}", xxhash_rust::xxh3::xxh3_64(text.expose().as_bytes()))
+            }
         }
-        Some(Authorization::Credentials { scheme, credentials }) => {
-            request = request.header("authorization", format!("{scheme} {}", credentials.expose()));
-        }
-        None => {}
     }
-    let response = request.body(body).send().await.map_err(|error| AttemptError {
-        // The URL may hold a token.
-        message: describe(&error.without_url()),
-        recoverable: true,
-    })?;
-    let status = response.status();
-    if status.is_success() {
-        return Ok(());
-    }
-    Err(AttemptError {
-        message: format!("unexpected status code {status}"),
-        recoverable: status.is_server_error(),
-    })
-}
 
-/// An error with its causes, which say more than itself.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        text.push_str(": ");
-        text.push_str(&deeper.to_string());
-        cause = deeper.source();
+    /// Posts the message once.
+    pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
+        let body = body(telling.message, self.max_alerts, telling.external_url);
+        let headers = headers(self, telling.idempotency_key, &body, telling.now_ms);
+        let mut request = self.http.post(telling.client, self.url(telling)?).headers(headers);
+        if self.timeout < Duration::MAX {
+            request = request.timeout(self.timeout);
+        }
+        Answer::of(request.body(body)).await?.accepted()
     }
-    text
+
+    fn url(&self, telling: &Telling<'_>) -> Result<Url, AttemptError> {
+        let template = match &self.url {
+            WebhookUrl::Fixed(url) => return Ok(url.expose().clone()),
+            WebhookUrl::Template(template) => template,
+        };
+        let text = telling.text(template.expose())?;
+        let url = Url::parse(text.trim()).map_err(|error| {
+            AttemptError::permanent(format!("the expanded `url` is not an address: {error}"))
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(AttemptError::permanent("the expanded `url` is neither http nor https"));
+        }
+        if !self.allow_link_local {
+            daemon::http::check_target(&url)
+                .map_err(|refused| AttemptError::permanent(refused.to_string()))?;
+        }
+        Ok(url)
+    }
 }
 
 fn headers(config: &WebhookConfig, idempotency_key: &str, body: &str, now_ms: i64) -> HeaderMap {
@@ -190,6 +180,7 @@ mod tests {
                 generator_url: "http://p/graph?a&b".into(),
                 timeout: false,
                 held: false,
+                measure: None,
             },
             resolved,
         };

@@ -14,7 +14,7 @@
 use crate::stored;
 use model::{Labels, Value};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a resolved alert is kept and told, so that a receiver that was away hears of it.
 pub const RESOLVED_KEPT_MS: i64 = 15 * 60_000;
@@ -66,6 +66,12 @@ pub struct ActiveAlert {
     pub keep_firing_since_ms: Option<i64>,
     /// When it was last handed on.
     pub last_sent_ms: Option<i64>,
+    /// The element that it stands for: a hash of its labels.
+    #[serde(default)]
+    pub element: u64,
+    /// Since when it is only kept because its data is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_data_since_ms: Option<i64>,
 }
 
 impl ActiveAlert {
@@ -89,6 +95,8 @@ pub struct Candidate {
     pub annotations: Labels,
     /// The element's value.
     pub value: Value,
+    /// A hash of the element's labels.
+    pub element: u64,
 }
 
 /// The times of a rule that steer its alerts.
@@ -134,7 +142,19 @@ impl ActiveAlerts {
     /// Takes the result of an evaluation at `now_ms` and returns how many alerts are pending or
     /// firing. `candidates` have distinct labels.
     pub fn step(&mut self, candidates: Vec<Candidate>, timing: Timing, now_ms: i64) -> usize {
-        let mut present = std::collections::BTreeSet::new();
+        self.step_keeping(candidates, &BTreeSet::new(), timing, now_ms)
+    }
+
+    /// As [`ActiveAlerts::step`], but what is missing among `kept` stays as it is: there is no data
+    /// that could say anything else.
+    pub fn step_keeping(
+        &mut self,
+        candidates: Vec<Candidate>,
+        kept: &BTreeSet<Labels>,
+        timing: Timing,
+        now_ms: i64,
+    ) -> usize {
+        let mut present = BTreeSet::new();
         for candidate in candidates {
             present.insert(candidate.labels.clone());
             self.see(candidate, now_ms);
@@ -144,7 +164,11 @@ impl ActiveAlerts {
         self.alerts.retain(|labels, alert| {
             let kept = if present.contains(labels) {
                 alert.keep_firing_since_ms = None;
+                alert.no_data_since_ms = None;
                 promote(alert, timing, now_ms);
+                true
+            } else if kept.contains(labels) && alert.state != AlertState::Inactive {
+                alert.no_data_since_ms.get_or_insert(now_ms);
                 true
             } else {
                 in_grace && alert.state != AlertState::Inactive || miss(alert, timing, now_ms)
@@ -159,6 +183,7 @@ impl ActiveAlerts {
         match self.alerts.get_mut(&candidate.labels) {
             Some(known) if known.state != AlertState::Inactive => {
                 known.value = candidate.value;
+                known.element = candidate.element;
                 known.annotations = candidate.annotations;
             }
             _ => {
@@ -172,6 +197,8 @@ impl ActiveAlerts {
                     resolved_at_ms: None,
                     keep_firing_since_ms: None,
                     last_sent_ms: None,
+                    element: candidate.element,
+                    no_data_since_ms: None,
                 };
                 self.alerts.insert(candidate.labels, fresh);
             }
@@ -234,6 +261,7 @@ mod tests {
                 labels: labels.clone(),
                 annotations: Labels::empty(),
                 value: Value::Float(1.0),
+                element: 0,
             });
             table.step(there.into_iter().collect(), timing, minute as i64 * MINUTE);
             states.push(match table.iter().next() {
@@ -274,7 +302,7 @@ mod tests {
     #[test]
     fn what_is_missing_right_after_a_restart_is_not_over() {
         let labels = Labels::from_pairs([("alertname", "a")]);
-        let there = Candidate { labels, annotations: Labels::empty(), value: Value::Float(1.0) };
+        let there = Candidate { labels, annotations: Labels::empty(), value: Value::Float(1.0), element: 0 };
         let mut before = ActiveAlerts::default();
         before.step(vec![there], Timing::default(), 0);
         let mut table = ActiveAlerts::restored(before.iter().cloned(), 10 * MINUTE);
@@ -292,6 +320,7 @@ mod tests {
                 labels: Labels::from_pairs([("alertname", "a")]),
                 annotations: Labels::empty(),
                 value: Value::Float(1.0),
+                element: 0,
             }]
         };
         table.step(there(), Timing::default(), 0);
@@ -303,7 +332,7 @@ mod tests {
     fn sending_is_prompt_at_changes_and_strictly_later_than_the_delay() {
         let mut table = ActiveAlerts::default();
         let labels = Labels::from_pairs([("alertname", "a")]);
-        let there = Candidate { labels, annotations: Labels::empty(), value: Value::Float(1.0) };
+        let there = Candidate { labels, annotations: Labels::empty(), value: Value::Float(1.0), element: 0 };
         table.step(vec![there], Timing::default(), 0);
         let alert = table.iter_mut().next().unwrap();
         assert!(alert.needs_sending(0, MINUTE));
@@ -311,5 +340,26 @@ mod tests {
         assert!(!alert.needs_sending(MINUTE, MINUTE) && alert.needs_sending(MINUTE + 1, MINUTE));
         table.step(vec![], Timing::default(), MINUTE);
         assert!(table.iter().next().unwrap().needs_sending(MINUTE, MINUTE), "a resolve is sent at once");
+    }
+
+    #[test]
+    fn what_has_no_data_is_not_over() {
+        let mut table = ActiveAlerts::default();
+        let labels = Labels::from_pairs([("alertname", "a")]);
+        let there = Candidate {
+            labels: labels.clone(),
+            annotations: Labels::empty(),
+            value: Value::Float(1.0),
+            element: 0,
+        };
+        table.step(vec![there.clone()], Timing::default(), 0);
+        let kept = BTreeSet::from([labels]);
+        table.step_keeping(vec![], &kept, Timing::default(), MINUTE);
+        let alert = table.iter().next().unwrap();
+        assert_eq!((alert.state, alert.no_data_since_ms), (AlertState::Firing, Some(MINUTE)));
+        table.step(vec![there], Timing::default(), 2 * MINUTE);
+        assert_eq!(table.iter().next().unwrap().no_data_since_ms, None);
+        table.step(vec![], Timing::default(), 3 * MINUTE);
+        assert_eq!(table.iter().next().unwrap().state, AlertState::Inactive);
     }
 }

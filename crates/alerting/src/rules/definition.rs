@@ -58,9 +58,36 @@ pub enum RuleKind {
         for_ms: i64,
         /// How long the alert goes on firing after its element has gone.
         keep_firing_for_ms: i64,
+        /// What becomes of it when its data is missing.
+        no_data: NoData,
         /// Templates.
         annotations: Vec<(String, String)>,
     },
+}
+
+/// What a rule makes of data that is missing: not of a condition that does not hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NoData {
+    /// As in Prometheus: what is not there does not fire.
+    #[default]
+    Ok,
+    /// Alerts stay as they are until there is data again.
+    KeepState,
+    /// They do, and when nothing is measured at all, that is an alert of its own, with the label
+    /// `no_data="true"`.
+    Alert,
+}
+
+impl NoData {
+    /// The value of that name in a rule file.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "ok" => Some(NoData::Ok),
+            "keep_state" => Some(NoData::KeepState),
+            "alert" => Some(NoData::Alert),
+            _ => None,
+        }
+    }
 }
 
 impl RuleDefinition {

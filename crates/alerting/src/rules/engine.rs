@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     alert::Alert,
+    history::Event,
     journal::{Change, Table},
     metrics::Metrics,
     owner::Owner,
@@ -148,7 +149,7 @@ impl RuleEngine {
         if is_gone {
             self.metrics.forget(&id);
         }
-        hand_over(&self.owner, &id, resolved, removed).await;
+        hand_over(&self.owner, &id, resolved, removed, Vec::new()).await;
     }
 
     fn run(&self, id: String, group: Group) {
@@ -169,6 +170,11 @@ impl RuleEngine {
         };
         let task = tokio::spawn(task.run(stop.clone()));
         lock(&self.running).insert(id, Running { definition, group, view, stop, task });
+    }
+
+    /// Whether every group's task is at work.
+    pub(crate) fn is_healthy(&self) -> bool {
+        lock(&self.running).values().all(|running| !running.task.is_finished())
     }
 
     /// Stops every group after the evaluation under way.
@@ -236,16 +242,23 @@ impl GroupTask {
         let record =
             outcome.changed.then(|| Change::put(Table::RuleGroups, self.id.as_str(), &after.record()));
         *lock(&self.view) = Arc::new(after);
-        if record.is_some() || !outcome.alerts.is_empty() {
-            hand_over(&self.owner, &self.id, outcome.alerts, record).await;
+        if record.is_some() || !outcome.alerts.is_empty() || !outcome.events.is_empty() {
+            hand_over(&self.owner, &self.id, outcome.alerts, record, outcome.events).await;
         }
     }
 }
 
-/// Gives alerts to the dispatcher, in one transaction with the group's record.
-async fn hand_over(owner: &Owner, group: &str, alerts: Vec<Alert>, record: Option<Change>) {
+/// Gives alerts and events to the dispatcher, in one transaction with the group's record.
+async fn hand_over(
+    owner: &Owner,
+    group: &str,
+    alerts: Vec<Alert>,
+    record: Option<Change>,
+    events: Vec<Event>,
+) {
     let handed = owner.act(move |dispatcher, changes, now_ms| {
         changes.extend(record);
+        events.into_iter().for_each(|event| dispatcher.record(event));
         alerts.into_iter().map(|alert| dispatcher.post(alert, now_ms)).filter(Result::is_err).count()
     });
     match handed.await {

@@ -1,14 +1,17 @@
 //! A group at work: its rules evaluated in order, each seeing what those before it have written.
 
+mod missing;
+
 use super::{
     active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, Timing},
     definition::{GroupDefinition, RuleDefinition, RuleKind},
     series::{self, Point},
 };
 use crate::{
-    alert::{ALERT_NAME, Alert, Fingerprint},
+    alert::{ALERT_NAME, Alert, Fingerprint, Measure},
     expand::{RuleData, RuleTemplates},
-    querier::{Querier, QueryFailure, Reading, SampleSink},
+    history::{Event, EventKind},
+    querier::{Condition, Querier, QueryFailure, Reading, SampleSink},
 };
 use model::{Labels, METRIC_NAME, VectorSample};
 use serde::{Deserialize, Serialize};
@@ -100,6 +103,8 @@ pub struct Outcome {
     pub changed: bool,
     /// Rules that failed.
     pub failures: u64,
+    /// What the history is told beside the alerts.
+    pub events: Vec<Event>,
 }
 
 /// What the journal holds of a group.
@@ -240,13 +245,23 @@ fn evaluate_rule(
     };
     rule.last_duration = began.elapsed();
     rule.last_evaluation_ms = Some(at_ms);
+    let health = |kind| Event {
+        rule_group: Some(group.id()),
+        ..Event::new(kind, at_ms).labels(&Labels::from_pairs([(ALERT_NAME, rule.definition.name())]))
+    };
     match result {
         Ok(()) => {
+            if rule.health == Health::Err {
+                outcome.events.push(health(EventKind::RuleRecovered));
+            }
             rule.health = Health::Ok;
             rule.last_error = None;
         }
         Err(QueryFailure(error)) => {
             outcome.failures += 1;
+            if rule.health != Health::Err {
+                outcome.events.push(health(EventKind::RuleFailing).error(error.as_str()));
+            }
             tracing::warn!(
                 group = group.name,
                 rule = rule.definition.name(),
@@ -327,30 +342,67 @@ fn evaluate_alert(
     at_ms: i64,
     outcome: &mut Outcome,
 ) -> Result<(), QueryFailure> {
-    let RuleKind::Alert { for_ms, keep_firing_for_ms, .. } = rule.definition.kind else {
+    let RuleKind::Alert { for_ms, keep_firing_for_ms, no_data, .. } = rule.definition.kind else {
         return Ok(());
     };
     let elements = query(&rule.definition, group, environment, at_ms)?;
-    let candidates = candidates(rule, elements, group, environment, at_ms)?;
+    let mut candidates = candidates(rule, elements, group, environment, at_ms)?;
+    let kept = missing::look(rule, no_data, &mut candidates, group, environment, at_ms)?;
     let before: BTreeMap<Labels, AlertState> =
         rule.active.iter().map(|alert| (alert.labels.clone(), alert.state)).collect();
     let earlier = (group.limit > 0).then(|| rule.active.clone());
-    let active = rule.active.step(candidates, Timing { for_ms, keep_firing_for_ms }, at_ms);
+    let active = rule.active.step_keeping(candidates, &kept, Timing { for_ms, keep_firing_for_ms }, at_ms);
     if let Some(earlier) = earlier.filter(|_| active > group.limit) {
         // Alerts that fire go on firing: breaking a limit is a fault of the rule, not a recovery.
         rule.active = earlier;
         return Err(QueryFailure(format!("exceeded limit of {} with {active} alerts", group.limit)));
     }
     let after = rule.active.iter().map(|alert| (&alert.labels, alert.state));
-    outcome.changed |= !before.iter().map(|(labels, state)| (labels, *state)).eq(after);
+    if !before.iter().map(|(labels, state)| (labels, *state)).eq(after) {
+        outcome.changed = true;
+        outcome.events.extend(pending_events(&before, rule, group, at_ms));
+    }
     let points = series::of_alerts(rule.active.iter());
     let written = write(&points, rule, group, environment, at_ms);
     let definition = rule.definition.clone();
+    let mut condition = None;
     for alert in rule.active.iter_mut().filter(|alert| alert.needs_sending(at_ms, RESEND_DELAY_MS)) {
         alert.last_sent_ms = Some(at_ms);
-        outcome.alerts.push(to_alert(alert, &definition, group, environment, at_ms));
+        let condition =
+            condition.get_or_insert_with(|| environment.querier.condition(group.source, &definition.expr));
+        let measure = Some(measure(alert, condition.as_ref()));
+        let sent = to_alert(alert, &definition, group, environment, at_ms);
+        outcome.alerts.push(Alert { measure, ..sent });
     }
     written
+}
+
+/// Alerts that began to wait, and those that went while they waited. The dispatcher tells of all
+/// that comes after.
+fn pending_events(
+    before: &BTreeMap<Labels, AlertState>,
+    rule: &RuleState,
+    group: &GroupDefinition,
+    at_ms: i64,
+) -> Vec<Event> {
+    let event = |kind, labels: &Labels| Event {
+        rule_group: Some(group.id()),
+        ..Event::new(kind, at_ms).labels(labels)
+    };
+    let mut events = Vec::new();
+    let mut after = BTreeSet::new();
+    for alert in rule.active.iter() {
+        after.insert(&alert.labels);
+        if alert.state == AlertState::Pending && before.get(&alert.labels) != Some(&AlertState::Pending) {
+            events.push(event(EventKind::Pending, &alert.labels));
+        }
+    }
+    for (labels, state) in before {
+        if *state == AlertState::Pending && !after.contains(labels) {
+            events.push(event(EventKind::Cleared, labels));
+        }
+    }
+    events
 }
 
 fn candidates(
@@ -374,9 +426,32 @@ fn candidates(
             return Err(same_labelset("alert"));
         }
         let annotations = Labels::from_pairs(rule.templates.annotations(&data));
-        candidates.push(Candidate { labels, annotations, value: element.value });
+        let element_id = missing::id(&element.labels);
+        candidates.push(Candidate { labels, annotations, value: element.value, element: element_id });
     }
     Ok(candidates)
+}
+
+/// A number for people: four digits that count.
+fn short(value: f64) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 || !value.is_finite() {
+        return model::format_float(value);
+    }
+    if !(1e-4..1e9).contains(&magnitude) {
+        return format!("{value:.3e}");
+    }
+    let decimals = (3 - magnitude.log10().floor() as i32).max(0) as usize;
+    let text = format!("{value:.decimals$}");
+    if decimals == 0 { text } else { text.trim_end_matches('0').trim_end_matches('.').to_owned() }
+}
+
+fn measure(alert: &ActiveAlert, condition: Option<&Condition>) -> Measure {
+    Measure {
+        value: short(alert.value.as_float()),
+        condition: condition.map(|found| found.condition.clone()).unwrap_or_default(),
+        expr: condition.map(|found| found.measured.clone()).unwrap_or_default(),
+    }
 }
 
 /// The alert as the dispatcher takes it. Its end is a promise to be renewed, shown to people; the
@@ -398,6 +473,7 @@ fn to_alert(
         generator_url: crate::expand::graph_link(&environment.external_url, &rule.expr),
         timeout: false,
         held: true,
+        measure: None,
     }
 }
 

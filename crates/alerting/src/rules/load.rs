@@ -1,7 +1,7 @@
 //! From rule files to definitions: all of them good, or every problem with its place.
 
 use super::{
-    definition::{DEFAULT_INTERVAL_MS, GroupDefinition, RuleDefinition, RuleKind},
+    definition::{DEFAULT_INTERVAL_MS, GroupDefinition, NoData, RuleDefinition, RuleKind},
     schema::{FileYaml, GroupYaml, RuleYaml, TextMap},
 };
 use crate::{
@@ -239,6 +239,7 @@ impl Reader<'_> {
                 keep_firing_for_ms: self
                     .duration(&prefix, "keep_firing_for", rule.keep_firing_for.as_ref())
                     .unwrap_or(0),
+                no_data: self.no_data(&prefix, rule.no_data.as_ref(), source),
                 annotations: self.texts(&prefix, "annotation", rule.annotations.as_ref(), true),
                 name,
             }
@@ -254,9 +255,27 @@ impl Reader<'_> {
         Some(definition)
     }
 
+    fn no_data(&mut self, prefix: &str, text: Option<&Spanned<String>>, source: Source) -> NoData {
+        let Some(text) = text else { return NoData::default() };
+        let Some(no_data) = NoData::parse(&text.value) else {
+            let message =
+                format!("{prefix}: no_data is `{}`, must be `ok`, `keep_state` or `alert`", text.value);
+            self.report(Place::of(text), message);
+            return NoData::default();
+        };
+        if source == Source::Logs && no_data != NoData::Ok {
+            let message =
+                format!("{prefix}: no_data needs metrics; where there are no logs a count is nothing");
+            self.report(Place::of(text), message);
+        }
+        no_data
+    }
+
     /// What a recording rule must not have.
     fn recording_only(&mut self, prefix: &str, rule: &RuleYaml) {
-        for (field, given) in [("for", &rule.r#for), ("keep_firing_for", &rule.keep_firing_for)] {
+        for (field, given) in
+            [("for", &rule.r#for), ("keep_firing_for", &rule.keep_firing_for), ("no_data", &rule.no_data)]
+        {
             if let Some(at) = given {
                 self.report(Place::of(at), format!("{prefix}: invalid field `{field}` in recording rule"));
             }

@@ -12,7 +12,7 @@ mod series;
 mod slo;
 
 pub use active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, RESOLVED_KEPT_MS, Timing};
-pub use definition::{DEFAULT_INTERVAL_MS, GroupDefinition, RuleDefinition, RuleKind};
+pub use definition::{DEFAULT_INTERVAL_MS, GroupDefinition, NoData, RuleDefinition, RuleKind};
 pub(crate) use engine::RuleEngine;
 pub use group::{Environment, Group, Health, Outcome, RuleState};
 pub(crate) use load::read_files;

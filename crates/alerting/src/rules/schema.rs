@@ -37,6 +37,8 @@ pub(super) struct RuleYaml {
     pub(super) expr: Option<Spanned<String>>,
     pub(super) r#for: Option<Spanned<String>>,
     pub(super) keep_firing_for: Option<Spanned<String>>,
+    /// Ours: what becomes of alerts whose data is missing.
+    pub(super) no_data: Option<Spanned<String>>,
     pub(super) labels: Option<TextMap>,
     pub(super) annotations: Option<TextMap>,
 }

@@ -95,6 +95,8 @@ mod tests {
             resolved_at_ms: None,
             keep_firing_since_ms: None,
             last_sent_ms: None,
+            element: 0,
+            no_data_since_ms: None,
         };
         let resolved = ActiveAlert { state: AlertState::Inactive, ..alert.clone() };
         let points = of_alerts([&alert, &resolved].into_iter());

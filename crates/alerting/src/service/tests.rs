@@ -1,6 +1,7 @@
 //! The whole, with a real HTTP listener and a real mail server that speaks just enough SMTP.
 
 use super::*;
+use crate::history::{EventFilter, EventKind};
 use crate::querier::{ExpressionError, QueryFailure, Reading, Source};
 use model::{MetricBatch, VectorSample};
 use std::{collections::BTreeMap, path::Path, time::Duration};
@@ -125,7 +126,8 @@ async fn start(folder: &Path, config: &str, rules: &str, up: &Arc<World>) -> Res
         ..Settings::default()
     };
     let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
-    let parts = Parts { querier: up.clone(), sink: up.clone(), client, clock: daemon::clock::now_ms };
+    let parts =
+        Parts { querier: up.clone(), sink: up.clone(), events: None, client, clock: daemon::clock::now_ms };
     Alerting::start(settings, parts, &daemon::metrics::Metrics::default()).await
 }
 
@@ -227,6 +229,7 @@ async fn posts_and_silences_are_durable_when_acknowledged() {
         updated_at_ms: 0,
         created_by: "me".into(),
         comment: String::new(),
+        dormant: false,
     };
     let id = alerting.set_silence(silence).await.unwrap();
     assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'));
@@ -293,5 +296,62 @@ async fn built_in_rules_come_and_go_and_leave_the_rest_alone() {
     std::fs::write(folder.path().join("rules.yml"), RULES.replace("name: g", "name: h")).unwrap();
     alerting.reload().await.unwrap();
     assert_eq!(names(), ["h", "b"], "a reload knows which packs are on");
+    alerting.stop().await;
+}
+
+/// A receiver that takes its time while the configuration is reloaded twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_reloads_while_a_delivery_is_in_flight_repeat_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (sender, mut requests) = mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let request = read_request(&mut stream).await;
+                sender.send(request).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                stream
+                    .write_all(b"HTTP/1.1 200 x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                    .await
+                    .unwrap();
+            });
+        }
+    });
+    let config = format!(
+        "route: {{receiver: r, group_wait: 100ms, group_interval: 300ms}}\nreceivers: [{{name: r, webhook_configs: [{{url: '{url}'}}]}}]\n"
+    );
+    let world = Arc::new(World(Mutex::new(true)));
+    let alerting = start(folder.path(), &config, RULES, &world).await.unwrap();
+    next(&mut requests).await;
+    alerting.reload().await.unwrap();
+    alerting.reload().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(requests.try_recv().is_err(), "the delivery in flight was made again");
+    alerting.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_notification_says_what_came_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, mut requests) = webhook_sink(&[403]).await;
+    let config = format!(
+        "route: {{receiver: quiet}}\nreceivers: [{{name: quiet}}, {{name: r, webhook_configs: [{{url: '{url}'}}]}}]\n"
+    );
+    let world = Arc::new(World(Mutex::new(false)));
+    let alerting = start(folder.path(), &config, RULES, &world).await.unwrap();
+    let refused = alerting.test_receiver("r").await.unwrap();
+    assert!(!refused[0].delivered && refused[0].error.as_ref().unwrap().contains("403"), "{refused:?}");
+    let taken = alerting.test_receiver("r").await.unwrap();
+    assert!(taken[0].delivered && taken[0].integration == "r/webhook/0");
+    next(&mut requests).await;
+    let body: serde_json::Value = serde_json::from_str(&next(&mut requests).await.body).unwrap();
+    assert_eq!(body["alerts"][0]["labels"]["alertname"], "TestNotification");
+    assert!(matches!(alerting.test_receiver("nobody").await, Err(TestError::UnknownReceiver(_))));
+    let kinds = EventFilter { kinds: vec![EventKind::Tested], ..EventFilter::default() };
+    let page = alerting.history(kinds).await.unwrap();
+    assert_eq!(page.events.iter().map(|event| event.error.is_some()).collect::<Vec<_>>(), [false, true]);
     alerting.stop().await;
 }

@@ -1,6 +1,18 @@
-//! The HTTP client: rustls with ring, system roots, no redirects, bounded waits.
+//! The HTTP client: rustls with ring, system roots, no redirects unless asked for, bounded waits.
 
-use std::{net::IpAddr, time::Duration};
+use reqwest::{
+    Certificate, Identity, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect,
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Redirects followed at most, where they are followed at all.
+const REDIRECTS_MAX: usize = 5;
 
 /// What callers choose.
 #[derive(Clone, Debug)]
@@ -9,6 +21,54 @@ pub struct ClientOptions {
     pub timeout: Duration,
     /// `User-Agent` header.
     pub user_agent: String,
+    /// Whether names that resolve to link-local addresses may be connected to.
+    pub link_local: LinkLocal,
+    /// Whether redirects are followed.
+    pub redirects: Redirects,
+    /// A proxy for every request; without one the environment is not asked either.
+    pub proxy: Option<Url>,
+    /// How the server is recognised, and we by it.
+    pub tls: ClientTls,
+}
+
+/// See [`ClientOptions::link_local`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkLocal {
+    /// Yes.
+    #[default]
+    Allowed,
+    /// No: cloud metadata services live there. Judged after resolving, so that a name does not
+    /// hide an address; literal addresses are for [`check_target`].
+    Refused,
+}
+
+/// See [`ClientOptions::redirects`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redirects {
+    /// Never: a redirect would carry credentials elsewhere.
+    #[default]
+    Never,
+    /// To the same scheme, host and port only.
+    SameOrigin,
+}
+
+/// See [`ClientOptions::tls`]. Texts are PEM.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ClientTls {
+    /// Authorities to believe instead of the system's.
+    pub ca_pem: Option<String>,
+    /// Our certificate and its key, one after the other.
+    pub identity_pem: Option<String>,
+    /// Whether any certificate is believed.
+    pub insecure_skip_verify: bool,
+}
+
+impl std::fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientTls")
+            .field("insecure_skip_verify", &self.insecure_skip_verify)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for ClientOptions {
@@ -16,23 +76,73 @@ impl Default for ClientOptions {
         ClientOptions {
             timeout: Duration::from_secs(30),
             user_agent: concat!("Bellwether/", env!("CARGO_PKG_VERSION")).to_owned(),
+            link_local: LinkLocal::Allowed,
+            redirects: Redirects::Never,
+            proxy: None,
+            tls: ClientTls::default(),
         }
     }
 }
 
-/// A client. Redirects are not followed: a redirect would carry credentials elsewhere.
+/// A client.
 ///
 /// # Errors
-/// When the TLS backend cannot start.
+/// When a certificate or key cannot be read, or the TLS backend cannot start.
 pub fn client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error> {
     super::tls::install_provider();
-    reqwest::Client::builder()
+    let mut builder = reqwest::Client::builder()
         .timeout(options.timeout)
         .connect_timeout(Duration::from_secs(10))
-        .redirect(reqwest::redirect::Policy::none())
+        .redirect(policy(options.redirects))
         .user_agent(&options.user_agent)
-        .tcp_nodelay(true)
-        .build()
+        .tcp_nodelay(true);
+    if options.link_local == LinkLocal::Refused {
+        builder = builder.dns_resolver(Arc::new(Guarded));
+    }
+    if let Some(proxy) = &options.proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
+    }
+    if let Some(pem) = &options.tls.ca_pem {
+        builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem.as_bytes())?);
+    }
+    if let Some(pem) = &options.tls.identity_pem {
+        builder = builder.identity(Identity::from_pem(pem.as_bytes())?);
+    }
+    if options.tls.insecure_skip_verify {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    builder.build()
+}
+
+fn policy(redirects: Redirects) -> redirect::Policy {
+    if redirects == Redirects::Never {
+        return redirect::Policy::none();
+    }
+    redirect::Policy::custom(|attempt| {
+        let same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
+        match (same, attempt.previous().len() > REDIRECTS_MAX) {
+            (true, false) => attempt.follow(),
+            _ => attempt.stop(),
+        }
+    })
+}
+
+/// The system's resolver without link-local addresses.
+struct Guarded;
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let name = name.as_str().to_owned();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed: Vec<SocketAddr> =
+                found.iter().copied().filter(|address| !is_link_local(address.ip())).collect();
+            if allowed.is_empty() && !found.is_empty() {
+                return Err(TargetRefused(name).into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
 }
 
 /// A webhook target that is refused unless allowed by configuration.
@@ -48,15 +158,17 @@ pub struct TargetRefused(pub String);
 /// When the host is one.
 pub fn check_target(url: &reqwest::Url) -> Result<(), TargetRefused> {
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let link_local = match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => address.is_link_local(),
-        Ok(IpAddr::V6(address)) => {
+    if host.parse::<IpAddr>().is_ok_and(is_link_local) { Err(TargetRefused(host.to_owned())) } else { Ok(()) }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => {
             address.is_unicast_link_local()
                 || address.to_ipv4_mapped().is_some_and(|mapped| mapped.is_link_local())
         }
-        Err(_) => false,
-    };
-    if link_local { Err(TargetRefused(host.to_owned())) } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]
@@ -75,5 +187,28 @@ mod tests {
         ] {
             assert_eq!(check_target(&url.parse().unwrap()).is_err(), refused, "{url}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_judged_by_its_addresses() {
+        let found = Guarded.resolve("localhost".parse().unwrap()).await.unwrap();
+        assert!(found.count() > 0);
+        // The resolver takes literals for names too, which spares the test a name server.
+        let refused = Guarded.resolve("169.254.169.254".parse().unwrap()).await.err().unwrap();
+        assert!(refused.to_string().contains("link-local"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_not_a_certificate_is_refused() {
+        let tls = ClientTls {
+            ca_pem: Some("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n".into()),
+            ..ClientTls::default()
+        };
+        assert!(client(&ClientOptions { tls, ..ClientOptions::default() }).is_err());
+        let proxy = Some("http://127.0.0.1:1/".parse().unwrap());
+        assert!(
+            client(&ClientOptions { proxy, redirects: Redirects::SameOrigin, ..ClientOptions::default() })
+                .is_ok()
+        );
     }
 }

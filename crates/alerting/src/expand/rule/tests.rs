@@ -58,6 +58,7 @@ fn expanded(text: &str) -> String {
             name: "Down".into(),
             for_ms: 0,
             keep_firing_for_ms: 0,
+            no_data: crate::rules::NoData::Ok,
             annotations: vec![("text".into(), text.into())],
         },
     };

@@ -1,0 +1,400 @@
+//! `http_config`, and the targets of receivers that are reached by HTTP.
+
+use super::Context;
+use crate::{
+    notify::http::{Answer, AttemptError, describe},
+    problem::Place,
+};
+use daemon::{
+    Secret,
+    http::{ClientOptions, ClientTls, LinkLocal, Redirects},
+};
+use reqwest::{RequestBuilder, Url};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+/// An address that may hold a token: `Debug` shows scheme and host only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUrl(Url);
+
+impl SecretUrl {
+    /// The address itself.
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+
+    /// An identity that gives no secret away.
+    pub(crate) fn digest(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(self.0.as_str().as_bytes())
+    }
+
+    /// The address with `path` behind it.
+    pub(crate) fn join(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}/{path}"));
+        url
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}/<secret>", self.0.scheme(), self.0.host_str().unwrap_or_default())
+    }
+}
+
+/// How a receiver's requests are made.
+#[derive(Clone, Debug, Default)]
+pub struct HttpConfig {
+    /// `Authorization`.
+    pub authorization: Option<Authorization>,
+    /// Further headers.
+    pub headers: Vec<(String, Secret)>,
+    settings: Settings,
+    /// A client of its own, when the settings ask for one.
+    client: Option<reqwest::Client>,
+}
+
+/// What a client of its own is for.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Settings {
+    tls: ClientTls,
+    proxy: Option<Url>,
+    follow_redirects: bool,
+    allow_link_local: bool,
+}
+
+/// Clients are equal when their settings are.
+impl PartialEq for HttpConfig {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.authorization, &self.headers, &self.settings)
+            == (&other.authorization, &other.headers, &other.settings)
+    }
+}
+
+/// What the `Authorization` header says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Authorization {
+    /// User and password.
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: Option<Secret>,
+    },
+    /// A type, such as `Bearer`, and credentials.
+    Credentials {
+        /// `Bearer` unless given.
+        scheme: String,
+        /// The credentials.
+        credentials: Secret,
+    },
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpYaml {
+    basic_auth: Option<BasicAuthYaml>,
+    authorization: Option<AuthorizationYaml>,
+    oauth2: Option<Spanned<serde_json::Value>>,
+    tls_config: Option<TlsYaml>,
+    proxy_url: Option<Spanned<String>>,
+    #[serde(default)]
+    follow_redirects: bool,
+    /// HTTP 2 is used where the server offers it, whatever stands here.
+    #[serde(rename = "enable_http2")]
+    _enable_http2: Option<bool>,
+    #[serde(default)]
+    http_headers: BTreeMap<String, HeaderYaml>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BasicAuthYaml {
+    username: String,
+    password: Option<Secret>,
+    password_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthorizationYaml {
+    r#type: Option<String>,
+    credentials: Option<Secret>,
+    credentials_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeaderYaml {
+    #[serde(default)]
+    values: Vec<Secret>,
+    #[serde(default)]
+    secrets: Vec<Secret>,
+    #[serde(default)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsYaml {
+    ca: Option<Secret>,
+    ca_file: Option<PathBuf>,
+    cert: Option<Secret>,
+    cert_file: Option<PathBuf>,
+    key: Option<Secret>,
+    key_file: Option<PathBuf>,
+    server_name: Option<Spanned<String>>,
+    #[serde(default)]
+    insecure_skip_verify: bool,
+}
+
+impl HttpYaml {
+    /// The receiver's own settings, or else those of `global`.
+    pub(crate) fn build(
+        own: Option<&HttpYaml>,
+        global: Option<&HttpYaml>,
+        context: &mut Context<'_>,
+        place: Place,
+        allow_link_local: bool,
+    ) -> HttpConfig {
+        let none = HttpYaml::default();
+        let http = own.or(global).unwrap_or(&none);
+        if let Some(oauth2) = &http.oauth2 {
+            context.report(Place::of(oauth2), "`oauth2` is not supported; use `authorization`");
+        }
+        let settings = Settings {
+            tls: http.tls(context, place),
+            proxy: http.proxy_url.as_ref().and_then(|url| proxy(context, url)),
+            follow_redirects: http.follow_redirects,
+            allow_link_local,
+        };
+        HttpConfig {
+            authorization: http.authorization(context, place),
+            headers: http.headers(context, place),
+            client: settings.client(context, place),
+            settings,
+        }
+    }
+
+    fn tls(&self, context: &mut Context<'_>, place: Place) -> ClientTls {
+        let Some(tls) = &self.tls_config else { return ClientTls::default() };
+        if let Some(name) = &tls.server_name {
+            context.report(Place::of(name), "`server_name` is not supported for receivers by HTTP");
+        }
+        let ca = secret(context, place, "ca", tls.ca.as_ref(), tls.ca_file.as_ref());
+        if ca.as_ref().is_some_and(|ca| !ca.expose().contains("-----BEGIN CERTIFICATE-----")) {
+            context.report(place, "`ca` holds no certificate in PEM form");
+        }
+        let cert = secret(context, place, "cert", tls.cert.as_ref(), tls.cert_file.as_ref());
+        let key = secret(context, place, "key", tls.key.as_ref(), tls.key_file.as_ref());
+        let identity_pem = match (cert, key) {
+            (Some(cert), Some(key)) => Some(format!("{}\n{}\n", cert.expose(), key.expose())),
+            (None, None) => None,
+            _ => {
+                context.report(place, "`cert` and `key` must be set together");
+                None
+            }
+        };
+        ClientTls {
+            ca_pem: ca.map(|ca| ca.expose().to_owned()),
+            identity_pem,
+            insecure_skip_verify: tls.insecure_skip_verify,
+        }
+    }
+
+    fn headers(&self, context: &mut Context<'_>, place: Place) -> Vec<(String, Secret)> {
+        let mut headers = Vec::new();
+        for (name, given) in &self.http_headers {
+            if reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_err() {
+                context.report(place, format!("`{name}` in `http_headers` is not the name of a header"));
+            }
+            let inline = given.values.iter().chain(&given.secrets).cloned();
+            headers.extend(inline.map(|value| (name.clone(), value)));
+            for file in &given.files {
+                let value = secret(context, place, name, None, Some(file));
+                headers.extend(value.map(|value| (name.clone(), value)));
+            }
+        }
+        headers
+    }
+
+    fn authorization(&self, context: &mut Context<'_>, place: Place) -> Option<Authorization> {
+        match (&self.basic_auth, &self.authorization) {
+            (Some(_), Some(_)) => {
+                context.report(place, "at most one of `basic_auth` and `authorization` must be set");
+                None
+            }
+            (Some(basic), None) => Some(Authorization::Basic {
+                username: basic.username.clone(),
+                password: secret(
+                    context,
+                    place,
+                    "password",
+                    basic.password.as_ref(),
+                    basic.password_file.as_ref(),
+                ),
+            }),
+            (None, Some(given)) => {
+                let inline = given.credentials.as_ref();
+                let credentials =
+                    secret(context, place, "credentials", inline, given.credentials_file.as_ref())?;
+                let scheme = given.r#type.clone().unwrap_or_else(|| "Bearer".to_owned());
+                Some(Authorization::Credentials { scheme, credentials })
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+impl Settings {
+    fn client(&self, context: &mut Context<'_>, place: Place) -> Option<reqwest::Client> {
+        if *self == Settings::default() {
+            return None;
+        }
+        let options = ClientOptions {
+            link_local: if self.allow_link_local { LinkLocal::Allowed } else { LinkLocal::Refused },
+            redirects: if self.follow_redirects { Redirects::SameOrigin } else { Redirects::Never },
+            proxy: self.proxy.clone(),
+            tls: self.tls.clone(),
+            ..ClientOptions::default()
+        };
+        match daemon::http::client(&options) {
+            Ok(client) => Some(client),
+            Err(error) => {
+                context.report(place, format!("`http_config` cannot be used: {}", describe(&error)));
+                None
+            }
+        }
+    }
+}
+
+impl HttpConfig {
+    /// A POST to `url` with what the settings add.
+    pub(crate) fn post(&self, shared: &reqwest::Client, url: Url) -> RequestBuilder {
+        self.request(shared, reqwest::Method::POST, url)
+    }
+
+    pub(crate) fn request(
+        &self,
+        shared: &reqwest::Client,
+        method: reqwest::Method,
+        url: Url,
+    ) -> RequestBuilder {
+        let mut request = self.client.as_ref().unwrap_or(shared).request(method, url);
+        match &self.authorization {
+            Some(Authorization::Basic { username, password }) => {
+                request = request.basic_auth(username, password.as_ref().map(Secret::expose));
+            }
+            Some(Authorization::Credentials { scheme, credentials }) => {
+                request = request.header("authorization", format!("{scheme} {}", credentials.expose()));
+            }
+            None => {}
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value.expose());
+        }
+        request
+    }
+
+    /// Posts JSON and returns the answer, whatever its status.
+    pub(crate) async fn post_json(
+        &self,
+        shared: &reqwest::Client,
+        url: Url,
+        body: &serde_json::Value,
+    ) -> Result<Answer, AttemptError> {
+        let request = self.post(shared, url).header("content-type", "application/json");
+        Answer::of(request.body(body.to_string())).await
+    }
+}
+
+fn proxy(context: &mut Context<'_>, text: &Spanned<String>) -> Option<Url> {
+    match Url::parse(&text.value) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(url),
+        _ => {
+            context.report(Place::of(text), "`proxy_url` must be an http or https address");
+            None
+        }
+    }
+}
+
+/// An address given inline or by file, which must be set.
+pub(crate) fn target(
+    context: &mut Context<'_>,
+    place: Place,
+    name: &str,
+    inline: Option<&Spanned<String>>,
+    file: Option<&PathBuf>,
+    allow_link_local: bool,
+) -> Option<SecretUrl> {
+    let text = match (inline, file) {
+        (Some(url), None) => url.value.clone(),
+        (None, Some(_)) => secret(context, place, name, None, file)?.expose().to_owned(),
+        _ => {
+            context.report(place, format!("one of `{name}` and `{name}_file` must be set"));
+            return None;
+        }
+    };
+    check_target(context, inline.map_or(place, Place::of), name, &text, allow_link_local)
+}
+
+/// An address that may be spoken to.
+pub(crate) fn check_target(
+    context: &mut Context<'_>,
+    place: Place,
+    name: &str,
+    text: &str,
+    allow_link_local: bool,
+) -> Option<SecretUrl> {
+    let url = match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
+        Ok(url) => {
+            context.report(place, format!("unsupported scheme `{}` in `{name}`", url.scheme()));
+            return None;
+        }
+        Err(error) => {
+            context.report(place, format!("`{name}` is not an address: {error}"));
+            return None;
+        }
+    };
+    if !allow_link_local && let Err(refused) = daemon::http::check_target(&url) {
+        context.report(place, refused.to_string());
+        return None;
+    }
+    Some(SecretUrl(url))
+}
+
+/// A secret given inline or by file.
+pub(crate) fn secret(
+    context: &mut Context<'_>,
+    place: Place,
+    name: &str,
+    inline: Option<&Secret>,
+    file: Option<&PathBuf>,
+) -> Option<Secret> {
+    let path = file.map(|file| context.path(file));
+    match Secret::resolve(name, inline, path.as_deref()) {
+        Ok(secret) => secret,
+        Err(error) => {
+            context.report(place, error.to_string());
+            None
+        }
+    }
+}
+
+/// As [`secret`], from the receiver or else from `global`; it must be given.
+pub(crate) fn required_secret(
+    context: &mut Context<'_>,
+    place: Place,
+    name: &str,
+    given: [(Option<&Secret>, Option<&PathBuf>); 2],
+) -> Option<Secret> {
+    let found = given.into_iter().find(|(inline, file)| inline.is_some() || file.is_some());
+    let Some((inline, file)) = found else {
+        context.report(place, format!("one of `{name}` and `{name}_file` must be set"));
+        return None;
+    };
+    secret(context, place, name, inline, file)
+}

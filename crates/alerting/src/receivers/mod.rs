@@ -1,0 +1,17 @@
+//! Services that are told: one file each with its settings, its request and its limits. Field
+//! names are Alertmanager's. Texts are templates.
+
+pub(crate) mod discord;
+pub(crate) mod heartbeat;
+pub(crate) mod mattermost;
+pub(crate) mod msteams;
+pub(crate) mod msteamsv2;
+pub(crate) mod opsgenie;
+pub(crate) mod pagerduty;
+pub(crate) mod pushover;
+pub(crate) mod sigv4;
+#[cfg(test)]
+mod sink;
+pub(crate) mod slack;
+pub(crate) mod sns;
+pub(crate) mod telegram;

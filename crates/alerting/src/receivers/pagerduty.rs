@@ -1,0 +1,271 @@
+//! `pagerduty_configs`: the Events API version 2.
+
+use crate::{
+    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, required_secret, texts},
+    notify::{
+        http::AttemptError,
+        telling::{Telling, truncate_chars},
+    },
+    problem::Place,
+};
+use daemon::Secret;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use serde_saphyr::Spanned;
+use std::{collections::BTreeMap, path::PathBuf};
+
+const URL: &str = "https://events.pagerduty.com/v2/enqueue";
+/// What PagerDuty takes at most.
+const SUMMARY_CHARS_MAX: usize = 1024;
+const EVENT_BYTES_MAX: usize = 512 * 1024;
+const DEFAULT_DETAILS: [(&str, &str); 4] = [
+    ("firing", r#"{{ template "pagerduty.default.instances" .Alerts.Firing }}"#),
+    ("resolved", r#"{{ template "pagerduty.default.instances" .Alerts.Resolved }}"#),
+    ("num_firing", "{{ .Alerts.Firing | len }}"),
+    ("num_resolved", "{{ .Alerts.Resolved | len }}"),
+];
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PagerdutyConfig {
+    url: SecretUrl,
+    routing_key: Secret,
+    http: HttpConfig,
+    texts: Texts,
+    details: BTreeMap<String, String>,
+    images: Vec<ImageYaml>,
+    links: Vec<LinkYaml>,
+}
+
+texts! {
+    /// The templates of an event.
+    Texts {
+        description: r#"{{ template "pagerduty.default.description" . }}"#,
+        client: r#"{{ template "pagerduty.default.client" . }}"#,
+        client_url: r#"{{ template "pagerduty.default.clientURL" . }}"#,
+        severity: "error",
+        source: "",
+        class: "",
+        component: "",
+        group: "",
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Yaml {
+    pub(crate) send_resolved: Option<bool>,
+    http_config: Option<HttpYaml>,
+    routing_key: Option<Secret>,
+    routing_key_file: Option<PathBuf>,
+    service_key: Option<Spanned<String>>,
+    service_key_file: Option<Spanned<String>>,
+    url: Option<Spanned<String>>,
+    description: Option<Spanned<String>>,
+    client: Option<Spanned<String>>,
+    client_url: Option<Spanned<String>>,
+    severity: Option<Spanned<String>>,
+    source: Option<Spanned<String>>,
+    class: Option<Spanned<String>>,
+    component: Option<Spanned<String>>,
+    group: Option<Spanned<String>>,
+    #[serde(default)]
+    details: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    images: Vec<ImageYaml>,
+    #[serde(default)]
+    links: Vec<LinkYaml>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImageYaml {
+    src: String,
+    #[serde(default)]
+    alt: String,
+    #[serde(default)]
+    href: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkYaml {
+    href: String,
+    #[serde(default)]
+    text: String,
+}
+
+impl Yaml {
+    pub(crate) const SEND_RESOLVED: bool = true;
+
+    pub(crate) fn build(
+        &self,
+        context: &mut Context<'_>,
+        global: &GlobalYaml,
+        place: Place,
+    ) -> Option<PagerdutyConfig> {
+        if let Some(old) = self.service_key.as_ref().or(self.service_key_file.as_ref()) {
+            context.report(
+                Place::of(old),
+                "version 1 of the Events API is not supported; use `routing_key` of an Events API v2 integration",
+            );
+            return None;
+        }
+        let given = [(self.routing_key.as_ref(), self.routing_key_file.as_ref()), (None, None)];
+        let routing_key = required_secret(context, place, "routing_key", given);
+        let url = self.url.as_ref().or(global.pagerduty_url.as_ref());
+        let at = url.map_or(place, Place::of);
+        let defaults = DEFAULT_DETAILS.map(|(name, template)| (name.to_owned(), template.to_owned()));
+        let mut details = BTreeMap::from(defaults);
+        for (name, template) in &self.details {
+            details.insert(name.clone(), context.text(Some(template), ""));
+        }
+        Some(PagerdutyConfig {
+            http: HttpYaml::build(
+                self.http_config.as_ref(),
+                global.http_config.as_ref(),
+                context,
+                place,
+                false,
+            ),
+            texts: Texts::of(context, self),
+            details,
+            images: self.images.clone(),
+            links: self.links.clone(),
+            url: check_target(context, at, "url", url.map_or(URL, |url| &url.value), false)?,
+            routing_key: routing_key?,
+        })
+    }
+}
+
+impl PagerdutyConfig {
+    pub(crate) fn target(&self) -> String {
+        format!("pagerduty:{:016x}", xxhash_rust::xxh3::xxh3_64(self.routing_key.expose().as_bytes()))
+    }
+
+    pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
+        let body = self.body(telling)?;
+        self.http.post_json(telling.client, self.url.expose().clone(), &body).await?.accepted()
+    }
+
+    fn body(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {
+        let texts = &self.texts;
+        let mut details = Map::new();
+        for (name, template) in &self.details {
+            details.insert(name.clone(), telling.text(template)?.into());
+        }
+        let client = telling.text(&texts.client)?;
+        let source = telling.text(&texts.source)?;
+        let mut payload = json!({
+            "summary": truncate_chars(&telling.text(&texts.description)?, SUMMARY_CHARS_MAX),
+            "source": if source.is_empty() { client.clone() } else { source },
+            "severity": telling.text(&texts.severity)?,
+            "custom_details": details,
+        });
+        for (name, template) in
+            [("class", &texts.class), ("component", &texts.component), ("group", &texts.group)]
+        {
+            let text = telling.text(template)?;
+            if !text.is_empty() {
+                payload[name] = text.into();
+            }
+        }
+        let mut event = json!({
+            "routing_key": self.routing_key.expose(),
+            "event_action": if telling.fires() { "trigger" } else { "resolve" },
+            "dedup_key": telling.group_hash(),
+            "client": client,
+            "client_url": telling.text(&texts.client_url)?,
+            "payload": payload,
+        });
+        self.add_images_and_links(telling, &mut event)?;
+        if event.to_string().len() > EVENT_BYTES_MAX {
+            let note = "left out because the event was larger than PagerDuty takes";
+            event["payload"]["custom_details"] = json!({"error": note});
+        }
+        Ok(event)
+    }
+
+    fn add_images_and_links(&self, telling: &Telling<'_>, event: &mut Value) -> Result<(), AttemptError> {
+        let mut images = Vec::new();
+        for image in &self.images {
+            let src = telling.text(&image.src)?;
+            if !src.is_empty() {
+                images.push(
+                    json!({"src": src, "alt": telling.text(&image.alt)?, "href": telling.text(&image.href)?}),
+                );
+            }
+        }
+        let mut links = Vec::new();
+        for link in &self.links {
+            let href = telling.text(&link.href)?;
+            if !href.is_empty() {
+                links.push(json!({"href": href, "text": telling.text(&link.text)?}));
+            }
+        }
+        for (name, list) in [("images", images), ("links", links)] {
+            if !list.is_empty() {
+                event[name] = list.into();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::receivers::sink::{Sink, firing, group_hash, problems, resolved};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn an_event_triggers_and_the_same_key_resolves() {
+        let sink = Sink::start(&[(202, "application/json", "{}"), (202, "application/json", "{}")]).await;
+        let config = format!(
+            "pagerduty_configs: [{{routing_key: k, url: '{}', class: c, links: [{{href: 'http://l', text: '{{{{ .Status }}}}'}}], details: {{team: db}}}}]",
+            sink.url
+        );
+        sink.send(&config, firing()).await.unwrap();
+        let instances = "DiskFull db-1 critical\n94 % of <b>/</b> is used\nsince 2022-01-25 12:36:43 UTC\n";
+        assert_eq!(
+            sink.json(0),
+            json!({
+                "routing_key": "k", "event_action": "trigger", "dedup_key": group_hash(),
+                "client": "Bellwether", "client_url": "http://bw/#/alerts?receiver=r",
+                "payload": {
+                    "summary": "[FIRING:1] DiskFull (db-1 critical)", "source": "Bellwether", "severity": "error", "class": "c",
+                    "custom_details": {"firing": instances, "resolved": "", "num_firing": "1", "num_resolved": "0", "team": "db"},
+                },
+                "links": [{"href": "http://l", "text": "firing"}],
+            })
+        );
+        sink.send(&config, resolved()).await.unwrap();
+        let end = sink.json(1);
+        assert_eq!((&end["event_action"], &end["dedup_key"]), (&json!("resolve"), &json!(group_hash())));
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_too_large_loses_its_details() {
+        let sink = Sink::start(&[
+            (202, "application/json", "{}"),
+            (400, "application/json", r#"{"status":"invalid event","errors":["bad"]}"#),
+        ])
+        .await;
+        let config = format!(
+            "pagerduty_configs: [{{routing_key: k, url: '{}', details: {{x: '{}'}}}}]",
+            sink.url,
+            "y".repeat(600_000)
+        );
+        sink.send(&config, firing()).await.unwrap();
+        assert!(sink.json(0)["payload"]["custom_details"]["error"].as_str().unwrap().contains("left out"));
+        let error = sink.send(&config, firing()).await.unwrap_err();
+        assert!(!error.recoverable && error.message.contains("bad"), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let found = problems("pagerduty_configs: [{service_key: x}, {}, {routing_kee: x}]");
+        assert!(found[0].contains("did you mean `routing_key`"), "{found:?}");
+        let found = problems("pagerduty_configs: [{service_key: x}, {}]");
+        assert!(found[0].contains("version 1") && found[1].contains("`routing_key_file`"), "{found:?}");
+    }
+}

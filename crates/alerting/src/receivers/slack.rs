@@ -1,0 +1,342 @@
+//! `slack_configs`: an incoming webhook, or the Web API with a token.
+
+use crate::{
+    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, secret, target, texts},
+    notify::{
+        http::{Answer, AttemptError},
+        telling::{Telling, truncate_chars},
+    },
+    problem::Place,
+};
+use daemon::Secret;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use serde_saphyr::Spanned;
+use std::path::PathBuf;
+
+/// Longest title that Slack shows.
+const TITLE_CHARS_MAX: usize = 1024;
+const POST_MESSAGE_URL: &str = "https://slack.com/api/chat.postMessage";
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlackConfig {
+    url: SecretUrl,
+    token: Option<Secret>,
+    http: HttpConfig,
+    texts: Texts,
+    fields: Vec<FieldYaml>,
+    actions: Vec<ActionYaml>,
+    short_fields: bool,
+    link_names: bool,
+    mrkdwn_in: Vec<String>,
+}
+
+texts! {
+    /// The templates of a message.
+    Texts {
+        channel: "",
+        username: r#"{{ template "slack.default.username" . }}"#,
+        color: r#"{{ if eq .Status "firing" }}danger{{ else }}good{{ end }}"#,
+        title: r#"{{ template "slack.default.title" . }}"#,
+        title_link: r#"{{ template "slack.default.titlelink" . }}"#,
+        pretext: r#"{{ template "slack.default.pretext" . }}"#,
+        text: r#"{{ template "slack.default.text" . }}"#,
+        footer: r#"{{ template "slack.default.footer" . }}"#,
+        fallback: r#"{{ template "slack.default.fallback" . }}"#,
+        callback_id: r#"{{ template "slack.default.callbackid" . }}"#,
+        icon_emoji: r#"{{ template "slack.default.iconemoji" . }}"#,
+        icon_url: r#"{{ template "slack.default.iconurl" . }}"#,
+        image_url: "",
+        thumb_url: "",
+        message_text: "",
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Yaml {
+    pub(crate) send_resolved: Option<bool>,
+    http_config: Option<HttpYaml>,
+    api_url: Option<Spanned<String>>,
+    api_url_file: Option<PathBuf>,
+    app_url: Option<Spanned<String>>,
+    app_token: Option<Secret>,
+    app_token_file: Option<PathBuf>,
+    channel: Option<Spanned<String>>,
+    username: Option<Spanned<String>>,
+    color: Option<Spanned<String>>,
+    title: Option<Spanned<String>>,
+    title_link: Option<Spanned<String>>,
+    pretext: Option<Spanned<String>>,
+    text: Option<Spanned<String>>,
+    footer: Option<Spanned<String>>,
+    fallback: Option<Spanned<String>>,
+    callback_id: Option<Spanned<String>>,
+    icon_emoji: Option<Spanned<String>>,
+    icon_url: Option<Spanned<String>>,
+    image_url: Option<Spanned<String>>,
+    thumb_url: Option<Spanned<String>>,
+    message_text: Option<Spanned<String>>,
+    #[serde(default)]
+    fields: Vec<FieldYaml>,
+    #[serde(default)]
+    actions: Vec<ActionYaml>,
+    #[serde(default)]
+    short_fields: bool,
+    #[serde(default)]
+    link_names: bool,
+    mrkdwn_in: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FieldYaml {
+    title: String,
+    value: String,
+    short: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActionYaml {
+    r#type: String,
+    text: String,
+    #[serde(default)]
+    url: String,
+    #[serde(default)]
+    style: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    value: String,
+    confirm: Option<ConfirmYaml>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfirmYaml {
+    text: String,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    ok_text: String,
+    #[serde(default)]
+    dismiss_text: String,
+}
+
+impl Yaml {
+    pub(crate) const SEND_RESOLVED: bool = false;
+
+    pub(crate) fn build(
+        &self,
+        context: &mut Context<'_>,
+        global: &GlobalYaml,
+        place: Place,
+    ) -> Option<SlackConfig> {
+        let http =
+            HttpYaml::build(self.http_config.as_ref(), global.http_config.as_ref(), context, place, false);
+        let token =
+            secret(context, place, "app_token", self.app_token.as_ref(), self.app_token_file.as_ref());
+        let url = if token.is_some() {
+            let url = self.app_url.as_ref().map_or(POST_MESSAGE_URL, |url| &url.value);
+            check_target(context, self.app_url.as_ref().map_or(place, Place::of), "app_url", url, false)?
+        } else {
+            let is_own = self.api_url.is_some() || self.api_url_file.is_some();
+            let (inline, file) = if is_own {
+                (&self.api_url, &self.api_url_file)
+            } else {
+                (&global.slack_api_url, &global.slack_api_url_file)
+            };
+            target(context, place, "api_url", inline.as_ref(), file.as_ref(), false)?
+        };
+        Some(SlackConfig {
+            url,
+            token,
+            http,
+            texts: Texts::of(context, self),
+            fields: self.fields.clone(),
+            actions: self.actions.clone(),
+            short_fields: self.short_fields,
+            link_names: self.link_names,
+            mrkdwn_in: self
+                .mrkdwn_in
+                .clone()
+                .unwrap_or_else(|| ["fallback", "pretext", "text"].map(str::to_owned).to_vec()),
+        })
+    }
+}
+
+/// Sets a field unless its text is empty.
+fn set(map: &mut Map<String, Value>, name: &str, text: String) {
+    if !text.is_empty() {
+        map.insert(name.to_owned(), Value::String(text));
+    }
+}
+
+impl SlackConfig {
+    pub(crate) fn target(&self) -> String {
+        format!("slack:{:016x}:{}", self.url.digest(), self.texts.channel)
+    }
+
+    pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
+        let body = self.body(telling)?;
+        let mut request = self.http.post(telling.client, self.url.expose().clone());
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        judge(&Answer::of(request).await?)
+    }
+
+    fn body(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {
+        let texts = &self.texts;
+        let text = |template: &String| telling.text(template);
+        let mut attachment = Map::new();
+        set(&mut attachment, "title", truncate_chars(&text(&texts.title)?, TITLE_CHARS_MAX));
+        set(&mut attachment, "title_link", text(&texts.title_link)?);
+        set(&mut attachment, "pretext", text(&texts.pretext)?);
+        attachment.insert("text".into(), text(&texts.text)?.into());
+        attachment.insert("fallback".into(), text(&texts.fallback)?.into());
+        attachment.insert("callback_id".into(), text(&texts.callback_id)?.into());
+        attachment.insert("footer".into(), text(&texts.footer)?.into());
+        set(&mut attachment, "image_url", text(&texts.image_url)?);
+        set(&mut attachment, "thumb_url", text(&texts.thumb_url)?);
+        set(&mut attachment, "color", text(&texts.color)?);
+        if !self.mrkdwn_in.is_empty() {
+            attachment.insert("mrkdwn_in".into(), self.mrkdwn_in.clone().into());
+        }
+        let fields = self.fields.iter().map(|field| self.field(field, telling));
+        let fields = fields.collect::<Result<Vec<_>, _>>()?;
+        if !fields.is_empty() {
+            attachment.insert("fields".into(), fields.into());
+        }
+        let actions = self.actions.iter().map(|action| action.json(telling));
+        let actions = actions.collect::<Result<Vec<_>, _>>()?;
+        if !actions.is_empty() {
+            attachment.insert("actions".into(), actions.into());
+        }
+        let mut body = Map::new();
+        set(&mut body, "channel", text(&texts.channel)?);
+        set(&mut body, "username", text(&texts.username)?);
+        set(&mut body, "icon_emoji", text(&texts.icon_emoji)?);
+        set(&mut body, "icon_url", text(&texts.icon_url)?);
+        set(&mut body, "text", text(&texts.message_text)?);
+        if self.link_names {
+            body.insert("link_names".into(), true.into());
+        }
+        body.insert("attachments".into(), json!([attachment]));
+        Ok(Value::Object(body))
+    }
+
+    fn field(&self, field: &FieldYaml, telling: &Telling<'_>) -> Result<Value, AttemptError> {
+        Ok(json!({
+            "title": telling.text(&field.title)?,
+            "value": telling.text(&field.value)?,
+            "short": field.short.unwrap_or(self.short_fields),
+        }))
+    }
+}
+
+impl ActionYaml {
+    fn json(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {
+        let mut action = Map::new();
+        for (name, template) in [
+            ("type", &self.r#type),
+            ("text", &self.text),
+            ("url", &self.url),
+            ("style", &self.style),
+            ("name", &self.name),
+            ("value", &self.value),
+        ] {
+            set(&mut action, name, telling.text(template)?);
+        }
+        if let Some(confirm) = &self.confirm {
+            let mut json = Map::new();
+            for (name, template) in [
+                ("text", &confirm.text),
+                ("title", &confirm.title),
+                ("ok_text", &confirm.ok_text),
+                ("dismiss_text", &confirm.dismiss_text),
+            ] {
+                set(&mut json, name, telling.text(template)?);
+            }
+            action.insert("confirm".into(), Value::Object(json));
+        }
+        Ok(Value::Object(action))
+    }
+}
+
+/// Slack says what went wrong in an answer with status 200: JSON without `ok`, or a text other
+/// than `ok`.
+fn judge(answer: &Answer) -> Result<(), AttemptError> {
+    answer.accepted()?;
+    if answer.content_type.starts_with("application/json") {
+        let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        if json["ok"] == false {
+            let why = json["error"].as_str().unwrap_or("unknown error");
+            let error = format!("Slack refused the message: {why}");
+            let passing = matches!(why, "ratelimited" | "internal_error" | "service_unavailable");
+            return Err(if passing { AttemptError::passing(error) } else { AttemptError::permanent(error) });
+        }
+    } else if answer.content_type.starts_with("text/plain") && answer.body.trim() != "ok" {
+        return Err(AttemptError::permanent(format!("Slack refused the message: {}", answer.body.trim())));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::receivers::sink::{Sink, firing, resolved};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_message_is_an_attachment() {
+        let sink = Sink::start(&[(200, "text/plain", "ok")]).await;
+        let config = format!(
+            "slack_configs:\n- {{api_url: '{}', channel: '#ops', link_names: true, fields: [{{title: T, value: '{{{{ .Status }}}}', short: true}}],\n   actions: [{{type: button, text: Runbook, url: 'http://r'}}]}}",
+            sink.url
+        );
+        sink.send(&config, firing()).await.unwrap();
+        assert_eq!(
+            sink.json(0),
+            json!({
+                "channel": "#ops", "username": "Bellwether", "link_names": true,
+                "attachments": [{
+                    "title": "[FIRING:1] DiskFull (db-1 critical)",
+                    "title_link": "http://bw/#/alerts?receiver=r",
+                    "text": "*DiskFull* db-1 critical\n94 % of <b>/</b> is used\nsince 2022-01-25 12:36:43 UTC · <http://runbook|runbook>",
+                    "fallback": "[FIRING:1] DiskFull (db-1 critical) | http://bw/#/alerts?receiver=r",
+                    "callback_id": "", "footer": "", "color": "danger",
+                    "mrkdwn_in": ["fallback", "pretext", "text"],
+                    "fields": [{"title": "T", "value": "firing", "short": true}],
+                    "actions": [{"type": "button", "text": "Runbook", "url": "http://r"}],
+                }]
+            })
+        );
+        sink.send(&config, resolved()).await.unwrap();
+        assert_eq!(sink.json(1)["attachments"][0]["color"], "good");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_may_come_with_status_200() {
+        const JSON: &str = "application/json";
+        let sink = Sink::start(&[
+            (200, "text/plain", "invalid_payload"),
+            (200, JSON, r#"{"ok":false,"error":"channel_not_found"}"#),
+            (200, JSON, r#"{"ok":false,"error":"ratelimited"}"#),
+            (429, "text/plain", ""),
+            (200, JSON, r#"{"ok":true}"#),
+        ])
+        .await;
+        let config = format!("slack_configs: [{{app_token: xoxb, app_url: '{}', channel: c}}]", sink.url);
+        for (recoverable, words) in
+            [(false, "invalid_payload"), (false, "channel_not_found"), (true, "ratelimited"), (true, "429")]
+        {
+            let error = sink.send(&config, firing()).await.unwrap_err();
+            assert!(error.recoverable == recoverable && error.message.contains(words), "{error:?}");
+        }
+        sink.send(&config, firing()).await.unwrap();
+        assert_eq!(sink.request(4).headers["authorization"], "Bearer xoxb");
+    }
+}

@@ -1,0 +1,114 @@
+use crate::{
+    querier::{ExpressionError, Querier, QueryFailure, Reading, SampleSink, Source},
+    rules::{AlertState, Environment, Group, LoadedRules, parse_rules},
+};
+use model::{Labels, MetricBatch, Value, VectorSample};
+use std::sync::{Arc, Mutex};
+
+/// Disks by host: how full they are; `None` when nothing is measured.
+#[derive(Default)]
+struct World(Mutex<Vec<(&'static str, Option<f64>)>>);
+
+impl World {
+    fn labels(host: &str) -> Labels {
+        Labels::from_pairs([("__name__", "disk"), ("instance", host)])
+    }
+
+    fn set(&self, disks: &[(&'static str, Option<f64>)]) {
+        *self.0.lock().unwrap() = disks.to_vec();
+    }
+}
+
+impl Querier for World {
+    fn instant(&self, _: Source, _: &str, at_ms: i64) -> Result<Reading, QueryFailure> {
+        let disks = self.0.lock().unwrap();
+        let full = disks.iter().filter_map(|(host, value)| Some((host, value.filter(|value| *value > 0.9)?)));
+        let sample = |(host, value): (&&'static str, f64)| VectorSample {
+            labels: World::labels(host),
+            timestamp_ms: at_ms,
+            value: Value::Float(value),
+        };
+        Ok(Reading::Vector(full.map(sample).collect()))
+    }
+
+    fn presence(&self, _: Source, _: &str, _: i64) -> Result<Option<Vec<Labels>>, QueryFailure> {
+        let disks = self.0.lock().unwrap();
+        Ok(Some(
+            disks.iter().filter(|(_, value)| value.is_some()).map(|(host, _)| World::labels(host)).collect(),
+        ))
+    }
+
+    fn check(&self, _: Source, _: &str) -> Result<(), ExpressionError> {
+        Ok(())
+    }
+}
+
+impl SampleSink for World {
+    fn append(&self, _: &MetricBatch) -> Result<(), QueryFailure> {
+        Ok(())
+    }
+}
+
+struct Stage {
+    world: Arc<World>,
+    group: Group,
+    now_ms: i64,
+}
+
+impl Stage {
+    fn new(no_data: &str) -> Self {
+        let world = Arc::new(World::default());
+        let text = format!(
+            "groups:\n- name: g\n  rules:\n  - {{alert: Full, expr: disk > 0.9, labels: {{team: ops}}, annotations: {{summary: full}}{no_data}}}\n"
+        );
+        let (mut loaded, mut problems) = (LoadedRules::default(), Vec::new());
+        parse_rules("f", &text, world.as_ref(), &mut loaded, &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        Stage { world, group: Group::new(Arc::new(loaded.groups.remove(0))), now_ms: 0 }
+    }
+
+    /// Evaluates a minute later; the alerts that are not over.
+    fn step(&mut self, disks: &[(&'static str, Option<f64>)]) -> Vec<String> {
+        self.world.set(disks);
+        self.now_ms += 60_000;
+        let environment = Environment {
+            querier: self.world.clone(),
+            sink: self.world.clone(),
+            external_url: String::new(),
+            external_labels: Labels::empty(),
+        };
+        self.group.evaluate(&environment, self.now_ms);
+        let active = self.group.rules[0].active.iter().filter(|alert| alert.state != AlertState::Inactive);
+        active
+            .map(|alert| format!("{}{}", alert.labels.value("instance"), alert.labels.value("no_data")))
+            .collect()
+    }
+}
+
+#[test]
+fn without_a_word_missing_data_resolves_as_in_prometheus() {
+    let mut stage = Stage::new("");
+    assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+    assert_eq!(stage.step(&[("a", None)]), [""; 0]);
+}
+
+#[test]
+fn missing_data_keeps_the_state_and_recovery_resolves() {
+    let mut stage = Stage::new(", no_data: keep_state");
+    assert_eq!(stage.step(&[("a", Some(0.95)), ("b", Some(0.95))]), ["a", "b"]);
+    assert_eq!(stage.step(&[("a", None), ("b", Some(0.5))]), ["a"], "b has recovered, a is not known");
+    assert_eq!(stage.step(&[("a", None), ("b", None)]), ["a"]);
+    assert_eq!(stage.step(&[("a", Some(0.5)), ("b", None)]), [""; 0]);
+}
+
+#[test]
+fn nothing_measured_is_an_alert_of_its_own() {
+    let mut stage = Stage::new(", no_data: alert");
+    assert_eq!(stage.step(&[("a", Some(0.5))]), [""; 0]);
+    assert_eq!(stage.step(&[("a", None)]), ["true"]);
+    let alert = stage.group.rules[0].active.iter().next().unwrap();
+    assert_eq!(alert.labels.to_string(), r#"{alertname="Full", no_data="true", team="ops"}"#);
+    assert!(alert.annotations.value("summary").contains("No data for Full"));
+    assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+    assert_eq!(stage.step(&[("a", None)]), ["a", "true"], "it stays, and that nothing is measured is told");
+}

@@ -1,0 +1,203 @@
+//! What the user's files say: rules, routes and receivers, silences. All of it is good, or nothing
+//! of it is taken.
+
+use super::{Alerting, Parts, ReloadStatus, Settings};
+use crate::{
+    config::Config,
+    history::{Event, EventKind},
+    owner::Owner,
+    problem::{Place, Problem, Problems},
+    querier::Querier,
+    rules::{DEFAULT_INTERVAL_MS, Group, LoadedRules, parse_rules, read_files, rule_files},
+    silence::{LoadedSilences, load_silences},
+};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+/// Between two looks at the files of silences.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub struct Revision {
+    pub(super) rules: LoadedRules,
+    pub(super) config: Config,
+    pub(super) silences: LoadedSilences,
+}
+
+impl Revision {
+    /// Reads the files away from the threads that serve sockets.
+    pub(super) async fn read(settings: &Settings, parts: &Parts) -> Result<Self, Problems> {
+        let (settings, querier, now_ms) = (settings.clone(), parts.querier.clone(), (parts.clock)());
+        in_background(move || {
+            let rules = read_rules(&settings, querier.as_ref());
+            let config =
+                settings.alertmanager_config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
+            let silences = load_silences(&settings.silences, now_ms);
+            match (rules, config, silences) {
+                (Ok(rules), Ok(config), Ok(silences)) => Ok(Revision { rules, config, silences }),
+                (rules, config, silences) => {
+                    let all = rules.err().into_iter().chain(config.err()).chain(silences.err());
+                    Err(Problems(all.flat_map(|problems| problems.0).collect()))
+                }
+            }
+        })
+        .await
+    }
+
+    pub(super) fn warnings(&self) -> Vec<Problem> {
+        self.rules.warnings.iter().chain(&self.silences.warnings).cloned().collect()
+    }
+}
+
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+    }
+}
+
+/// The rules of the settings' files, then those that come with the program.
+///
+/// # Errors
+/// Every problem of every file.
+pub fn read_rules(settings: &Settings, querier: &dyn Querier) -> Result<LoadedRules, Problems> {
+    let given_ms = settings.evaluation_interval_ms;
+    let interval_ms = if given_ms > 0 { given_ms } else { DEFAULT_INTERVAL_MS };
+    let mut loaded = LoadedRules::with_default_interval(interval_ms);
+    let mut problems = Vec::new();
+    read_files(&settings.rules, querier, &mut loaded, &mut problems);
+    for (name, text) in &settings.built_in_rules {
+        parse_rules(name, text, querier, &mut loaded, &mut problems);
+    }
+    if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
+}
+
+impl Alerting {
+    /// Reads rules, configuration and silences again. All of it is good, or nothing changes.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub async fn reload(&self) -> Result<(), Problems> {
+        let revision = self.read().await?;
+        self.take(revision).await
+    }
+
+    /// Reads the files again and changes nothing yet. Problems are remembered as those of the last
+    /// reload.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub async fn read(&self) -> Result<Revision, Problems> {
+        let at_ms = (self.parts.clock)();
+        let mut settings = self.settings.clone();
+        settings.built_in_rules.clone_from(&self.built_in.lock().unwrap_or_else(PoisonError::into_inner));
+        let read = Revision::read(&settings, &self.parts).await;
+        self.metrics.reloaded(read.is_ok());
+        if let Err(problems) = &read {
+            self.note_problems(&problems.0, at_ms);
+            self.record(Event::new(EventKind::ReloadRejected, at_ms).error(problems.to_string())).await;
+        }
+        read
+    }
+
+    /// Replaces the rules that come with the program; files and routes are not read again.
+    ///
+    /// # Errors
+    /// Every problem found; the rules before stay in force then.
+    pub async fn replace_built_in(&self, rules: Vec<(String, String)>) -> Result<(), Problems> {
+        let _one_at_a_time = self.changing.lock().await;
+        let alone = Settings { rules: Vec::new(), built_in_rules: rules.clone(), ..self.settings.clone() };
+        let querier = self.parts.querier.clone();
+        let mut loaded = in_background(move || read_rules(&alone, querier.as_ref())).await?;
+        let before =
+            std::mem::replace(&mut *self.built_in.lock().unwrap_or_else(PoisonError::into_inner), rules);
+        let groups = self.engine.groups();
+        let is_own = |group: &&Arc<Group>| before.iter().all(|(file, _)| *file != group.definition.file);
+        loaded.groups.extend(groups.iter().filter(is_own).map(|group| group.definition.as_ref().clone()));
+        self.engine.replace(loaded).await;
+        Ok(())
+    }
+
+    fn note_problems(&self, problems: &[Problem], at_ms: i64) {
+        let mut status = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        status.at_ms = at_ms;
+        status.problems = problems.to_vec();
+    }
+
+    /// Puts what was read into force.
+    ///
+    /// # Errors
+    /// When alerting is busy or has stopped; nothing has changed then.
+    pub async fn take(&self, revision: Revision) -> Result<(), Problems> {
+        let _one_at_a_time = self.changing.lock().await;
+        let warnings = revision.warnings();
+        let (config, silences) = (Arc::new(revision.config), revision.silences.silences);
+        let taken = self.owner.act(move |dispatcher, _, now_ms| {
+            dispatcher.record(Event::new(EventKind::Reloaded, now_ms));
+            dispatcher.set_file_silences(silences);
+            dispatcher.reload(config, now_ms);
+        });
+        if let Err(error) = taken.await {
+            let file = self.settings.alertmanager_config.clone().unwrap_or_default();
+            let problem = Place::default().problem(&file.display().to_string(), error.to_string());
+            return Err(Problems(vec![problem]));
+        }
+        self.engine.replace(revision.rules).await;
+        let status = ReloadStatus { at_ms: (self.parts.clock)(), problems: Vec::new(), warnings };
+        *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        Ok(())
+    }
+}
+
+/// What tells whether a file has changed.
+type Stamp = Vec<(PathBuf, Option<SystemTime>, u64)>;
+
+fn stamp(paths: &[PathBuf]) -> Stamp {
+    // A file that cannot be looked at is one that differs from any other; reading it tells why.
+    let files = rule_files(paths, &mut Vec::new());
+    let look = |path: PathBuf| match std::fs::metadata(&path) {
+        Ok(metadata) => (path, metadata.modified().ok(), metadata.len()),
+        Err(_) => (path, None, 0),
+    };
+    files.into_iter().map(look).collect()
+}
+
+/// Takes the files of silences again whenever one has changed: maintenance is often planned in a
+/// hurry. A bad file changes nothing and is told.
+pub(super) fn watch_silences(
+    settings: &Settings,
+    owner: Owner,
+    clock: fn() -> i64,
+) -> tokio::task::AbortHandle {
+    let paths = settings.silences.clone();
+    let task = tokio::spawn(async move {
+        let mut before = stamp(&paths);
+        while !paths.is_empty() {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = stamp(&paths);
+            if now == before {
+                continue;
+            }
+            before = now;
+            let taken = match load_silences(&paths, clock()) {
+                Ok(loaded) => {
+                    tracing::info!(silences = loaded.silences.len(), "files of silences were read again");
+                    owner.act(move |dispatcher, _, _| dispatcher.set_file_silences(loaded.silences)).await
+                }
+                Err(problems) => {
+                    tracing::error!(%problems, "files of silences were not taken; those before stay in force");
+                    let event = Event::new(EventKind::ReloadRejected, clock()).error(problems.to_string());
+                    owner.act(move |dispatcher, _, _| dispatcher.record(event)).await
+                }
+            };
+            if let Err(error) = taken {
+                tracing::warn!(%error, "files of silences are tried again");
+                before.clear();
+            }
+        }
+    });
+    task.abort_handle()
+}
