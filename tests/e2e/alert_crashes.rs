@@ -56,27 +56,35 @@ async fn play(client: tests::Client, alert: usize) {
     }
 }
 
-/// What was told: alert, episode and state; and the idempotency keys with how often each came.
-fn told(sink: &WebhookSink) -> (BTreeSet<(String, String, String)>, BTreeMap<String, usize>) {
-    let mut told = BTreeSet::new();
-    let mut keys = BTreeMap::new();
+/// What was told.
+#[derive(Default)]
+struct Told {
+    /// Alert, episode and state.
+    alerts: BTreeSet<(String, String, String)>,
+    /// Idempotency keys, and how often each came.
+    keys: BTreeMap<String, usize>,
+    kills: usize,
+}
+
+fn told(sink: &WebhookSink) -> Told {
+    let mut told = Told::default();
     for delivery in sink.deliveries() {
         let key = delivery.header("idempotency-key").expect("a webhook has a key").to_owned();
-        *keys.entry(key).or_default() += 1;
+        *told.keys.entry(key).or_default() += 1;
         let body = delivery.json();
         for alert in body["alerts"].as_array().expect("a webhook has alerts") {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            told.insert((
+            told.alerts.insert((
                 text(&alert["labels"]["alertname"]),
                 text(&alert["startsAt"]),
                 text(&alert["status"]),
             ));
         }
     }
-    (told, keys)
+    told
 }
 
-async fn run(kill: bool) -> (BTreeSet<(String, String, String)>, BTreeMap<String, usize>, usize) {
+async fn run(kill: bool) -> Told {
     let sink = WebhookSink::start().await;
     let mut server = Aggregator::start_with(&["--no-shipped-rules"], |folder| {
         let path = folder.join("alertmanager.yml");
@@ -99,19 +107,21 @@ async fn run(kill: bool) -> (BTreeSet<(String, String, String)>, BTreeMap<String
     }
     // Whatever is still to be told is told within a few flushes.
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let (told, keys) = told(&sink);
+    let told = Told { kills, ..told(&sink) };
     let history = server
         .client()
         .json("/api/bellwether/v1/alerting/history", &[("kind", "delivered"), ("limit", "10000")])
         .await;
     let noted = history["events"].as_array().expect("there is a history").len();
-    assert!(noted <= keys.values().sum::<usize>(), "nothing is noted as told that did not arrive");
-    (told, keys, kills)
+    assert!(noted <= told.keys.values().sum::<usize>(), "nothing is noted as told that did not arrive");
+    told
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_during_an_incident_changes_nothing_of_what_is_told() {
-    let ((undisturbed, _, _), (disturbed, keys, kills)) = tokio::join!(run(false), run(true));
+    let (undisturbed, disturbed) = tokio::join!(run(false), run(true));
+    let Told { alerts: disturbed, keys, kills } = disturbed;
+    let undisturbed = undisturbed.alerts;
     let expected = ALERTS * (incident_seconds() / STEP.as_secs()) as usize;
     assert_eq!(undisturbed.len(), expected, "{undisturbed:?}");
     let lost: Vec<_> = undisturbed.difference(&disturbed).collect();

@@ -258,7 +258,7 @@ async fn hand_over(
 ) {
     let handed = owner.act(move |dispatcher, changes, now_ms| {
         changes.extend(record);
-        events.into_iter().for_each(|event| dispatcher.record(event));
+        events.into_iter().for_each(|event| dispatcher.record(Event { at_ms: now_ms, ..event }));
         alerts.into_iter().map(|alert| dispatcher.post(alert, now_ms)).filter(Result::is_err).count()
     });
     match handed.await {

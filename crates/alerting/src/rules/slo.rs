@@ -14,7 +14,7 @@
 //! so is evaluated every [`BUDGET_INTERVAL_MS`].
 
 use super::{
-    definition::{GroupDefinition, RuleDefinition, RuleKind},
+    definition::{GroupDefinition, NoData, RuleDefinition, RuleKind},
     load::Reader,
     schema::{SloYaml, TextMap},
 };
@@ -239,6 +239,7 @@ impl Slo {
                 for_ms: 0,
                 // The short window ends an alert soon enough; a lull of a minute shall not.
                 keep_firing_for_ms: 5 * MINUTE_MS,
+                no_data: NoData::Ok,
                 annotations: annotations.into_iter().collect(),
             },
         }
