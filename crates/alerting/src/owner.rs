@@ -5,7 +5,8 @@
 //! callers, and nothing is told or acknowledged that a crash could take back.
 //!
 //! Bounds: [`QUEUE`] closures wait; one more is refused as busy. [`DELIVERIES_MAX`] deliveries are
-//! attempted at once, the rest wait in the outbox.
+//! attempted at once, [`DELIVERIES_EACH_MAX`] of them to one integration; the rest wait in the
+//! outbox.
 
 use crate::{
     config::Receiver,
@@ -29,6 +30,8 @@ use tokio::{
 
 const QUEUE: usize = 4096;
 const DELIVERIES_MAX: usize = 64;
+/// Of these, so many to one integration: one that hangs leaves room for the others.
+const DELIVERIES_EACH_MAX: usize = 8;
 /// Longest wait for something to happen; bounds the effect of a clock that was set back.
 const IDLE_MAX: Duration = Duration::from_secs(1);
 /// How long a stop waits for attempts under way.
@@ -88,6 +91,7 @@ impl Owner {
             owner: owner.clone(),
             under_way: HashMap::new(),
             permits: Arc::new(Semaphore::new(DELIVERIES_MAX)),
+            own_permits: HashMap::new(),
             unwritten: Vec::new(),
             stopping: None,
             figures_at_ms: i64::MIN,
@@ -154,6 +158,8 @@ struct Run {
     owner: Owner,
     under_way: HashMap<u64, Task>,
     permits: Arc<Semaphore>,
+    /// By integration.
+    own_permits: HashMap<String, Arc<Semaphore>>,
     /// Changes of a transaction that failed; they go with the next.
     unwritten: Vec<Change>,
     stopping: Option<Instant>,
@@ -262,6 +268,8 @@ impl Run {
 
     fn deliver(&mut self, delivery: Delivery, receiver: Arc<Receiver>, at: usize) {
         let (means, owner, permits) = (self.means.clone(), self.owner.clone(), self.permits.clone());
+        let own = self.own_permits.entry(delivery.integration.clone());
+        let own = own.or_insert_with(|| Arc::new(Semaphore::new(DELIVERIES_EACH_MAX))).clone();
         let templates = self.dispatcher.config().templates.clone();
         let id = delivery.id;
         let (stop, mut stopped) = watch::channel(false);
@@ -274,7 +282,8 @@ impl Run {
                 }
             };
             let outcome =
-                deliver(&means, &templates, integration, &delivery, &permits, failed, &mut stopped).await;
+                deliver(&means, &templates, integration, &delivery, [&own, &permits], failed, &mut stopped)
+                    .await;
             if let Finished::GivenUp(reason) = &outcome {
                 means.metrics.gave_up(integration.kind());
                 let receiver = receiver.name.as_str();

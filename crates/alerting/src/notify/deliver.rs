@@ -9,7 +9,7 @@ use crate::{
     querier::Querier,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, watch};
 
 /// What attempts need of the process.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub(crate) async fn deliver(
     templates: &NotificationTemplates,
     integration: &Integration,
     delivery: &Delivery,
-    permits: &Semaphore,
+    permits: [&Semaphore; 2],
     failed: impl Fn(FailedAttempt),
     stopped: &mut watch::Receiver<bool>,
 ) -> Finished {
@@ -41,7 +41,7 @@ pub(crate) async fn deliver(
         let permit = tokio::select! {
             biased;
             () = wait_for_stop(stopped) => return Finished::Stopped,
-            permit = permits.acquire() => permit,
+            permit = acquire(permits) => permit,
         };
         let now_ms = (means.clock)();
         let time_left_ms = delivery.expires_at_ms - now_ms;
@@ -81,6 +81,12 @@ pub(crate) async fn deliver(
         }
         attempt += 1;
     }
+}
+
+/// A permit of the integration, then one of all.
+async fn acquire(permits: [&Semaphore; 2]) -> [Result<SemaphorePermit<'_>, AcquireError>; 2] {
+    let [own, all] = permits;
+    [own.acquire().await, all.acquire().await]
 }
 
 /// Ends when no further attempt is wanted; never when the owner has gone, who aborts the task.
