@@ -72,10 +72,6 @@ impl Sink {
         url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.requests.lock().unwrap().len()
-    }
-
     /// One attempt by the first integration of a receiver that is configured by `written`.
     pub(crate) async fn send(&self, written: &str, message: Message) -> Result<(), AttemptError> {
         let indented = written.replace('\n', "\n  ");
