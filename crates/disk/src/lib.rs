@@ -15,5 +15,5 @@ mod real;
 mod simulated;
 
 pub use dir::{Dir, DirLock, ReadFile, Syncer, TMP_SUFFIX, WriteFile};
-pub use log::{Gap, Log, LogError, LogOptions, RECORD_BYTES_MAX, Recovery};
+pub use log::{Gap, Log, LogError, LogOptions, LogReader, Position, RECORD_BYTES_MAX, Recovery};
 pub use simulated::Faults;

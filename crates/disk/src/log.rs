@@ -9,6 +9,7 @@
 //! Bounds: a record has at most [`RECORD_BYTES_MAX`] bytes; at most [`PENDING_MAX`] records wait
 //! for an fsync, further appends block until it has finished.
 
+mod reader;
 mod recover;
 mod search;
 mod segment;
@@ -25,6 +26,7 @@ use std::{
     thread,
 };
 
+pub use reader::{LogReader, Position};
 pub use recover::{Gap, Recovery};
 
 /// Most bytes of one record.
@@ -100,6 +102,8 @@ struct State {
     /// Records appended and records made durable since the start.
     appended: u64,
     durable: u64,
+    /// The place behind the last record that is known to be durable.
+    durable_end: Position,
     poisoned: Option<String>,
     is_closing: bool,
 }
@@ -136,6 +140,7 @@ impl Log {
             is_syncing: false,
             appended: 0,
             durable: 0,
+            durable_end: Position { segment: next_segment, offset: HEADER_BYTES },
             poisoned: None,
             is_closing: false,
         };
@@ -308,6 +313,7 @@ impl Shared {
         let bytes = state.current.len();
         state.older.insert(state.segment, Older { bytes, is_damaged: false });
         (state.current, state.segment, state.seal) = (current, next, seal);
+        state.durable_end = Position { segment: next, offset: HEADER_BYTES };
         Ok(())
     }
 
@@ -325,6 +331,7 @@ impl Shared {
                 Some(reason) => Err(reason.clone()),
                 None => {
                     let (syncer, appended) = (state.current.syncer(), state.appended);
+                    let end = Position { segment: state.segment, offset: state.current.len() };
                     state.is_syncing = true;
                     drop(state);
                     let synced = syncer.sync();
@@ -332,6 +339,8 @@ impl Shared {
                     state.is_syncing = false;
                     if synced.is_ok() {
                         state.durable = appended;
+                        // A rotation meanwhile has made more durable than this.
+                        state.durable_end = state.durable_end.max(end);
                     }
                     synced.map_err(|error| state.poison(format!("fsync: {error}")).to_string())
                 }

@@ -92,6 +92,19 @@ impl RecordSeal {
         (checksum == u32_at(bytes, offset + 4)).then_some(payload)
     }
 
+    /// The payload of `record`, which was read from `offset` of its segment, if it is a good one.
+    pub(super) fn open_alone<'a>(&self, record: &'a [u8], offset: u64) -> Option<&'a [u8]> {
+        let payload = self.claimed(record, 0)?;
+        let checksum = self.checksum(offset, payload.len() as u32, payload);
+        (checksum == u32_at(record, 4)).then_some(payload)
+    }
+
+    /// Length of the payload that `header` announces, if it is possible.
+    pub(super) fn announced(header: &[u8; RECORD_HEADER_BYTES]) -> Option<usize> {
+        let length = u32_at(header, 0) as usize;
+        (1..=super::RECORD_BYTES_MAX).contains(&length).then_some(length)
+    }
+
     /// What would be the payload of a record at `offset`, if its length is possible.
     pub(super) fn claimed<'a>(&self, bytes: &'a [u8], offset: usize) -> Option<&'a [u8]> {
         let record = &bytes[offset..];
