@@ -329,6 +329,11 @@ impl LabelsBuilder {
         self
     }
 
+    /// Removes the labels whose names are not wanted.
+    pub fn retain(&mut self, mut is_wanted: impl FnMut(&str) -> bool) {
+        self.pairs.retain(|(name, _)| is_wanted(name));
+    }
+
     /// The value of `name` so far.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(existing, _)| existing == name).map(|(_, value)| value.as_str())

@@ -7,6 +7,7 @@
 //! * [`MetricBatch`] and [`LogBatch`] are what receivers decode into and stores append from.
 //! * [`Samples`] is a column of one series, what stores decode into and engines read.
 //! * [`Histogram`] is a native histogram as a value.
+//! * [`RelabelStep`] decides which series go on and under which labels.
 
 mod batch;
 pub mod go_regex;
@@ -14,6 +15,7 @@ mod histogram;
 mod labels;
 mod matcher;
 mod number;
+mod relabel;
 mod samples;
 mod time;
 
@@ -24,7 +26,8 @@ pub use batch::{
 pub use histogram::{Buckets, CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, ResetHint, Span};
 pub use labels::{Labels, LabelsBuilder, LabelsRef, is_legacy_label_name, is_legacy_metric_name};
 pub use matcher::{MatchOp, Matcher, MatcherError};
-pub use number::{format_float, parse_float};
+pub use number::{format_float, parse_float, push_float};
+pub use relabel::{RelabelAction, RelabelError, RelabelSpec, RelabelStep, relabel};
 pub use samples::{Samples, VectorSample};
 pub use time::{TimeRange, duration_to_string, parse_duration_ms};
 

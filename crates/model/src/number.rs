@@ -3,20 +3,34 @@
 /// A sample value as the query API prints it (Go's `FormatFloat(v, 'f', -1, 64)`, with an
 /// exponent outside 1e-6..1e21): the shortest text that reads back as the same float.
 pub fn format_float(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
+    let mut text = String::new();
+    push_float(&mut text, value);
+    text
+}
+
+/// Appends what [`format_float`] returns.
+pub fn push_float(out: &mut String, value: f64) {
     let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
+    if value.is_nan() {
+        out.push_str("NaN");
+    } else if value.is_infinite() {
+        out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
+    } else if value == value.trunc() && magnitude < 1e15 && (value != 0.0 || value.is_sign_positive()) {
+        push(out, format_args!("{}", value as i64));
+    } else if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
         let text = format!("{value:e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-        return format!("{mantissa}e{sign}{digits:0>2}");
+        push(out, format_args!("{mantissa}e{sign}{digits:0>2}"));
+    } else {
+        push(out, format_args!("{value}"));
     }
-    format!("{value}")
+}
+
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a `String` cannot fail.
+    let written = std::fmt::Write::write_fmt(out, text);
+    debug_assert!(written.is_ok());
 }
 
 /// Reads a number as Go's `ParseFloat` does: decimal, exponent, hexadecimal integers, `Inf`,
@@ -58,6 +72,10 @@ mod tests {
             (f64::NEG_INFINITY, "-Inf"),
             (f64::NAN, "NaN"),
             (1e300, "1e+300"),
+            (-3.0, "-3"),
+            (123_456_789_012_345.0, "123456789012345"),
+            (1e15, "1000000000000000"),
+            (1234.5678, "1234.5678"),
         ] {
             assert_eq!(format_float(value), expected);
         }
