@@ -1,7 +1,8 @@
 //! What every handler shares.
 
 use crate::{
-    agents::Agents, api::QueryMetrics, config::Config, packs::Packs, receive::Receivers, tail::Tail,
+    agents::Agents, api::QueryMetrics, config::Config, egress::Egress, packs::Packs, receive::Receivers,
+    tail::Tail,
 };
 use alerting::Alerting;
 use daemon::{Pool, clock, metrics::Metrics};
@@ -43,6 +44,7 @@ pub struct App {
     pub started_ms: i64,
     alerting: OnceLock<Arc<Alerting>>,
     scaling: OnceLock<Scaling>,
+    egress: OnceLock<Arc<Egress>>,
     ready: AtomicBool,
 }
 
@@ -75,6 +77,7 @@ impl App {
             started_ms: clock::now_ms(),
             alerting: OnceLock::new(),
             scaling: OnceLock::new(),
+            egress: OnceLock::new(),
             ready: AtomicBool::new(false),
         }
     }
@@ -107,6 +110,16 @@ impl App {
     /// Hands over the started auto-scaling; the first one stays.
     pub fn set_scaling(&self, scaling: Scaling) {
         self.scaling.get_or_init(|| scaling);
+    }
+
+    /// Remote write out, `None` when there is no endpoint.
+    pub(crate) fn egress(&self) -> Option<&Egress> {
+        self.egress.get().map(Arc::as_ref)
+    }
+
+    /// Hands over remote write out; the first one stays.
+    pub(crate) fn set_egress(&self, egress: Arc<Egress>) {
+        self.egress.get_or_init(|| egress);
     }
 
     /// Whether requests can be answered.

@@ -2,7 +2,7 @@
 //!
 //! Paths are relative to the working directory. `docs/guides/configuration.md` shows the file.
 
-use crate::{auth::Role, packs::PackModes};
+use crate::{auth::Role, egress::RemoteWriteConfig, packs::PackModes};
 use daemon::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{net::SocketAddr, path::PathBuf};
@@ -31,6 +31,8 @@ pub struct Config {
     pub alerting: AlertingConfig,
     /// Auto-scaling.
     pub scaling: ScalingConfig,
+    /// Where metrics are sent on to.
+    pub remote_write: Vec<RemoteWriteConfig>,
     /// Log output.
     pub log: LogConfig,
 }
@@ -132,6 +134,8 @@ pub struct LimitsConfig {
     pub decompressed_bytes_max: Bytes,
     /// Write requests worked on at once; further ones wait, then are told to come back.
     pub writes_in_flight_max: usize,
+    /// What is kept on disk for endpoints of `remote_write` that are slow or away.
+    pub remote_write_bytes_max: Bytes,
 }
 
 impl Default for LimitsConfig {
@@ -140,6 +144,7 @@ impl Default for LimitsConfig {
             body_bytes_max: Bytes(32 << 20),
             decompressed_bytes_max: Bytes(128 << 20),
             writes_in_flight_max: 64,
+            remote_write_bytes_max: Bytes(1 << 30),
         }
     }
 }

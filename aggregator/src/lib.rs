@@ -13,6 +13,7 @@ pub mod cli;
 mod condition;
 pub mod config;
 mod demo;
+mod egress;
 mod evaluate;
 mod maintain;
 mod packs;

@@ -8,6 +8,7 @@ use crate::{
     app::{App, AppState},
     auth::{self, Guard},
     config::{AuthMode, Bytes, Config, Duration},
+    egress::{self, Egress},
     evaluate::{Evaluator, RecordedSamples},
     maintain, packs,
     readings::PolicyReadings,
@@ -37,6 +38,7 @@ pub struct Server {
     http: JoinHandle<()>,
     monitor: JoinHandle<()>,
     packs: JoinHandle<()>,
+    sending: Option<egress::Running>,
     maintenance: Vec<thread::JoinHandle<()>>,
 }
 
@@ -54,7 +56,10 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     let dir = disk::Dir::real(&config.data_dir.0)
         .with_context(|| format!("failed to open the data folder `{}`", config.data_dir.0.display()))?;
     let (metrics, logs) = open_stores(&config, &dir).await?;
+    let egress = Egress::open(&dir, &config)?.map(Arc::new);
+    let metrics = egress.as_ref().map_or(metrics.clone(), |egress| egress.forwarding(metrics));
     let app = Arc::new(App::new(config, metrics, logs, Agents::open(dir.sub("agents")?)));
+    let sending = egress.map(|egress| start_egress(&app, egress, shutdown)).transpose()?;
     let evaluator = evaluator(&app);
     look_for_packs(&app).await?;
     start_alerting(&app, evaluator.clone()).await?;
@@ -68,7 +73,7 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     let http = tokio::spawn(daemon::http::serve(listener, router, server_options, shutdown.clone()));
     app.set_ready(true);
     tracing::info!(%address, "ready");
-    Ok(Server { address, app, http, monitor, packs, maintenance })
+    Ok(Server { address, app, http, monitor, packs, sending, maintenance })
 }
 
 impl Server {
@@ -87,6 +92,9 @@ impl Server {
             scaling.stop().await;
         }
         self.monitor.await?;
+        if let Some(sending) = self.sending {
+            sending.join().await?;
+        }
         let Server { app, maintenance, .. } = self;
         tokio::task::spawn_blocking(move || {
             for thread in maintenance {
@@ -103,6 +111,11 @@ impl Server {
 
 fn evaluator(app: &App) -> Arc<Evaluator> {
     Arc::new(Evaluator::new(app.metrics.clone(), app.logs.clone(), &app.config.query, &app.config.promql))
+}
+
+fn start_egress(app: &App, egress: Arc<Egress>, shutdown: &Shutdown) -> anyhow::Result<egress::Running> {
+    app.set_egress(egress.clone());
+    egress.start(&app.own, shutdown).context("failed to start remote write")
 }
 
 fn external_url(config: &Config) -> String {

@@ -139,8 +139,13 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
         }
         Kind::Config => {
             let name = path.display().to_string();
-            daemon::config::parse_yaml::<Config>(&text, &name).map_err(|error| vec![error.to_string()])?;
-            Ok("configuration".to_owned())
+            let config = daemon::config::parse_yaml::<Config>(&text, &name)
+                .map_err(|error| vec![error.to_string()])?;
+            let problems = crate::egress::problems(&config.remote_write);
+            if problems.is_empty() {
+                return Ok("configuration".to_owned());
+            }
+            Err(problems.into_iter().map(|problem| format!("{name}:0:0: {problem}")).collect())
         }
     }
 }

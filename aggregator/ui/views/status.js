@@ -1,4 +1,4 @@
-// Status of this server: what comes in, what was refused and why, what the stores hold.
+// Status of this server: what comes in, what was refused and why, what the stores hold, what is sent on.
 
 import { bellwether, prom } from "../api.js";
 import { chartPanel } from "../chartpanel.js";
@@ -13,9 +13,10 @@ export default function status(main) {
   const stores = panel("Stores", loadStores);
   const refused = panel("Refused in this time range", loadRefused);
   const packs = panel("Rule packs", loadPacks);
+  const sending = panel("Sent on", loadSending);
   const charts = STATUS_CHARTS.map(chartPanel);
-  main.append(server.element, stores.element, refused.element, packs.element, h("div", { class: "grid" }, charts.map((one) => one.element)));
-  const panels = [server, stores, refused, packs, ...charts];
+  main.append(server.element, stores.element, sending.element, refused.element, packs.element, h("div", { class: "grid" }, charts.map((one) => one.element)));
+  const panels = [server, stores, sending, refused, packs, ...charts];
   const refresh = () => Promise.all(panels.map((one) => one.refresh()));
   refresh();
   return { refresh, update: refresh, stop: () => panels.forEach((one) => one.stop()) };
@@ -54,6 +55,15 @@ function shown(key, value) {
   if (key.endsWith("bytes")) return bytes(value);
   if (key.endsWith("_ms") && value > 1e11) return dateTime(value);
   return typeof value === "number" ? number(value) : String(value);
+}
+
+async function loadSending({ signal }) {
+  const { remote_write: sending } = await bellwether.status({ signal });
+  if (!sending) return h("p", {}, "Nothing: no endpoint is configured under remote_write.");
+  const rows = sending.endpoints.map((one) => [one.name, number(one.pending_samples), `${number(Math.round(one.lag_seconds))} s`,
+    number(one.sent_samples), number(one.failed_samples), number(one.dropped_samples), one.stored_ms ? ago(one.stored_ms) : "–", one.failure || "–"]);
+  return table([{ name: "Endpoint" }, { name: "Waiting", class: "num" }, { name: "Behind", class: "num" }, { name: "Taken", class: "num" },
+    { name: "Refused", class: "num" }, { name: "Dropped", class: "num" }, { name: "Last taken" }, { name: "Last failure" }], rows);
 }
 
 async function loadRefused({ signal }) {

@@ -31,5 +31,6 @@ pub(crate) async fn status(State(app): State<AppState>) -> Json<Value> {
             "parts": logs.parts,
             "damage": logs.damage,
         },
+        "remote_write": app.egress().map(|egress| egress.status()),
     }))
 }
