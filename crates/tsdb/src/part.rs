@@ -7,6 +7,7 @@
 mod cache;
 mod deletions;
 mod index;
+mod listing;
 mod matching;
 mod merge;
 mod meta;
@@ -17,6 +18,7 @@ pub(crate) use cache::Cache;
 pub(crate) use deletions::Deletions;
 pub(crate) use merge::merge;
 pub(crate) use meta::{Meta, Origin};
+pub(crate) use page::Page;
 pub(crate) use writer::{OrderKey, PartWriter};
 
 use crate::{bytes::Malformed, codec::values};
@@ -24,7 +26,6 @@ use cache::Cached;
 use disk::{Dir, ReadFile};
 use index::PartIndex;
 use model::{Labels, Matcher, Samples, TimeRange, Value};
-use page::Page;
 use roaring::RoaringBitmap;
 use std::{
     io,
@@ -225,20 +226,6 @@ impl Part {
             return Err(self.damage("page", number, Malformed));
         }
         Ok((page, place))
-    }
-
-    /// Labels of a series if any of its blocks overlaps the closed range.
-    pub(crate) fn labels_if_overlapping(
-        &self,
-        ordinal: u32,
-        range: TimeRange,
-    ) -> Result<Option<Labels>, PartError> {
-        let index = self.index()?;
-        let (page, place) = self.place(&index, ordinal)?;
-        let overlaps = |block: &page::Block| {
-            index.columns.get(block.column as usize).is_none_or(|column| column.range.overlaps(&range))
-        };
-        Ok(page.blocks(place).iter().any(overlaps).then(|| page.labels(place).to_owned()))
     }
 
     /// Newest sample of a series, deleted ones included.

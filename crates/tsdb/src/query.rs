@@ -2,18 +2,23 @@
 
 use crate::{
     head::Head,
-    part::{Part, PartError},
+    part::{Page, Part, PartError},
     store_impl::{Tsdb, View},
 };
-use model::{Labels, Matcher, Samples, TimeRange};
+use model::{Labels, LabelsRef, Matcher, Samples, TimeRange};
 use roaring::RoaringBitmap;
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 use store::{QueryContext, Selection, SeriesSet, StoreError};
 
 /// The context is asked whether to go on once in this many series.
 const CHECK_EVERY: usize = 1024;
 /// Memory charged for a sample that is read.
 const SAMPLE_BYTES: u64 = 16;
+
+thread_local! {
+    /// Holds a second source of a series while it is joined to the first.
+    static RUN: RefCell<Samples> = RefCell::default();
+}
 
 /// Where samples of a series are. The order is that in which they were taken: earlier sources win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,31 +57,34 @@ impl TsdbSeriesSet {
         context.check()?;
         let view = tsdb.view();
         let range = tsdb.visible(range);
-        let mut found: Vec<(Labels, Source)> = Vec::new();
+        let mut finder = Finder { tsdb, selectors, range, context, pages: Vec::new(), found: Vec::new() };
         if range.start <= range.end {
             for (number, part) in view.parts.iter().enumerate() {
                 if part.time_range().overlaps(&range) {
-                    find_in_part(tsdb, part, number as u32, selectors, range, context, &mut found)?;
+                    finder.in_part(part, number as u32)?;
                 }
             }
             if let Some(sealing) = &view.sealing {
-                find_in_head(sealing, selectors, range, Source::Sealing, &mut found);
+                finder.in_head(sealing, Source::Sealing);
             }
-            find_in_head(&view.head, selectors, range, Source::Head, &mut found);
+            finder.in_head(&view.head, Source::Head);
         }
         context.check()?;
-        found.sort_unstable();
+        finder.sort();
         let mut set =
             TsdbSeriesSet { view, range, labels: Vec::new(), ends: Vec::new(), sources: Vec::new() };
-        for (labels, source) in found {
-            set.sources.push(source);
-            let end = set.sources.len() as u32;
-            if set.labels.last() == Some(&labels) {
+        for (named, source) in &finder.found {
+            let labels = finder.labels(named);
+            set.sources.push(*source);
+            if set.labels.last().is_some_and(|last: &Labels| last.as_ref() == labels) {
                 set.ends.pop();
             } else {
-                set.labels.push(labels);
+                set.labels.push(match named {
+                    Named::InHead(labels) => labels.clone(),
+                    Named::InPage { .. } => labels.to_owned(),
+                });
             }
-            set.ends.push(end);
+            set.ends.push(set.sources.len() as u32);
         }
         Ok(set)
     }
@@ -105,6 +113,32 @@ impl TsdbSeriesSet {
         Ok(false)
     }
 
+    /// Joins what all sources have in `into`, which is empty, and returns the bytes decoded.
+    fn read_all(&self, index: usize, run: &mut Samples, into: &mut Samples) -> Result<u64, PartError> {
+        let mut bytes = 0;
+        for &source in self.sources(index) {
+            // Most series have one source: it needs no second buffer.
+            let is_first = into.is_empty();
+            run.clear();
+            match self.read_source(source, if is_first { &mut *into } else { &mut *run }) {
+                Ok(read) => bytes += read,
+                // The part has marked itself damaged, and maintenance reports it; the rest is served.
+                Err(error @ PartError::Damaged { .. }) => {
+                    tracing::error!(%error, "a series is served without a block that cannot be read");
+                    if is_first {
+                        into.clear();
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            if !is_first {
+                crate::columns::append_run(into, run);
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Appends what one source has and returns the bytes decoded.
     fn read_source(&self, source: Source, into: &mut Samples) -> Result<u64, PartError> {
         match source {
@@ -122,52 +156,79 @@ impl TsdbSeriesSet {
     }
 }
 
-fn find_in_head(
-    head: &Head,
-    selectors: &[Vec<Matcher>],
-    range: TimeRange,
-    source: impl Fn(u32) -> Source,
-    found: &mut Vec<(Labels, Source)>,
-) {
-    let head = head.read();
-    let mut series = match selectors {
-        [] => head.matching(&[]),
-        [only] => head.matching(only),
-        many => many.iter().flat_map(|matchers| head.matching(matchers)).collect(),
-    };
-    if selectors.len() > 1 {
-        series.sort_unstable();
-        series.dedup();
-    }
-    let overlaps = |&series: &u32| head.bounds(series).is_some_and(|bounds| bounds.overlaps(&range));
-    let series = series.into_iter().filter(overlaps);
-    found.extend(series.map(|series| (head.labels(series).clone(), source(series))));
+/// Where the labels of a series that was found are: they are copied once for all its sources.
+enum Named {
+    InPage { page: u32, place: u32 },
+    InHead(Labels),
 }
 
-fn find_in_part(
-    tsdb: &Tsdb,
-    part: &Part,
-    number: u32,
-    selectors: &[Vec<Matcher>],
+/// Collects what selectors match.
+struct Finder<'a> {
+    tsdb: &'a Tsdb,
+    selectors: &'a [Vec<Matcher>],
     range: TimeRange,
-    context: &QueryContext,
-    found: &mut Vec<(Labels, Source)>,
-) -> Result<(), StoreError> {
-    let ordinals = match matching_any(part, selectors) {
-        Ok(ordinals) => ordinals,
-        Err(error) => return set_aside(tsdb, error),
-    };
-    for (i, ordinal) in ordinals.into_iter().enumerate() {
-        if i % CHECK_EVERY == 0 {
-            context.check()?;
+    context: &'a QueryContext,
+    pages: Vec<Arc<Page>>,
+    found: Vec<(Named, Source)>,
+}
+
+impl Finder<'_> {
+    fn in_head(&mut self, head: &Head, source: impl Fn(u32) -> Source) {
+        let (head, range) = (head.read(), self.range);
+        let mut series = match self.selectors {
+            [] => head.matching(&[]),
+            [only] => head.matching(only),
+            many => many.iter().flat_map(|matchers| head.matching(matchers)).collect(),
+        };
+        if self.selectors.len() > 1 {
+            series.sort_unstable();
+            series.dedup();
         }
-        match part.labels_if_overlapping(ordinal, range) {
-            Ok(Some(labels)) => found.push((labels, Source::Part { part: number, ordinal })),
-            Ok(None) => {}
-            Err(error) => set_aside(tsdb, error)?,
+        let overlaps = |&series: &u32| head.bounds(series).is_some_and(|bounds| bounds.overlaps(&range));
+        let series = series.into_iter().filter(overlaps);
+        self.found.extend(series.map(|series| (Named::InHead(head.labels(series).clone()), source(series))));
+    }
+
+    fn in_part(&mut self, part: &Part, number: u32) -> Result<(), StoreError> {
+        let matched = matching_any(part, self.selectors).and_then(|ordinals| Ok((ordinals, part.listing()?)));
+        let (ordinals, mut listing) = match matched {
+            Ok(matched) => matched,
+            Err(error) => return set_aside(self.tsdb, error),
+        };
+        for (i, ordinal) in ordinals.into_iter().enumerate() {
+            if i % CHECK_EVERY == 0 {
+                self.context.check()?;
+            }
+            match listing.find(ordinal, self.range) {
+                Ok(Some((page, place))) => {
+                    if self.pages.last().is_none_or(|last| !Arc::ptr_eq(last, page)) {
+                        self.pages.push(page.clone());
+                    }
+                    let named = Named::InPage { page: self.pages.len() as u32 - 1, place: place as u32 };
+                    self.found.push((named, Source::Part { part: number, ordinal }));
+                }
+                Ok(None) => {}
+                Err(error) => set_aside(self.tsdb, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn labels<'f>(&'f self, named: &'f Named) -> LabelsRef<'f> {
+        match named {
+            Named::InPage { page, place } => self.pages[*page as usize].labels(*place as usize),
+            Named::InHead(labels) => labels.as_ref(),
         }
     }
-    Ok(())
+
+    /// By labels, then by source. Parts come nearly in order, which a stable sort makes use of.
+    fn sort(&mut self) {
+        let mut found = std::mem::take(&mut self.found);
+        found.sort_by(|(a, a_source), (b, b_source)| {
+            self.labels(a).cmp(&self.labels(b)).then_with(|| a_source.cmp(b_source))
+        });
+        self.found = found;
+    }
 }
 
 /// Series of a part that any of `selectors` matches, all when there is none.
@@ -205,21 +266,7 @@ impl SeriesSet for TsdbSeriesSet {
     fn read(&self, index: usize, context: &QueryContext, into: &mut Samples) -> Result<(), StoreError> {
         context.check()?;
         into.clear();
-        let mut bytes = 0;
-        let mut run = Samples::default();
-        for &source in self.sources(index) {
-            run.clear();
-            match self.read_source(source, &mut run) {
-                Ok(read) => bytes += read,
-                // The part has marked itself damaged, and maintenance reports it; the rest is served.
-                Err(error @ PartError::Damaged { .. }) => {
-                    tracing::error!(%error, "a series is served without a block that cannot be read");
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            }
-            crate::columns::append_run(into, &mut run);
-        }
+        let bytes = RUN.with_borrow_mut(|run| self.read_all(index, run, into))?;
         context.charge_read(into.len() as u64, bytes)?;
         Ok(())
     }

@@ -3,7 +3,8 @@
 //! Every expression is evaluated for all steps of the query at once: a series is read and decoded
 //! once, its values at the steps become a column ([`column`]), and columns flow from the selectors
 //! up. Operations that look at one series at a time hand columns on one by one ([`Evaluator::stream`]),
-//! so an aggregation over any number of series holds one column for each group and one in flight.
+//! so an aggregation over any number of series holds one column for each group and few in flight.
+//! Selectors of many series read and compute on several threads ([`parallel`]).
 //!
 //! Ranges and the lookback are open on the left: a sample exactly at the left end is outside.
 //! Everything held is charged to the query's [`QueryContext`], which also stops the evaluation.
@@ -14,6 +15,7 @@ mod column;
 mod hints;
 mod instant;
 mod name;
+mod parallel;
 mod range;
 mod result;
 mod scalar;

@@ -1,6 +1,6 @@
 //! From columns to the answer that callers see.
 
-use super::{EvalResult, Evaluator, Grid, Series};
+use super::{EvalResult, Evaluator, Grid, Series, column::Charge};
 use crate::{
     annotation::Annotations,
     ast::{Expr, ValueType},
@@ -113,8 +113,12 @@ impl<'q> Evaluator<'q> {
             }]));
         }
         let series = self.finish_names(self.vector(expr, self.query)?)?;
-        let mut matrix: Vec<_> =
-            series.into_iter().map(|series| self.points_of(self.query, series)).collect();
+        let (mut matrix, mut held) = (Vec::with_capacity(series.len()), Vec::new());
+        for series in series {
+            let series = self.points_of(self.query, series);
+            held.push(Charge::new(self.context, 0, series.points.len() * size_of::<Point>())?);
+            matrix.push(series);
+        }
         matrix.retain(|series| !series.points.is_empty());
         matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(QueryValue::Matrix(matrix))

@@ -45,14 +45,13 @@ impl<'q> Evaluator<'q> {
         let first_ms = time_ms(0).saturating_sub(self.options.lookback_ms).saturating_add(1);
         let range = TimeRange::new(first_ms, time_ms(grid.count - 1));
         let set = self.open(selector, range, grid)?;
-        self.each_series(selector, set.as_ref(), &mut |index, samples| {
+        let compute = |index: usize, samples: &mut Samples| -> EvalResult<Option<Series<'q>>> {
             let mut column = Column::absent(grid.count, self.context)?;
             fill_column(&mut column, samples, field, self.options.lookback_ms, time_ms);
-            if column.is_empty() {
-                return Ok(());
-            }
-            sink(Series { labels: set.labels(index).clone(), drop_name: false, column })
-        })
+            let series = Series { labels: set.labels(index).clone(), drop_name: false, column };
+            Ok(Some(series).filter(|series| !series.column.is_empty()))
+        };
+        self.map_series(selector.span.start, set.as_ref(), &compute, sink)
     }
 
     /// Finds the series that a selector matches.

@@ -1,12 +1,13 @@
 //! Range vectors: a series' samples, and for each step the window of them that a function sees.
 
-use super::{EvalResult, Evaluator, Grid, column::Charge, fail, select::SAMPLE_BYTES};
+use super::{EvalResult, Evaluator, Grid, Series, Sink, column::Charge, fail, select::SAMPLE_BYTES};
 use crate::{
     ast::{Expr, Extension, MatrixSelector},
     position::Position,
 };
 use model::{Histogram, Labels, Samples, TimeRange};
 use std::sync::Arc;
+use store::SeriesSet;
 
 /// One series of a range vector.
 pub(super) struct RangeSeries<'a> {
@@ -142,6 +143,43 @@ impl<'q> Evaluator<'q> {
         grid: Grid,
         visit: &mut dyn FnMut(RangeSeries<'_>) -> EvalResult<()>,
     ) -> EvalResult<()> {
+        let (set, spec) = self.open_ranges(matrix, grid)?;
+        self.each_series(&matrix.selector, set.as_ref(), &mut |index, samples| match self.range_series(
+            set.labels(index),
+            samples,
+            spec,
+        ) {
+            Some(series) => visit(series),
+            None => Ok(()),
+        })
+    }
+
+    /// Computes a series of each one of a range vector and hands them to `sink` in order.
+    pub(super) fn map_ranges(
+        &self,
+        expr: &Expr,
+        grid: Grid,
+        compute: &(dyn Fn(RangeSeries<'_>) -> EvalResult<Option<Series<'q>>> + Sync),
+        sink: Sink<'_, 'q>,
+    ) -> EvalResult<()> {
+        let Expr::Matrix(matrix) = expr.unwrap_parens() else {
+            return self.stream_ranges(expr, grid, &mut |series| match compute(series)? {
+                Some(computed) => sink(computed),
+                None => Ok(()),
+            });
+        };
+        let (set, spec) = self.open_ranges(matrix, grid)?;
+        let compute_one = |index: usize, samples: &mut Samples| {
+            self.range_series(set.labels(index), samples, spec).map_or(Ok(None), compute)
+        };
+        self.map_series(matrix.selector.span.start, set.as_ref(), &compute_one, sink)
+    }
+
+    fn open_ranges(
+        &self,
+        matrix: &MatrixSelector,
+        grid: Grid,
+    ) -> EvalResult<(Box<dyn SeriesSet>, WindowSpec)> {
         let modifiers = &matrix.selector.modifiers;
         let spec = WindowSpec {
             range_ms: matrix.range.resolve_positive_ms(self.durations()).or_else(fail)?,
@@ -155,17 +193,21 @@ impl<'q> Evaluator<'q> {
             // The first histogram of a window is compared with the one before it.
             range.start = range.start.saturating_sub(self.options.lookback_ms);
         }
-        let set = self.open(&matrix.selector, range, grid)?;
-        self.each_series(&matrix.selector, set.as_ref(), &mut |index, samples| {
-            drop_stale(samples);
-            if !self.options.experimental {
-                samples.starts_ms.clear();
-            }
-            if samples.is_empty() {
-                return Ok(());
-            }
-            visit(RangeSeries { labels: set.labels(index), drop_name: false, samples, spec })
-        })
+        Ok((self.open(&matrix.selector, range, grid)?, spec))
+    }
+
+    /// What windows see of a series that was read; `None` when that is nothing.
+    fn range_series<'a>(
+        &self,
+        labels: &'a Labels,
+        samples: &'a mut Samples,
+        spec: WindowSpec,
+    ) -> Option<RangeSeries<'a>> {
+        drop_stale(samples);
+        if !self.options.experimental {
+            samples.starts_ms.clear();
+        }
+        (!samples.is_empty()).then_some(RangeSeries { labels, drop_name: false, samples, spec })
     }
 
     /// The windows of a subquery's result; see [`Evaluator::subquery`].
@@ -221,7 +263,11 @@ impl<'q> Evaluator<'q> {
 
 /// Removes staleness markers: windows do not see them.
 fn drop_stale(samples: &mut Samples) {
-    if !(0..samples.len()).any(|i| samples.is_stale(i)) {
+    let has_markers = match samples.histograms.as_slice() {
+        [] => samples.values.iter().any(|value| model::is_stale(*value)),
+        _ => (0..samples.len()).any(|i| samples.is_stale(i)),
+    };
+    if !has_markers {
         return;
     }
     let mut kept = Samples::default();

@@ -123,7 +123,7 @@ impl Page {
         self.head.len() + self.series.len() * 16 + self.blocks.len() * 12 + self.entry.values_bytes as usize
     }
 
-    pub(super) fn labels(&self, place: usize) -> LabelsRef<'_> {
+    pub(crate) fn labels(&self, place: usize) -> LabelsRef<'_> {
         let range = &self.series[place].0;
         LabelsRef::from_trusted_bytes(&self.head[range.start as usize..range.end as usize])
     }

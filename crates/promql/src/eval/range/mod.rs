@@ -11,7 +11,7 @@ use super::{
     EvalResult, Evaluator, Grid, Series, Sink,
     column::Column,
     fail,
-    window::{Remarks, Window},
+    window::{RangeSeries, Remarks, Window},
 };
 use crate::ast::{Call, Expr, Extension, ValueType};
 use hashbrown::HashSet;
@@ -73,27 +73,32 @@ impl<'q> Evaluator<'q> {
         let arguments = self.scalar_arguments(call, grid)?;
         self.check_arguments(call, &arguments)?;
         let position = range.span().start;
-        self.stream_ranges(range, grid, &mut |series| {
+        let quick = rate::Kind::of(name);
+        let compute = |series: RangeSeries<'_>| -> EvalResult<Option<Series<'q>>> {
             let metric_name = series.labels.metric_name();
             let remarks = Remarks { evaluator: self, position, metric_name };
             let mut column = Column::absent(grid.count, self.context)?;
-            self.each_window(&series, grid, &mut |step, mut window| {
-                for (slot, values) in window.arguments.iter_mut().zip(&arguments) {
-                    *slot = values[step];
-                }
-                if let Some(value) = function(&window, &remarks) {
-                    column.set(step, value);
-                }
-            })?;
+            match quick.filter(|_| rate::is_plain(&series)) {
+                Some(kind) => self.fill_rates(&series, grid, kind, &mut column)?,
+                None => self.each_window(&series, grid, &mut |step, mut window| {
+                    for (slot, values) in window.arguments.iter_mut().zip(&arguments) {
+                        *slot = values[step];
+                    }
+                    if let Some(value) = function(&window, &remarks) {
+                        column.set(step, value);
+                    }
+                })?,
+            }
             if column.is_empty() {
-                return Ok(());
+                return Ok(None);
             }
             if matches!(name, "rate" | "increase") {
                 possible_non_counter(series.labels, &column, &remarks);
             }
             let drop_name = series.drop_name || !keeps_name(name);
-            sink(Series { labels: series.labels.clone(), drop_name, column })
-        })
+            Ok(Some(Series { labels: series.labels.clone(), drop_name, column }))
+        };
+        self.map_ranges(range, grid, &compute, sink)
     }
 
     fn scalar_arguments(&self, call: &Call, grid: Grid) -> EvalResult<Vec<Vec<f64>>> {

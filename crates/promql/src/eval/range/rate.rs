@@ -5,7 +5,11 @@
 //! is a sample of value zero, and one after the previous sample is a reset.
 
 use super::{
-    super::window::{Remarks, Window},
+    super::{
+        EvalResult, Evaluator, Grid,
+        column::Column,
+        window::{Bounds, RangeSeries, Remarks, Window},
+    },
     extended,
 };
 use crate::histogram;
@@ -28,6 +32,78 @@ pub(super) fn delta(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Option<Va
 pub(super) struct Kind {
     pub(super) is_counter: bool,
     pub(super) is_rate: bool,
+}
+
+impl Kind {
+    /// Of the functions that extrapolate.
+    pub(super) fn of(function: &str) -> Option<Kind> {
+        let (is_counter, is_rate) = match function {
+            "rate" => (true, true),
+            "increase" => (true, false),
+            "delta" => (false, false),
+            _ => return None,
+        };
+        Some(Kind { is_counter, is_rate })
+    }
+}
+
+/// Whether all samples are floats with nothing that tells where counters began, as most series.
+pub(super) fn is_plain(series: &RangeSeries<'_>) -> bool {
+    series.samples.histograms.is_empty()
+        && series.samples.starts_ms.is_empty()
+        && series.spec.extension.is_none()
+}
+
+/// Steps between two looks at whether the query goes on.
+const CHECK_STEPS: usize = 1024;
+
+impl Evaluator<'_> {
+    /// As [`extrapolated`] for every step of a plain series, without looking at each sample of each
+    /// window again: a counter's resets are found once.
+    pub(super) fn fill_rates(
+        &self,
+        series: &RangeSeries<'_>,
+        grid: Grid,
+        kind: Kind,
+        column: &mut Column<'_>,
+    ) -> EvalResult<()> {
+        let (times, values) = (&series.samples.timestamps_ms, &series.samples.values);
+        let resets: Vec<usize> = match kind.is_counter {
+            true => (1..values.len()).filter(|&i| values[i] < values[i - 1]).collect(),
+            false => Vec::new(),
+        };
+        let range_seconds = series.spec.range_ms as f64 / 1000.0;
+        let (mut first, mut end, mut next_reset) = (0, 0, 0);
+        for step in 0..grid.count {
+            if step % CHECK_STEPS == 0 {
+                self.context.check()?;
+            }
+            let bounds = series.spec.bounds(grid, step);
+            while first < times.len() && times[first] <= bounds.from_ms {
+                first += 1;
+            }
+            end = end.max(first);
+            while end < times.len() && times[end] <= bounds.to_ms {
+                end += 1;
+            }
+            if end - first < 2 {
+                continue;
+            }
+            // A reset at the first sample of the window happened before it.
+            while resets.get(next_reset).is_some_and(|reset| *reset <= first) {
+                next_reset += 1;
+            }
+            let inside = resets[next_reset..].iter().take_while(|reset| **reset < end);
+            let mut change = values[end - 1] - values[first];
+            inside.for_each(|reset| change += values[reset - 1]);
+            let interval = Interval::new(times[first], times[end - 1], end - first, bounds);
+            let is_rising = kind.is_counter && change > 0.0 && values[first] >= 0.0;
+            let factor = interval.extended(is_rising.then(|| values[first] / change));
+            let factor = if kind.is_rate { factor / range_seconds } else { factor };
+            column.floats[step] = change * factor;
+        }
+        Ok(())
+    }
 }
 
 /// A change, in one of the two kinds of values.
@@ -78,14 +154,18 @@ struct Interval {
 impl Interval {
     fn of(window: &Window<'_>) -> Self {
         let times = window.times();
-        let (first, last) = (times[0], times[times.len() - 1]);
+        Interval::new(times[0], times[times.len() - 1], times.len(), window.bounds)
+    }
+
+    /// Of `count` samples from `first` to `last`.
+    fn new(first: i64, last: i64, count: usize, bounds: Bounds) -> Self {
         let seconds = |ms: i64| ms as f64 / 1000.0;
         let sampled = seconds(last - first);
         Interval {
             sampled,
-            to_start: seconds(first - window.bounds.from_ms),
-            to_end: seconds(window.bounds.to_ms - last),
-            average: if times.len() > 1 { sampled / (times.len() - 1) as f64 } else { 0.0 },
+            to_start: seconds(first - bounds.from_ms),
+            to_end: seconds(bounds.to_ms - last),
+            average: if count > 1 { sampled / (count - 1) as f64 } else { 0.0 },
         }
     }
 
