@@ -5,8 +5,9 @@
 //! exponent.
 
 use super::answer::push_json_string;
-use model::{Buckets, Histogram, Labels, Value, format_float};
+use model::{Buckets, Histogram, Labels, Value, format_float, push_float};
 use promql::{MatrixSeries, QueryValue};
+use std::fmt::Write;
 
 /// `"resultType":…,"result":…`
 pub(super) fn push_result(out: &mut String, value: &QueryValue) {
@@ -115,18 +116,19 @@ fn push_float_point(out: &mut String, timestamp_ms: i64, value: f64) {
     out.push('[');
     push_time(out, timestamp_ms);
     out.push_str(",\"");
-    out.push_str(&format_float(value));
+    push_float(out, value);
     out.push_str("\"]");
 }
 
 /// Seconds as a whole number, or with three decimals.
 fn push_time(out: &mut String, timestamp_ms: i64) {
     let (magnitude, sign) = (timestamp_ms.unsigned_abs(), if timestamp_ms < 0 { "-" } else { "" });
-    out.push_str(sign);
-    out.push_str(&(magnitude / 1000).to_string());
-    if !magnitude.is_multiple_of(1000) {
-        out.push_str(&format!(".{:03}", magnitude % 1000));
-    }
+    let (seconds, rest) = (magnitude / 1000, magnitude % 1000);
+    let written = match rest {
+        0 => write!(out, "{sign}{seconds}"),
+        _ => write!(out, "{sign}{seconds}.{rest:03}"),
+    };
+    debug_assert!(written.is_ok(), "writing to a string cannot fail");
 }
 
 /// Seconds as any JSON number.

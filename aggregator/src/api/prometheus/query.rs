@@ -24,7 +24,7 @@ pub(super) async fn query(State(app): State<AppState>, params: Params) -> Result
     observe::run(&app, "query", &params, move |context| {
         let begun = Instant::now();
         let answer = promql::instant(&expr, at_ms, metrics.as_ref(), &options, context)?;
-        Ok(success(answer, limit, stats.then(|| Timing::new(asked, begun, context))))
+        success(context, answer, limit, stats.then(|| Timing::new(asked, begun, context)))
     })
     .await
 }
@@ -42,20 +42,33 @@ impl Timing {
     }
 }
 
-/// The answer with at most `limit` series.
-pub(super) fn success(mut answer: Answer, limit: usize, timing: Option<Timing>) -> Success {
+/// Bytes that a point takes: itself, and as text its time and the digits of a float.
+const POINT_BYTES: u64 = size_of::<promql::Point>() as u64 + 32;
+
+/// The answer with at most `limit` series, which is charged to the query together with its text.
+pub(super) fn success(
+    context: &QueryContext,
+    mut answer: Answer,
+    limit: usize,
+    timing: Option<Timing>,
+) -> Result<Success, ApiError> {
     let is_truncated = match &mut answer.value {
         QueryValue::Vector(samples) => cut(samples, limit),
         QueryValue::Matrix(matrix) => cut(matrix, limit),
         QueryValue::Scalar { .. } | QueryValue::String { .. } => false,
     };
+    let points = match &answer.value {
+        QueryValue::Matrix(matrix) => matrix.iter().map(|series| series.points.len() as u64).sum(),
+        _ => 0,
+    };
+    context.hold_memory(points * POINT_BYTES)?;
     let mut data = String::from("{");
     push_result(&mut data, &answer.value);
     if let Some(timing) = timing {
         push_stats(&mut data, &timing);
     }
     data.push('}');
-    Success::new(data).annotated(&answer.annotations).truncated(is_truncated)
+    Ok(Success::new(data).annotated(&answer.annotations).truncated(is_truncated))
 }
 
 fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {

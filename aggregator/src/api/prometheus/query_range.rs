@@ -48,7 +48,7 @@ pub(super) async fn query_range(State(app): State<AppState>, params: Params) -> 
     observe::run(&app, "query_range", &params, move |context| {
         let begun = Instant::now();
         let answer = promql::range(&expr, start_ms, end_ms, step_ms, metrics.as_ref(), &options, context)?;
-        Ok(success(answer, limit, stats.then(|| Timing::new(asked, begun, context))))
+        success(context, answer, limit, stats.then(|| Timing::new(asked, begun, context)))
     })
     .await
 }
