@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("disk", &["model"]),
     ("tsdb", &["store", "disk", "model"]),
     ("logstore", &["store", "disk", "model"]),
+    ("clickhouse-store", &["store", "model"]),
     ("template", &["model"]),
     ("promql", &["store", "model"]),
     ("logql", &["promql", "store", "template", "model"]),

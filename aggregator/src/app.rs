@@ -50,6 +50,9 @@ pub struct App {
 
 /// Jobs that may wait for a pool before requests are refused as busy.
 const POOL_QUEUE: usize = 256;
+/// Ingest threads when the store is elsewhere: they wait for it, and those that wait together are
+/// written together.
+const REMOTE_INGEST_THREADS: usize = 16;
 
 impl App {
     /// An aggregator over these stores, not yet marked ready.
@@ -62,8 +65,12 @@ impl App {
         let own = Metrics::default();
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let query_pool = Pool::new(config.query.concurrency.unwrap_or(threads), config.query.queue);
+        let ingest_threads = match &config.storage.clickhouse {
+            Some(_) => threads.max(REMOTE_INGEST_THREADS),
+            None => threads,
+        };
         App {
-            ingest_pool: Pool::new(threads, POOL_QUEUE),
+            ingest_pool: Pool::new(ingest_threads, POOL_QUEUE),
             query_metrics: QueryMetrics::new(&own, &query_pool),
             query_pool,
             packs: Packs::new(&config.alerting.packs, config.alerting.shipped_rules),

@@ -2,7 +2,7 @@
 //!
 //! Paths are relative to the working directory. `docs/guides/configuration.md` shows the file.
 
-use crate::{auth::Role, egress::RemoteWriteConfig, packs::PackModes};
+use crate::{auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, packs::PackModes};
 use daemon::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{net::SocketAddr, path::PathBuf};
@@ -19,6 +19,8 @@ pub struct Config {
     pub tls: Option<daemon::http::TlsFiles>,
     /// Who may call.
     pub auth: AuthConfig,
+    /// Where data are kept when not in the data folder.
+    pub storage: StorageConfig,
     /// How long and how much is kept.
     pub retention: RetentionConfig,
     /// Bounds on what is received.
@@ -97,6 +99,14 @@ pub struct TokenConfig {
     /// The token's SHA-256 in hexadecimal, as `bellwether token` prints it.
     #[serde(default)]
     pub sha256: Option<String>,
+}
+
+/// Where metrics and logs are kept.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// In a ClickHouse; in the data folder when absent.
+    pub clickhouse: Option<ClickHouseConfig>,
 }
 
 /// How long and how much is kept. A size bound drops the oldest data first.

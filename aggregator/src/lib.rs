@@ -10,6 +10,7 @@ pub mod api;
 pub mod app;
 mod auth;
 pub mod cli;
+mod clickhouse;
 mod condition;
 pub mod config;
 mod demo;

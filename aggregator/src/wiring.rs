@@ -7,7 +7,8 @@ use crate::{
     api,
     app::{App, AppState},
     auth::{self, Guard},
-    config::{AuthMode, Bytes, Config, Duration},
+    clickhouse::ClickHouseConfig,
+    config::{AuthMode, Bytes, Config, Duration, RetentionConfig},
     egress::{self, Egress},
     evaluate::{Evaluator, RecordedSamples},
     maintain, packs,
@@ -204,6 +205,9 @@ async fn open_stores(
     dir: &disk::Dir,
 ) -> anyhow::Result<(Arc<dyn MetricStore>, Arc<dyn LogStore>)> {
     let retention = config.retention.clone();
+    if let Some(clickhouse) = config.storage.clickhouse.clone() {
+        return tokio::task::spawn_blocking(move || open_clickhouse(&clickhouse, &retention)).await?;
+    }
     let share = default_share(config)?;
     let (metrics_dir, logs_dir) = (dir.sub("metrics")?, dir.sub("logs")?);
     tokio::task::spawn_blocking(move || {
@@ -226,6 +230,18 @@ async fn open_stores(
         anyhow::Ok((Arc::new(metrics) as Arc<dyn MetricStore>, Arc::new(logs) as Arc<dyn LogStore>))
     })
     .await?
+}
+
+/// ClickHouse bounds sizes by itself; ages are ours.
+fn open_clickhouse(
+    config: &ClickHouseConfig,
+    retention: &RetentionConfig,
+) -> anyhow::Result<(Arc<dyn MetricStore>, Arc<dyn LogStore>)> {
+    let opened = clickhouse_store::ClickHouse::open(&config.options()?)
+        .context("failed to open the ClickHouse store")?;
+    let metrics = opened.metrics(age_limits(retention.metrics_age));
+    let logs = opened.logs(age_limits(retention.logs_age));
+    Ok((Arc::new(metrics), Arc::new(logs)))
 }
 
 fn age_limits(age: Duration) -> AgeLimits {

@@ -4,6 +4,7 @@ mod access;
 mod alert_crashes;
 mod alerts;
 mod bad_input;
+mod clickhouse;
 mod clients;
 mod dashboards;
 mod durability;

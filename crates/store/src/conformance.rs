@@ -30,6 +30,13 @@ pub fn durable_metric_store<P>(place: impl Fn() -> P, open: impl Fn(&P) -> Box<d
     run_durable(metrics::DURABLE_CASES, &[Settle::Reopened, Settle::FlushedAndReopened], &place, &open);
 }
 
+/// Runs the metric suite on a backend whose data live elsewhere and cost a journey each time: as in
+/// [`durable_metric_store`], but only with data as they were appended and after all of it.
+pub fn remote_metric_store<P>(place: impl Fn() -> P, open: impl Fn(&P) -> Box<dyn MetricStore>) {
+    run_durable(metrics::CASES, &Settle::ENDS, &place, &open);
+    run_durable(metrics::DURABLE_CASES, &[Settle::Reopened], &place, &open);
+}
+
 /// Checks that a metric store refuses and drops by age as the limits given to `open` say.
 pub fn metric_store_limits(open: impl Fn(AgeLimits) -> Box<dyn MetricStore>) {
     metrics::age_limits(&open);
@@ -44,6 +51,12 @@ pub fn log_store(open: impl Fn() -> Box<dyn LogStore>) {
 pub fn durable_log_store<P>(place: impl Fn() -> P, open: impl Fn(&P) -> Box<dyn LogStore>) {
     run_durable(logs::CASES, &Settle::ALL, &place, &open);
     run_durable(logs::DURABLE_CASES, &[Settle::Reopened, Settle::FlushedAndReopened], &place, &open);
+}
+
+/// Runs the log suite on a backend whose data live elsewhere; see [`remote_metric_store`].
+pub fn remote_log_store<P>(place: impl Fn() -> P, open: impl Fn(&P) -> Box<dyn LogStore>) {
+    run_durable(logs::CASES, &Settle::ENDS, &place, &open);
+    run_durable(logs::DURABLE_CASES, &[Settle::Reopened], &place, &open);
 }
 
 /// Checks that a log store refuses and drops by age as the limits given to `open` say.

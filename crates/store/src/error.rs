@@ -11,6 +11,10 @@ pub enum StoreError {
     /// The store is overloaded: retry later. Nothing of the batch was stored.
     #[error("storage is busy: {0}")]
     Busy(String),
+    /// What keeps the data cannot be reached or refuses us: retry later. Nothing of the batch was
+    /// acknowledged; what was stored of it all the same is recognised when it comes again.
+    #[error("storage is not available: {0}")]
+    Unavailable(String),
     /// A write or fsync failed and the store takes no more writes until it is reopened.
     #[error("storage stopped taking writes after a failure: {0}")]
     Poisoned(String),

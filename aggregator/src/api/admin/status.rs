@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 /// `GET /api/bellwether/v1/status`
 pub(crate) async fn status(State(app): State<AppState>) -> Json<Value> {
-    let (metrics, logs) = (app.metrics.stats(), app.logs.stats());
+    // A store may be elsewhere, so this waits where waiting is allowed.
+    let worker = app.clone();
+    let stats = tokio::task::spawn_blocking(move || (worker.metrics.stats(), worker.logs.stats()));
+    let (metrics, logs) = stats.await.unwrap_or_default();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started_ms": app.started_ms,

@@ -32,6 +32,8 @@ pub(super) async fn build_info() -> Success {
 
 pub(super) async fn runtime_info(State(app): State<AppState>) -> Success {
     let started = rfc3339(app.started_ms);
+    let metrics = app.metrics.clone();
+    let stats = tokio::task::spawn_blocking(move || metrics.stats()).await.unwrap_or_default();
     let cwd = std::env::current_dir().map(|path| path.display().to_string()).unwrap_or_default();
     Success::of(&json!({
         "startTime": started,
@@ -39,7 +41,7 @@ pub(super) async fn runtime_info(State(app): State<AppState>) -> Success {
         "CWD": cwd,
         "reloadConfigSuccess": true,
         "lastConfigTime": started,
-        "corruptionCount": app.metrics.stats().damage.len(),
+        "corruptionCount": stats.damage.len(),
         "goroutineCount": 0,
         "GOMAXPROCS": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         "GOGC": "",
@@ -88,9 +90,11 @@ pub(super) async fn tsdb(State(app): State<AppState>, params: Params) -> Result<
         },
     };
     let metrics = app.metrics.clone();
-    let stats = app.metrics.stats();
-    let all = query::run(&app, None, move |context| metrics.series(&[], TimeRange::ALL, SERIES_MAX, context))
-        .await??;
+    let (stats, all) = query::run(&app, None, move |context| {
+        (metrics.stats(), metrics.series(&[], TimeRange::ALL, SERIES_MAX, context))
+    })
+    .await?;
+    let all = all?;
     let counts = Cardinality::of(&all);
     let range = stats.time_range.unwrap_or(TimeRange::new(0, 0));
     Ok(Success::of(&json!({

@@ -25,6 +25,8 @@ pub(super) enum Settle {
 impl Settle {
     pub(super) const ALL: [Settle; 4] =
         [Settle::Kept, Settle::Flushed, Settle::Reopened, Settle::FlushedAndReopened];
+    /// The two ends: nothing done, and everything.
+    pub(super) const ENDS: [Settle; 2] = [Settle::Kept, Settle::FlushedAndReopened];
     const IN_PROCESS: [Settle; 2] = [Settle::Kept, Settle::Flushed];
 }
 

@@ -1,0 +1,71 @@
+//! The settings of a store in ClickHouse (`docs/guides/clickhouse.md`).
+
+use daemon::Secret;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// `storage.clickhouse`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClickHouseConfig {
+    /// Of its HTTP interface.
+    pub url: String,
+    /// Made at the start when it is absent.
+    #[serde(default = "database")]
+    pub database: String,
+    /// Whom to connect as.
+    #[serde(default = "user")]
+    pub user: String,
+    /// The user's password.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// A file with the password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+}
+
+fn database() -> String {
+    "bellwether".to_owned()
+}
+
+fn user() -> String {
+    "default".to_owned()
+}
+
+impl ClickHouseConfig {
+    /// What the store asks for, secrets read.
+    ///
+    /// # Errors
+    /// When the password is given twice or its file cannot be read.
+    pub(crate) fn options(&self) -> anyhow::Result<clickhouse_store::Options> {
+        let name = "storage.clickhouse.password";
+        let password = Secret::resolve(name, self.password.as_ref(), self.password_file.as_deref())?;
+        Ok(clickhouse_store::Options {
+            url: self.url.clone(),
+            database: self.database.clone(),
+            user: self.user.clone(),
+            password: password.map(|secret| secret.expose().to_owned()).unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn only_the_url_has_to_be_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "secret\n").unwrap();
+        let text = format!(
+            "storage:\n  clickhouse:\n    url: http://127.0.0.1:8123\n    password_file: {}\n",
+            file.display()
+        );
+        let config: Config = daemon::config::parse_yaml(&text, "test").unwrap();
+        let options = config.storage.clickhouse.unwrap().options().unwrap();
+        assert_eq!((options.database.as_str(), options.user.as_str()), ("bellwether", "default"));
+        assert_eq!(options.password, "secret");
+        assert!(!format!("{options:?}").contains("secret"));
+    }
+}
