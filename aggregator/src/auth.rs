@@ -114,13 +114,17 @@ fn needed_role(method: &Method, path: &str) -> Option<Role> {
         "/api/v1/otlp/",
         "/api/v1/write",
         "/api/v2/write",
+        "/elasticsearch",
+        "/insert/",
         "/loki/api/v1/push",
         "/otlp/",
+        "/services/collector",
+        "/upload",
         "/v1/logs",
         "/v1/metrics",
         "/write",
     ];
-    if writes.iter().any(|prefix| path.starts_with(prefix)) {
+    if writes.iter().any(|prefix| path.starts_with(prefix)) || path.ends_with("/_bulk") {
         return Some(Role::Agent);
     }
     if path.contains("/admin/")
@@ -178,11 +182,12 @@ fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
 fn presented_token(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
-    // `Token` is how InfluxDB's clients call a bearer token.
-    if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") {
+    // `Token` is how InfluxDB's clients call a bearer token, `Splunk` how those of its collector do.
+    if ["bearer", "token", "splunk"].iter().any(|bearer| scheme.eq_ignore_ascii_case(bearer)) {
         return Some(rest.trim().to_owned());
     }
-    if !scheme.eq_ignore_ascii_case("basic") {
+    // Elasticsearch's clients send `ApiKey` with base64 of `id:key`, which is as Basic is.
+    if !scheme.eq_ignore_ascii_case("basic") && !scheme.eq_ignore_ascii_case("apikey") {
         return None;
     }
     let decoded = BASE64_STANDARD.decode(rest.trim()).ok()?;
@@ -215,6 +220,12 @@ mod tests {
             (Method::POST, "/prometheus/api/v1/write", Some(Role::Agent)),
             (Method::POST, "/api/v2/write", Some(Role::Agent)),
             (Method::POST, "/write", Some(Role::Agent)),
+            (Method::POST, "/_bulk", Some(Role::Agent)),
+            (Method::PUT, "/logs/_bulk", Some(Role::Agent)),
+            (Method::GET, "/elasticsearch", Some(Role::Agent)),
+            (Method::POST, "/services/collector/event", Some(Role::Agent)),
+            (Method::POST, "/insert/jsonline", Some(Role::Agent)),
+            (Method::POST, "/upload", Some(Role::Agent)),
             (Method::POST, "/api/v1/query", Some(Role::Viewer)),
             (Method::POST, "/api/v2/silences", Some(Role::Operator)),
             (Method::DELETE, "/alertmanager/api/v2/silence/x", Some(Role::Operator)),

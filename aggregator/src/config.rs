@@ -2,7 +2,9 @@
 //!
 //! Paths are relative to the working directory. `docs/guides/configuration.md` shows the file.
 
-use crate::{auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, packs::PackModes};
+use crate::{
+    auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, packs::PackModes, receive::SyslogConfig,
+};
 use daemon::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{net::SocketAddr, path::PathBuf};
@@ -27,6 +29,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Bounds on queries.
     pub query: QueryConfig,
+    /// Listeners for syslog.
+    pub syslog: SyslogConfig,
     /// PromQL settings.
     pub promql: PromqlConfig,
     /// Rules and notifications.

@@ -13,6 +13,7 @@ use crate::{
     evaluate::{Evaluator, RecordedSamples},
     maintain, packs,
     readings::PolicyReadings,
+    receive::{self, syslog::Syslog},
     reload, self_monitor, shipped,
 };
 use alerting::Alerting;
@@ -37,6 +38,7 @@ pub struct Server {
     /// What its handlers share.
     pub app: AppState,
     http: JoinHandle<()>,
+    syslog: Syslog,
     monitor: JoinHandle<()>,
     packs: JoinHandle<()>,
     sending: Option<egress::Running>,
@@ -69,12 +71,13 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     let maintenance = maintain::start(&app, shutdown)?;
     let monitor = tokio::spawn(self_monitor::run(app.clone(), address.to_string(), shutdown.clone()));
     let packs = tokio::spawn(packs::run(app.clone(), shutdown.clone()));
+    let syslog = receive::syslog::start(&app, shutdown).await?;
     let router = api::router(&app, guard);
     let server_options = ServerOptions { tls, ..ServerOptions::default() };
     let http = tokio::spawn(daemon::http::serve(listener, router, server_options, shutdown.clone()));
     app.set_ready(true);
     tracing::info!(%address, "ready");
-    Ok(Server { address, app, http, monitor, packs, sending, maintenance })
+    Ok(Server { address, app, http, syslog, monitor, packs, sending, maintenance })
 }
 
 impl Server {
@@ -85,6 +88,7 @@ impl Server {
     /// When a part panicked or a store could not be flushed.
     pub async fn join(self) -> anyhow::Result<()> {
         self.http.await?;
+        self.syslog.join().await?;
         self.packs.await?;
         if let Some(alerting) = self.app.alerting() {
             alerting.stop().await;

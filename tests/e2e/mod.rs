@@ -8,6 +8,7 @@ mod clickhouse;
 mod clients;
 mod dashboards;
 mod durability;
+mod log_clients;
 mod mail_tls;
 mod page;
 mod policies;

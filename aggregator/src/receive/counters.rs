@@ -18,6 +18,11 @@ pub(super) enum Protocol {
     OtlpLogs,
     LokiPush,
     Influx,
+    ElasticBulk,
+    SplunkHec,
+    JsonLines,
+    Journal,
+    Syslog,
 }
 
 impl Protocol {
@@ -29,6 +34,11 @@ impl Protocol {
             Protocol::OtlpLogs => "otlp_logs",
             Protocol::LokiPush => "loki_push",
             Protocol::Influx => "influx",
+            Protocol::ElasticBulk => "elastic_bulk",
+            Protocol::SplunkHec => "splunk_hec",
+            Protocol::JsonLines => "json_lines",
+            Protocol::Journal => "journal",
+            Protocol::Syslog => "syslog",
         }
     }
 }
@@ -101,6 +111,11 @@ impl Counters {
         let label = ByProtocol { protocol: protocol.as_str() };
         self.requests.get_or_create(&label).inc();
         self.body_bytes.get_or_create(&label).inc_by(body_bytes as u64);
+    }
+
+    /// Bytes of what came without a request.
+    pub(super) fn body_bytes(&self, protocol: Protocol, bytes: usize) {
+        self.body_bytes.get_or_create(&ByProtocol { protocol: protocol.as_str() }).inc_by(bytes as u64);
     }
 
     pub(super) fn failure(&self, protocol: Protocol, failure: &Failure) {

@@ -12,35 +12,54 @@
 
 mod append;
 mod counters;
+mod elastic;
 mod failure;
 mod identity;
 mod influx;
 #[cfg(test)]
 mod influx_tests;
+mod journal;
+mod json_lines;
+#[cfg(test)]
+mod log_protocol_tests;
 mod loki_push;
 mod otlp_logs;
 mod otlp_metrics;
 mod receivers;
 mod remote_write;
 mod request;
+mod splunk;
+pub(crate) mod syslog;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use receivers::Receivers;
+pub use syslog::SyslogConfig;
 
 use crate::app::AppState;
-use axum::{Router, routing::post};
+use axum::{
+    Router,
+    routing::{any, post},
+};
 
 /// All receivers.
 pub(crate) fn routes() -> Router<AppState> {
     prometheus_routes()
+        .merge(splunk::routes())
+        .route("/_bulk", any(elastic::api))
         .route("/api/v2/write", post(influx::write_v2))
+        .route("/elasticsearch", any(elastic::api))
+        .route("/elasticsearch/", any(elastic::api))
+        .route("/elasticsearch/{*path}", any(elastic::api))
+        .route("/insert/jsonline", post(json_lines::insert))
         .route("/loki/api/v1/push", post(loki_push::push))
+        .route("/upload", post(journal::upload))
         .route("/v1/logs", post(otlp_logs::export))
         .route("/otlp/v1/logs", post(otlp_logs::export))
         .route("/v1/metrics", post(otlp_metrics::export))
         .route("/otlp/v1/metrics", post(otlp_metrics::export))
         .route("/write", post(influx::write_v1))
+        .route("/{index}/_bulk", any(elastic::api))
 }
 
 /// The receivers that are also mounted under `/prometheus`.

@@ -16,7 +16,9 @@ use axum::{
 use bytes::Bytes;
 use daemon::clock;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use model::BatchId;
 use std::time::Duration;
+use tokio::sync::SemaphorePermit;
 
 /// How long a request waits for a place before it is told to come back.
 const PLACE_PATIENCE: Duration = Duration::from_secs(5);
@@ -53,24 +55,43 @@ async fn take(
     request: Request,
     decode: impl FnOnce(Work<'_>) -> Result<Decoded, Failure> + Send + 'static,
 ) -> Result<Appended, Failure> {
-    if !app.is_ready() {
-        return Err(Failure::Busy("not ready yet".to_owned()));
-    }
     let (parts, body) = request.into_parts();
     let identity = Identity::read(&parts.headers)?;
-    let place = tokio::time::timeout(PLACE_PATIENCE, app.receivers.places.acquire()).await;
-    let Ok(Ok(_place)) = place else {
-        return Err(Failure::Busy("too many write requests at once; try again later".to_owned()));
-    };
+    let _place = place(app).await?;
     let limits = &app.config.limits;
     let reading = read_body(&parts.headers, body, limits.body_bytes_max.0 as usize);
     let body = match tokio::time::timeout(BODY_PATIENCE, reading).await {
         Ok(body) => body?,
         Err(_) => return Err(Failure::Slow(BODY_PATIENCE.as_secs())),
     };
+    let appended = store(app, protocol, identity.batch, body, decode).await?;
+    if let Some(report) = identity.report {
+        app.agents.report(report, clock::now_ms());
+    }
+    Ok(appended)
+}
+
+/// A place among the requests that are worked on at once.
+pub(super) async fn place(app: &AppState) -> Result<SemaphorePermit<'_>, Failure> {
+    if !app.is_ready() {
+        return Err(Failure::Busy("not ready yet".to_owned()));
+    }
+    match tokio::time::timeout(PLACE_PATIENCE, app.receivers.places.acquire()).await {
+        Ok(Ok(place)) => Ok(place),
+        _ => Err(Failure::Busy("too many write requests at once; try again later".to_owned())),
+    }
+}
+
+/// Decodes and appends `body` on the ingest pool and waits until it is durable.
+pub(super) async fn store(
+    app: &AppState,
+    protocol: Protocol,
+    batch_id: Option<BatchId>,
+    body: Bytes,
+    decode: impl FnOnce(Work<'_>) -> Result<Decoded, Failure> + Send + 'static,
+) -> Result<Appended, Failure> {
     app.receivers.counters.request(protocol, body.len());
     let worker = app.clone();
-    let batch_id = identity.batch;
     let appended = app.ingest_pool.run(move || {
         let now_ns = clock::now_ns();
         worker.receivers.with_scratch(|scratch| {
@@ -84,10 +105,14 @@ async fn take(
     if let Some(batch) = appended.for_tail.take() {
         app.tail.publish(batch);
     }
-    if let Some(report) = identity.report {
-        app.agents.report(report, clock::now_ms());
-    }
     Ok(appended)
+}
+
+/// Names and values of a query string, decoded.
+pub(super) fn query_pairs(query: &str) -> Vec<(String, String)> {
+    reqwest::Url::parse(&format!("http://local/?{query}"))
+        .map(|url| url.query_pairs().into_owned().collect())
+        .unwrap_or_default()
 }
 
 /// The whole body; its declared length is looked at before anything is read.

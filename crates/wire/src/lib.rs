@@ -1,5 +1,5 @@
 //! The bytes in and out: remote write 1.0 and 2.0, OTLP, Loki push, exposition text, line
-//! protocol.
+//! protocol, Elasticsearch bulk, syslog, JSON lines, journald's export format, Splunk's collector.
 //!
 //! Every decoder reads untrusted bytes into a [`model`] batch in one pass and keeps three rules:
 //! * It never panics, and what it allocates is bounded by the size of the body or by
@@ -13,10 +13,13 @@
 //! Sync code without clocks; `now` is a parameter where a format needs it.
 
 pub mod compression;
+pub mod elastic;
 mod error;
 mod expansion;
 pub mod exposition;
 pub mod influx;
+pub mod journal;
+pub mod json_lines;
 mod label_set;
 mod logs;
 pub mod loki;
@@ -25,8 +28,10 @@ pub mod otlp;
 mod protobuf;
 pub mod remote_write;
 mod report;
+pub mod splunk;
+pub mod syslog;
 
 pub use error::WireError;
 pub use expansion::EXPANDED_BYTES_MAX;
-pub use logs::{LogOptions, detect_level};
+pub use logs::{DocumentOptions, LogOptions, detect_level};
 pub use report::{DecodeReport, Refusal, Rejected};

@@ -43,6 +43,8 @@ pub enum Refusal {
     UnreadableLine,
     /// A field of line protocol that is text.
     StringField,
+    /// A document that is no JSON object, or an action that is not taken.
+    UnreadableDocument,
 }
 
 impl Refusal {
@@ -66,6 +68,7 @@ impl Refusal {
             Refusal::InvalidMetric => "invalid_metric",
             Refusal::UnreadableLine => "unreadable_line",
             Refusal::StringField => "string_field",
+            Refusal::UnreadableDocument => "unreadable_document",
         }
     }
 }

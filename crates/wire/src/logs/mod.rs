@@ -1,11 +1,18 @@
 //! What all log protocols share: writing into the batch, and the two labels that Loki adds at the
 //! door and Grafana relies on, `service_name` (stream) and `detected_level` (structured metadata).
 
+mod document;
+mod keeper;
 mod level;
 mod service_name;
+mod time;
 mod writer;
 
+pub use document::DocumentOptions;
+pub(crate) use document::{Origin, write_document};
+pub(crate) use keeper::StreamKeeper;
 pub use level::detect_level;
+pub(crate) use time::parse_time;
 pub(crate) use writer::LogWriter;
 
 /// How a log request is decoded.

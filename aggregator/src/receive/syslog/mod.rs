@@ -1,0 +1,106 @@
+//! Syslog over UDP, TCP and TLS. Off unless configured (`syslog.*`).
+//!
+//! Syslog carries no token. On loopback anybody may send; beyond it only the networks in
+//! `syslog.allow_from` may, and over TLS also whoever shows a certificate of `client_ca_file`.
+//!
+//! Nobody is answered, so what can be lost is counted ([`counters`]): over UDP what does not fit into
+//! the queue ([`queue`]); over TCP and TLS reading waits instead. A batch that the store cannot take
+//! now is tried again until it can.
+
+mod config;
+mod counters;
+mod queue;
+mod tcp;
+mod tls;
+mod udp;
+mod writer;
+
+pub use config::SyslogConfig;
+
+use crate::app::AppState;
+use anyhow::{Context, bail};
+use counters::SyslogCounters;
+use daemon::Shutdown;
+use queue::Queue;
+use std::{net::SocketAddr, sync::Arc};
+use tcp::TcpShared;
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    task::JoinHandle,
+};
+
+/// Where the listeners are, and what to wait for at the end.
+pub(crate) struct Syslog {
+    /// Ends once everything received is stored, or cannot be.
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Syslog {
+    /// Waits for the last batch.
+    pub(crate) async fn join(self) -> anyhow::Result<()> {
+        match self.writer {
+            Some(writer) => Ok(writer.await?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Starts what is configured.
+///
+/// # Errors
+/// When a listener may not or cannot be opened.
+pub(crate) async fn start(app: &AppState, shutdown: &Shutdown) -> anyhow::Result<Syslog> {
+    let config = &app.config.syslog;
+    if config.udp.is_none() && config.tcp.is_none() && config.tls.is_none() {
+        return Ok(Syslog { writer: None });
+    }
+    let counters = Arc::new(SyslogCounters::new(&app.own));
+    let message_bytes_max = config.message_bytes_max.0.clamp(480, 1 << 20) as usize;
+    let (queue, receiver) = Queue::new(counters.clone());
+    if let Some(address) = config.udp {
+        check_open(config, "udp", address)?;
+        let socket =
+            UdpSocket::bind(address).await.with_context(|| format!("failed to listen on udp {address}"))?;
+        tracing::info!(address = %socket.local_addr()?, "taking syslog over UDP");
+        let allowed = config.allow_from.clone();
+        tokio::spawn(udp::receive(socket, queue.clone(), allowed, message_bytes_max, shutdown.clone()));
+    }
+    let shared = |transport, tls, is_verified| TcpShared {
+        queue: queue.clone(),
+        allowed: config.allow_from.clone(),
+        message_bytes_max,
+        transport,
+        tls,
+        is_verified,
+    };
+    if let Some(address) = config.tcp {
+        check_open(config, "tcp", address)?;
+        listen_tcp(address, shared("tcp", None, false), shutdown).await?;
+    }
+    if let Some(tls) = &config.tls {
+        if tls.client_ca_file.is_none() {
+            check_open(config, "tls", tls.listen)?;
+        }
+        let acceptor = tls::acceptor(tls).context("failed to set up TLS for syslog")?;
+        listen_tcp(tls.listen, shared("tls", Some(acceptor), tls.client_ca_file.is_some()), shutdown).await?;
+    }
+    Ok(Syslog { writer: Some(tokio::spawn(writer::run(app.clone(), receiver, counters, shutdown.clone()))) })
+}
+
+async fn listen_tcp(address: SocketAddr, shared: TcpShared, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("failed to listen on tcp {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, transport = shared.transport, "taking syslog");
+    tokio::spawn(tcp::accept(listener, Arc::new(shared), shutdown.clone()));
+    Ok(())
+}
+
+fn check_open(config: &SyslogConfig, name: &str, address: SocketAddr) -> anyhow::Result<()> {
+    if !address.ip().is_loopback() && config.allow_from.is_empty() {
+        bail!(
+            "`syslog.{name}` listens on {address}, which is not loopback: name the networks that may send \
+             in `syslog.allow_from`, such as [10.0.0.0/8]"
+        );
+    }
+    Ok(())
+}
