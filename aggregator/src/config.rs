@@ -3,7 +3,8 @@
 //! Paths are relative to the working directory. `docs/guides/configuration.md` shows the file.
 
 use crate::{
-    auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, packs::PackModes, receive::SyslogConfig,
+    auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, packs::PackModes,
+    receive::SyslogConfig,
 };
 use daemon::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
