@@ -103,9 +103,11 @@ async fn every_shipped_expression_works_on_a_live_server() {
         })
         .await;
     }
-    let rules = client.json("/api/v1/rules", &[("rule_name[]", "DiskFull")]).await;
-    let groups = rules["data"]["groups"].as_array().cloned().unwrap_or_default();
-    assert!(!groups.is_empty(), "the rules of a pack that is on are loaded: {rules}");
+    eventually(Duration::from_secs(30), "the rules of a pack that is on are loaded", || async {
+        let rules = client.json("/api/v1/rules", &[("rule_name[]", "DiskFull")]).await;
+        rules["data"]["groups"].as_array().is_some_and(|groups| !groups.is_empty())
+    })
+    .await;
     eventually(Duration::from_secs(90), "every shipped rule has been evaluated", || async {
         let rules = client.json("/api/v1/rules", &[]).await;
         let all = rules["data"]["groups"].as_array().cloned().unwrap_or_default();
