@@ -57,24 +57,12 @@ fn compile(op: LineOp, needle: &Needle) -> Result<Test, String> {
 fn compile_regex(pattern: &str) -> Result<(String, Regex), String> {
     // The check in Go's dialect gives the message.
     go_regex::compile(pattern)?;
-    if let Some(count) = excessive_repeat(pattern) {
-        return Err(format!("error parsing regexp: invalid repeat count: `{count}`"));
-    }
     let translated = go_regex::translate(pattern);
     let regex = RegexBuilder::new(&translated)
         .size_limit(PROGRAM_BYTES_MAX)
         .build()
         .map_err(|error| error.to_string())?;
     Ok((translated, regex))
-}
-
-/// A repetition of more than the thousand that Go allows.
-fn excessive_repeat(pattern: &str) -> Option<&str> {
-    pattern.match_indices('{').find_map(|(at, _)| {
-        let end = at + pattern[at..].find('}')?;
-        let mut counts = pattern[at + 1..end].split(',').filter_map(|count| count.parse::<u32>().ok());
-        counts.any(|count| count > 1000).then(|| &pattern[at..=end])
-    })
 }
 
 /// What a store can decide of a filter on the raw line, and whether that is all of it.
