@@ -1,6 +1,7 @@
 //! The functions of LogQL's templates: Loki's own, and what it takes from sprig.
 
 mod conversions;
+mod decimal;
 mod numbers;
 mod strings;
 mod times;

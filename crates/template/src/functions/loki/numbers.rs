@@ -1,5 +1,6 @@
 //! Arithmetic on whatever can be read as a number; what cannot is 0, as in sprig.
 
+use super::decimal::Decimal;
 use crate::{
     Value,
     functions::{Call, Functions},
@@ -17,16 +18,17 @@ pub(super) fn add(set: &mut Functions) {
     set.add("sub", 2, |call| Ok(Value::Int(to_int(&call.args[0]).wrapping_sub(to_int(&call.args[1])))));
     set.add("div", 2, |call| divide(call, i64::checked_div));
     set.add("mod", 2, |call| divide(call, i64::checked_rem));
-    fold_float(set, "addf", |a, b| Ok(a + b));
-    fold_float(set, "subf", |a, b| Ok(a - b));
-    fold_float(set, "mulf", |a, b| Ok(a * b));
-    fold_float(
-        set,
-        "divf",
-        |a, b| if b == 0.0 { Err("decimal division by 0".to_owned()) } else { Ok(a / b) },
-    );
-    fold_float(set, "maxf", |a, b| Ok(a.max(b)));
-    fold_float(set, "minf", |a, b| Ok(a.min(b)));
+    fold_decimal(set, "addf", Decimal::add, |a, b| a + b);
+    fold_decimal(set, "subf", Decimal::sub, |a, b| a - b);
+    fold_decimal(set, "mulf", Decimal::mul, |a, b| a * b);
+    set.add_variadic("divf", 1, ANY, |call| {
+        if call.args.iter().skip(1).any(|divisor| to_float(divisor) == 0.0) {
+            return Err("decimal division by 0".to_owned());
+        }
+        Ok(decimal_or_float(call, Decimal::div, |a, b| a / b))
+    });
+    fold_float(set, "maxf", f64::max);
+    fold_float(set, "minf", f64::min);
     set.add("ceil", 1, |call| Ok(Value::Float(to_float(&call.args[0]).ceil())));
     set.add("floor", 1, |call| Ok(Value::Float(to_float(&call.args[0]).floor())));
     set.add_variadic("round", 2, 3, |call| {
@@ -41,12 +43,26 @@ fn fold_int(set: &mut Functions, name: &str, combine: fn(i64, i64) -> i64) {
     });
 }
 
-fn fold_float(set: &mut Functions, name: &str, combine: fn(f64, f64) -> Result<f64, String>) {
+fn fold_float(set: &mut Functions, name: &str, combine: fn(f64, f64) -> f64) {
     set.add_variadic(name, 1, ANY, move |call| {
-        let mut numbers = call.args.iter().map(to_float);
-        let first = numbers.next().unwrap_or(0.0);
-        Ok(Value::Float(numbers.try_fold(first, combine)?))
+        Ok(Value::Float(call.args.iter().map(to_float).reduce(combine).unwrap_or(0.0)))
     });
+}
+
+type DecimalOp = fn(Decimal, Decimal) -> Option<Decimal>;
+type FloatOp = fn(f64, f64) -> f64;
+
+fn fold_decimal(set: &mut Functions, name: &str, exact: DecimalOp, float: FloatOp) {
+    set.add_variadic(name, 1, ANY, move |call| Ok(decimal_or_float(call, exact, float)));
+}
+
+/// Folds the arguments as decimals, or as floats where those do not fit.
+fn decimal_or_float(call: &Call<'_>, exact: DecimalOp, float: FloatOp) -> Value {
+    let mut decimals = call.args.iter().map(|value| Decimal::of(to_float(value)));
+    let first = decimals.next().flatten();
+    let folded = decimals.fold(first, |a, b| exact(a?, b?));
+    let value = folded.and_then(Decimal::value).or_else(|| call.args.iter().map(to_float).reduce(float));
+    Value::Float(value.unwrap_or(0.0))
 }
 
 fn divide(call: &Call<'_>, operate: fn(i64, i64) -> Option<i64>) -> Result<Value, String> {
