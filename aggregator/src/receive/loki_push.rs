@@ -3,7 +3,7 @@
 //! 204 when all is stored; 400 with the reasons when a part was refused, the rest is stored.
 
 use super::{
-    append::Decoded,
+    append::{Appended, Decoded},
     counters::Protocol,
     failure::Failure,
     receivers::Scratch,
@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use wire::{
-    LogOptions,
+    LogOptions, WireError,
     compression::{Encoding, decompress},
     loki::{decode_push, decode_push_json},
 };
@@ -39,8 +39,34 @@ pub(super) async fn push(State(app): State<AppState>, request: Request) -> Respo
     let result = receive(&app, Protocol::LokiPush, request, move |work| decode(packing, work)).await;
     match result {
         Ok(appended) if appended.rejected == 0 => StatusCode::NO_CONTENT.into_response(),
-        Ok(appended) => Failure::Malformed(appended.message).respond_text(),
+        Ok(appended) => Failure::Malformed(refusal(&appended)).respond_text(),
         Err(failure) => failure.respond_text(),
+    }
+}
+
+/// Why entries were refused: in Loki's own words where there is one reason, else all of them.
+fn refusal(appended: &Appended) -> String {
+    match appended.report.rejected.as_slice() {
+        [only] if only.count == appended.rejected => only.example.clone(),
+        _ => appended.message.clone(),
+    }
+}
+
+/// Says of a body that does not unpack what Loki says of it.
+fn unpacking_failed(error: WireError, packed: &[u8]) -> Failure {
+    let gzip_header = 10;
+    match &error {
+        WireError::Corrupt { encoding: "snappy", .. } => {
+            Failure::Malformed("snappy: corrupt input".to_owned())
+        }
+        WireError::Corrupt { encoding: "gzip", .. } => {
+            Failure::Malformed(if packed.len() >= gzip_header && !packed.starts_with(&[0x1f, 0x8b]) {
+                "gzip: invalid header".to_owned()
+            } else {
+                "unexpected EOF".to_owned()
+            })
+        }
+        _ => error.into(),
     }
 }
 
@@ -49,7 +75,7 @@ fn packing(headers: &HeaderMap) -> Result<Packing, Failure> {
     let media_type = content_type.split(';').next().unwrap_or("").trim();
     let encoding_text = header_text(headers, header::CONTENT_ENCODING);
     let encoding = Encoding::from_header(encoding_text)
-        .ok_or_else(|| Failure::Unsupported(format!("Content-Encoding {encoding_text:?} not supported")))?;
+        .ok_or_else(|| Failure::Malformed(format!("Content-Encoding {encoding_text:?} not supported")))?;
     if media_type.eq_ignore_ascii_case("application/json") {
         return Ok(Packing::Json(encoding));
     }
@@ -67,24 +93,27 @@ fn packing(headers: &HeaderMap) -> Result<Packing, Failure> {
 fn decode(packing: Packing, work: Work<'_>) -> Result<Decoded, Failure> {
     let options = LogOptions { now_ns: work.now_ns, enrich: true };
     let limit = work.decompressed_bytes_max;
+    let unpack = |encoding, packed: &[u8], out: &mut Vec<u8>| {
+        decompress(encoding, packed, limit, out).map_err(|error| unpacking_failed(error, packed))
+    };
     let Scratch { body, logs, .. } = work.scratch;
     let report = match packing {
         Packing::Json(encoding) => {
-            decompress(encoding, work.body, limit, body)?;
+            unpack(encoding, work.body, body)?;
             decode_push_json(body, options, logs)?
         }
         Packing::BareProtobuf(encoding) => {
-            decompress(encoding, work.body, limit, body)?;
+            unpack(encoding, work.body, body)?;
             decode_push(body, options, logs)?
         }
         Packing::Protobuf(None) => {
-            decompress(Encoding::Snappy, work.body, limit, body)?;
+            unpack(Encoding::Snappy, work.body, body)?;
             decode_push(body, options, logs)?
         }
         Packing::Protobuf(Some(outer)) => {
             let mut packed = Vec::new();
-            decompress(outer, work.body, limit, &mut packed)?;
-            decompress(Encoding::Snappy, &packed, limit, body)?;
+            unpack(outer, work.body, &mut packed)?;
+            unpack(Encoding::Snappy, &packed, body)?;
             decode_push(body, options, logs)?
         }
     };

@@ -3,8 +3,9 @@
 use model::LabelError;
 use std::fmt;
 
-/// Longest example kept with a refusal, in bytes.
-const EXAMPLE_BYTES_MAX: usize = 256;
+/// Longest example kept with a refusal, in bytes: a stream with the longest labels that there may
+/// be, and one label again.
+const EXAMPLE_BYTES_MAX: usize = 8 << 10;
 
 /// Why a part of a request was refused. `as_str` is the `reason` label of the loss counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ use super::{
     level::{is_level_name, level_of, level_of_severity},
     service_name::{SERVICE_NAME, ServiceName, UNKNOWN_SERVICE},
 };
-use crate::{DecodeReport, Refusal, WireError, expansion::Expansion, label_set::LabelSet};
+use crate::{DecodeReport, Refusal, WireError, expansion::Expansion, label_set::LabelSet, loki::limits};
 use model::{LABEL_BYTES_MAX, LABELS_MAX, LabelError, Labels, LogBatch};
 use std::borrow::Cow;
 
@@ -106,6 +106,33 @@ impl<'b> LogWriter<'b> {
             return self.start_stream();
         }
         self.end_stream()
+    }
+
+    /// Ends the labels of a stream pushed in Loki's way, which must keep Loki's bounds.
+    pub(crate) fn end_pushed_stream(&mut self) -> Result<(), WireError> {
+        if !self.options.enrich || self.labels.len() == 0 {
+            return self.end_stream();
+        }
+        let unreadable = limits::unreadable(&self.sorted_labels());
+        if let Some(example) = unreadable {
+            self.refuse_stream(Refusal::UnreadableLabels, example);
+            return Ok(());
+        }
+        if let Some(service) = self.service.missing() {
+            self.labels.insert(SERVICE_NAME.as_bytes(), service);
+        }
+        let excess = limits::excess(&self.sorted_labels());
+        if let Some((reason, example)) = excess {
+            self.refuse_stream(reason, example);
+            return Ok(());
+        }
+        self.start_stream()
+    }
+
+    fn sorted_labels(&self) -> Vec<(&[u8], &[u8])> {
+        let mut pairs: Vec<_> = self.labels.pairs().collect();
+        pairs.sort_unstable();
+        pairs
     }
 
     /// Ends the stream's labels.

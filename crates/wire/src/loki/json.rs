@@ -110,7 +110,7 @@ fn write(stream: &Stream<'_>, writer: &mut LogWriter<'_>) -> Result<(), WireErro
     for (name, value) in &stream.stream.0 {
         writer.label(name.0.as_bytes(), value.0.as_bytes());
     }
-    writer.end_stream()?;
+    writer.end_pushed_stream()?;
     for entry in &stream.values {
         writer.begin_entry();
         for (name, value) in &entry.metadata.0 {

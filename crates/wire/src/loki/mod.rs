@@ -3,6 +3,7 @@
 mod encode;
 mod json;
 mod labels;
+pub(crate) mod limits;
 mod protobuf;
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,7 @@ fn stream(stream: Reader<'_>, writer: &mut LogWriter<'_>) -> Result<(), WireErro
     }
     writer.begin_stream();
     match parse_labels(labels, |name, value| writer.label(name, value)) {
-        Ok(()) => writer.end_stream()?,
+        Ok(()) => writer.end_pushed_stream()?,
         Err(error) => writer.refuse_stream(Refusal::UnreadableLabels, error.to_string()),
     }
     let mut reader = stream;
