@@ -17,16 +17,24 @@ pub struct Detected {
     pub json_path: Vec<String>,
 }
 
+impl Detected {
+    /// The label that a parser would write.
+    pub fn label(&self) -> String {
+        if self.is_taken { format!("{}_extracted", self.name) } else { self.name.clone() }
+    }
+}
+
 /// Fields of an entry's line, by the first parser that makes sense of it. Of a repeated name the
 /// first value counts.
 pub fn detect_fields(entry: &Entry) -> Vec<Detected> {
     let mut found: Vec<Detected> = Vec::new();
     let mut add = |name: String, value: String, parser, json_path| {
-        let is_new = !found.iter().any(|field| field.name == name);
-        if is_new && !name.is_empty() {
-            let taken = |pairs: &crate::LabelPairs| pairs.iter().any(|(existing, _)| *existing == name);
-            let is_taken = taken(&entry.stream) || taken(&entry.metadata);
-            found.push(Detected { name, is_taken, value, parser, json_path });
+        let taken = |pairs: &crate::LabelPairs| pairs.iter().any(|(existing, _)| *existing == name);
+        let is_taken = taken(&entry.stream) || taken(&entry.metadata);
+        let field = Detected { name, is_taken, value, parser, json_path };
+        let label = field.label();
+        if !field.name.is_empty() && !found.iter().any(|other| other.label() == label) {
+            found.push(field);
         }
     };
     if entry.line.trim_start().starts_with('{') {
@@ -90,6 +98,7 @@ mod tests {
         };
         assert_eq!(names(r#"{"a":{"b":1},"a_b":2,"app":"y"}"#), ["a_b=1 a.b", "app!=y app"]);
         assert_eq!(names("a=1 a=2 app=z words"), ["a=1 ", "app!=z "]);
+        assert_eq!(names("app_extracted=1 app=2"), ["app_extracted=1 "]);
         assert_eq!(names("just words"), Vec::<String>::new());
     }
 

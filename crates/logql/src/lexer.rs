@@ -36,7 +36,7 @@ const SIGNS: [&str; 35] = [
 
 /// Splits a query; the last token is always [`Kind::End`].
 pub(crate) fn lex(text: &str) -> Result<Vec<Token>, ParseError> {
-    let mut lexer = Lexer { text, at: 0, tokens: Vec::new() };
+    let mut lexer = Lexer { text, at: 0, tokens: Vec::new(), place: Place { at: 0, line: 1, column: 1 } };
     while lexer.skip_blank() {
         lexer.token()?;
     }
@@ -48,26 +48,39 @@ struct Lexer<'a> {
     text: &'a str,
     at: usize,
     tokens: Vec<Token>,
+    /// Line and column of the place asked for last, so that each character is counted once.
+    place: Place,
 }
 
-impl Lexer<'_> {
-    fn rest(&self) -> &str {
+#[derive(Clone, Copy)]
+struct Place {
+    at: usize,
+    line: usize,
+    column: usize,
+}
+
+impl<'a> Lexer<'a> {
+    fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
 
-    fn position(&self) -> (usize, usize) {
-        let before = &self.text[..self.at];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
+    fn position(&mut self) -> (usize, usize) {
+        for c in self.text[self.place.at..self.at].chars() {
+            let (line, column) = (self.place.line, self.place.column);
+            (self.place.line, self.place.column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+        }
+        self.place.at = self.at;
+        (self.place.line, self.place.column)
     }
 
     fn push(&mut self, kind: Kind, length: usize) {
-        let token = Token { kind, start: self.at, position: self.position() };
+        let position = self.position();
+        let token = Token { kind, start: self.at, position };
         self.tokens.push(token);
         self.at += length;
     }
 
-    fn fail<T>(&self, message: impl Into<String>) -> Result<T, ParseError> {
+    fn fail<T>(&mut self, message: impl Into<String>) -> Result<T, ParseError> {
         Err(ParseError::at(self.position(), message))
     }
 

@@ -9,7 +9,7 @@ use crate::{
     ast::LogExpr,
     pipeline::{Pipeline, Scratch, labels::Category},
 };
-use model::TimeRange;
+use model::{Labels, TimeRange};
 use std::{
     collections::BinaryHeap,
     num::NonZero,
@@ -149,17 +149,41 @@ pub(super) fn run(
         metadata_hints: Vec::new(),
         direction: params.direction,
     };
-    let scan = store.scan(&request, context)?;
     let limit = if params.interval_ns > 0 { usize::MAX } else { params.limit };
+    let wanted = Wanted { pipeline: &pipeline, stream: None, limit };
+    Ok(thinned(first_entries(&request, wanted, store, context)?, params))
+}
+
+/// Which rows of a scan are wanted.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Those that pass.
+    pub(super) pipeline: &'a Pipeline,
+    /// Those of this stream alone: equality matchers also find streams with more labels.
+    pub(super) stream: Option<&'a Labels>,
+    /// The first so many in the request's direction.
+    pub(super) limit: usize,
+}
+
+/// The first entries in the direction of the request.
+pub(super) fn first_entries(
+    request: &LogRequest,
+    wanted: Wanted<'_>,
+    store: &dyn LogStore,
+    context: &QueryContext,
+) -> Result<Vec<Entry>, EvalError> {
+    let scan = store.scan(request, context)?;
+    let Wanted { pipeline, stream, limit } = wanted;
     let reader =
-        Reader { scan: scan.as_ref(), pipeline: &pipeline, context, limit, direction: params.direction };
-    Ok(thinned(reader.first_entries()?, params))
+        Reader { scan: scan.as_ref(), pipeline, stream, context, limit, direction: request.direction };
+    reader.first_entries()
 }
 
 /// Reads units until no further one can better what is held.
 struct Reader<'a> {
     scan: &'a dyn LogScan,
     pipeline: &'a Pipeline,
+    stream: Option<&'a Labels>,
     context: &'a QueryContext,
     limit: usize,
     direction: Direction,
@@ -210,12 +234,14 @@ impl Reader<'_> {
         let mut scratch = Scratch::default();
         let mut stopped = Ok(());
         self.scan.read(index, self.context, &mut |row: Row<'_>| {
-            if !first.has_room(row.timestamp_ns) {
+            let is_other = self.stream.is_some_and(|stream| stream != row.labels);
+            if is_other || !first.has_room(row.timestamp_ns) {
                 return ControlFlow::Continue(());
             }
             self.pipeline.load(&mut scratch, row.stream, row.labels, row.metadata);
             if self.pipeline.run(&mut scratch, row.timestamp_ns, row.line) {
-                stopped = self.hold(first.heap.len(), row.line.len());
+                let bytes = scratch.line(row.line).len() + scratch.labels.text_bytes();
+                stopped = self.hold(first.heap.len(), bytes);
                 first.push(entry_of(&scratch, row.timestamp_ns, row.line, row.id));
             }
             if stopped.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

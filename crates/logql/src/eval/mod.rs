@@ -1,11 +1,16 @@
 //! Evaluation of queries over a store.
 
 pub(crate) mod arithmetic;
+mod around;
 mod binary;
 mod collect;
 mod counted;
+mod facets;
+mod fold;
+mod histogram;
 mod label_replace;
 mod log_query;
+mod mined;
 mod range;
 mod vector;
 mod window;
@@ -17,8 +22,12 @@ use crate::{
 use model::{Labels, VectorSample};
 use store::{Direction, LogStore, QueryContext};
 
+pub use around::{Anchor, Around, around};
+pub use facets::{Facet, FacetRequest, Facets, facets};
+pub use histogram::{Histogram, HistogramRequest, histogram};
 pub(crate) use log_query::entry_of;
 pub use log_query::{Entry, LabelPairs};
+pub use mined::{MinedPattern, PatternRequest, Patterns, patterns};
 
 /// What is asked besides the query.
 #[derive(Clone, Copy, Debug)]

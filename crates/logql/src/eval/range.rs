@@ -35,7 +35,7 @@ impl Evaluation<'_> {
     ) -> Result<Vec<Row>, EvalError> {
         let grouping = range.grouping.as_ref().or(outer);
         if let Some(series) = counted(range, grouping, self.steps, self.store, self.context)? {
-            return Ok(self.rows_of(range, series));
+            return self.rows_of(range, series);
         }
         let hints = hints(range, grouping);
         let invalid = |error: ParseError| EvalError::Invalid(error.to_string());
@@ -54,13 +54,24 @@ impl Evaluation<'_> {
             steps: self.steps,
         };
         let series = self.collect(range, &extraction)?;
-        let rows = self.rows_of(range, series);
+        let rows = self.rows_of(range, series)?;
         if range.op == RangeOp::Absent { Ok(absent(range, &rows, self.steps)) } else { Ok(rows) }
     }
 
-    fn rows_of(&self, range: &RangeAggregation, series: Vec<(Labels, Points)>) -> Vec<Row> {
+    fn rows_of(
+        &self,
+        range: &RangeAggregation,
+        series: Vec<(Labels, Points)>,
+    ) -> Result<Vec<Row>, EvalError> {
+        self.hold_values(series.len(), size_of::<Option<f64>>())?;
         let row = |(labels, points)| Row { labels, values: values(range, points, self.steps) };
-        series.into_iter().map(row).collect()
+        Ok(series.into_iter().map(row).collect())
+    }
+
+    /// Charges a value of so many bytes for each step of each series.
+    pub(super) fn hold_values(&self, series: usize, value_bytes: usize) -> Result<(), EvalError> {
+        let bytes = (series as u64).saturating_mul((self.steps.count * value_bytes) as u64);
+        Ok(self.context.hold_memory(bytes)?)
     }
 
     fn collect(
@@ -229,7 +240,14 @@ fn absent(range: &RangeAggregation, rows: &[Row], steps: Steps) -> Vec<Row> {
     if values.iter().all(Option::is_none) {
         return Vec::new();
     }
-    let equalities = range.log.matchers.iter().filter(|matcher| matcher.op() == MatchOp::Equal);
+    // A label that two matchers speak of is pinned down by neither.
+    let is_alone =
+        |name: &str| range.log.matchers.iter().filter(|matcher| matcher.name() == name).count() == 1;
+    let equalities = range
+        .log
+        .matchers
+        .iter()
+        .filter(|matcher| matcher.op() == MatchOp::Equal && is_alone(matcher.name()));
     let labels = Labels::from_pairs(equalities.map(|matcher| (matcher.name(), matcher.value())));
     vec![Row { labels, values }]
 }

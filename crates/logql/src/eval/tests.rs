@@ -240,3 +240,25 @@ fn the_ends_of_time_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn scripted_queries() {
+    let script = include_str!("../../testdata/vectors.test");
+    let without_comments: Vec<&str> = script.lines().filter(|line| !line.starts_with('#')).collect();
+    let mut cases = 0;
+    for case in without_comments.join("\n").split("\n\n") {
+        let mut lines = case.trim().lines();
+        let Some(query) = lines.next() else { continue };
+        let expected: Vec<&str> = lines.collect();
+        cases += 1;
+        match (at_59(query), expected.first().and_then(|line| line.strip_prefix("! "))) {
+            (Ok(found), None) => {
+                let found: Vec<_> = found.iter().map(|element| format!("> {element}")).collect();
+                assert_eq!(found, expected, "{query}");
+            }
+            (Err(error), Some(start)) => assert!(error.starts_with(start), "{query}: {error}"),
+            (found, _) => panic!("{query}: {found:?}, not {expected:?}"),
+        }
+    }
+    assert!(cases > 40, "{cases} cases");
+}

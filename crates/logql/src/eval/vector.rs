@@ -33,14 +33,19 @@ impl Evaluation<'_> {
         &self,
         op: VectorOp,
         grouping: Option<&Grouping>,
-        rows: Vec<Row>,
+        mut rows: Vec<Row>,
     ) -> Result<Vec<Row>, EvalError> {
+        // Floats are added up in one order, so that the same question has the same answer.
+        rows.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
         let mut groups: HashMap<Labels, Vec<Accumulator>> = HashMap::new();
         for row in rows {
             self.context.check()?;
-            let group = groups
-                .entry(group_labels(&row.labels, grouping))
-                .or_insert_with(|| vec![Accumulator::default(); self.steps.count]);
+            let labels = group_labels(&row.labels, grouping);
+            if !groups.contains_key(&labels) {
+                self.hold_values(1, size_of::<Accumulator>())?;
+            }
+            let group =
+                groups.entry(labels).or_insert_with(|| vec![Accumulator::default(); self.steps.count]);
             for (accumulator, value) in group.iter_mut().zip(row.values) {
                 if let Some(value) = value {
                     accumulator.add(value);

@@ -1,7 +1,9 @@
 //! Tokens into the syntax tree, by recursive descent.
 //!
-//! Bounds: a query is at most [`QUERY_BYTES_MAX`] long and nests at most [`DEPTH_MAX`] deep.
+//! Bounds: a query is at most [`QUERY_BYTES_MAX`] long and nests at most [`DEPTH_MAX`] deep; what
+//! its parts may cost together is held in [`bounds`].
 
+mod bounds;
 mod label_filter;
 mod log;
 mod sample;
@@ -50,6 +52,7 @@ fn parse_unchecked(text: &str) -> Result<Expr, ParseError> {
     if tokens.len() == 1 {
         return Err(ParseError::new("syntax error: unexpected $end"));
     }
+    bounds::check(&tokens)?;
     let mut parser = Parser { text, tokens, next: 0, depth: 0 };
     let expr = parser.expression(0)?;
     if parser.is_sign("|") {

@@ -140,6 +140,46 @@ fn nesting_is_bounded() {
 }
 
 #[test]
+fn hostile_queries_are_refused_before_they_cost_anything() {
+    let repeated = |head: &str, part: &str, count: usize| format!("{head}{}", part.repeat(count));
+    for (query, expected) in [
+        (repeated("vector(1)", "+vector(1)", 5000), "operators or conditions in a row"),
+        (repeated("{a=\"b\"}|a=1", " a=1", 10_000), "operators or conditions in a row"),
+        (repeated("{a=\"b\"}", "|~\"x\"", 5000), "5000 regular expressions, more than 1000"),
+        (repeated("{a=\"b\"}", "|~`\\pL{900}`", 100), "large regular expressions"),
+        (repeated("{a=\"b\"}", "|a=~`\\pL{900}`", 100), "large regular expressions"),
+        (repeated("{a=\"b\"}|~`", "(", 60_000) + "`", "error parsing regexp"),
+        (repeated("{a=\"b\"}|~`", "(x{1000}){1000}", 1) + "`", "stage"),
+        (repeated("{a=\"b\"}|line_format `", "{{if .a}}", 10_000) + "`", "line_format"),
+        (repeated("{a=\"b\"}|line_format `{{", "(", 50_000) + "`", "line_format"),
+        (repeated("", "sum(", 30_000), "nests too deeply"),
+        (repeated("{a=\"b\"}|", "(", 100_000), "nests too deeply"),
+        (repeated("{a=\"b\"}|json x=`", "[0]", 40_000) + "`", ""),
+    ] {
+        let shown: String = query.chars().take(40).collect();
+        match parse(&query) {
+            Err(error) => assert!(error.to_string().contains(expected), "{shown}: {error:.200}"),
+            Ok(_) => assert_eq!(expected, "", "{shown}"),
+        }
+    }
+}
+
+#[test]
+fn long_but_honest_queries_are_parsed_and_printed() {
+    let repeated = |head: &str, part: &str, count: usize| format!("{head}{}", part.repeat(count));
+    for query in [
+        repeated("{a=\"b\"}", "|a=1", 10_000),
+        repeated("{a=\"b\"}|a=1", " or a=1", 400),
+        repeated("vector(1)", "+vector(1)", 900),
+        repeated("{a=\"b\"}|=`x`", " or `y`", 900),
+        repeated("{a=~`x", "|alternative", 9_000) + "`}",
+    ] {
+        let expr = parse(&query).unwrap();
+        assert!(expr.to_string().len() > 1000);
+    }
+}
+
+#[test]
 fn selectors_alone_may_be_empty() {
     assert_eq!(parse_matchers("{}").unwrap(), []);
     assert_eq!(parse_matchers(r#"{a="b"}"#).unwrap().len(), 1);

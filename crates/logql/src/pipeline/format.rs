@@ -139,22 +139,67 @@ fn rename(labels: &mut RowLabels, from: &str, to: &str) {
         return;
     };
     labels.set(to, &value);
-    if from != to {
-        labels.remove(from);
-    }
+    // Renamed to itself a label goes, too, as in Loki.
+    labels.remove(from);
 }
 
-/// Adds the labels that a template reads, where it is nothing but text and `{{ .label }}`.
+/// Adds the labels that a template reads by name; `None` when it may read all of them.
 pub(super) fn labels_read(text: &str, names: &mut Vec<String>) -> Option<()> {
     let mut rest = text;
     while let Some((_, action)) = rest.split_once("{{") {
         let (inner, tail) = action.split_once("}}")?;
-        let name = inner.trim_matches(|c: char| c == '-' || c == ' ').strip_prefix('.')?;
-        if !model::is_legacy_label_name(name) {
-            return None;
-        }
-        names.push(name.to_owned());
+        fields_of(inner, names)?;
         rest = tail;
     }
     Some(())
+}
+
+/// `.name` wherever it stands in an action, texts left out; `None` for a dot alone.
+fn fields_of(action: &str, names: &mut Vec<String>) -> Option<()> {
+    let mut before = ' ';
+    let mut quote = None;
+    for (at, c) in action.char_indices() {
+        let begins = before.is_whitespace() || matches!(before, '(' | '-' | '|' | ',' | '=');
+        match quote {
+            // An escaped quote ends nothing.
+            Some(open) => quote = (c != open || before == '\\').then_some(open),
+            None if matches!(c, '"' | '`') => quote = Some(c),
+            None if c == '.' && begins => {
+                let rest = &action[at + 1..];
+                let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+                let name = &rest[..length];
+                let is_number = name.starts_with(|c: char| c.is_ascii_digit());
+                match (name.is_empty(), is_number) {
+                    (true, _) => return None,
+                    (false, true) => {}
+                    (false, false) => names.push(name.to_owned()),
+                }
+            }
+            None => {}
+        }
+        before = c;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_templates_read() {
+        for (text, expected) in [
+            ("no action", Some(vec![])),
+            ("{{.a}}-{{ .b_c }}", Some(vec!["a", "b_c"])),
+            (r#"{{ if eq .a "x.y" }}{{ .b | upper }}{{ end }}"#, Some(vec!["a", "b"])),
+            ("{{ div (int .a) .5 }}", Some(vec!["a"])),
+            ("{{ $x.y }}{{ __line__ }}", Some(vec![])),
+            ("{{ range $k, $v := . }}{{ $k }}{{ end }}", None),
+            ("{{ . }}", None),
+        ] {
+            let mut names = Vec::new();
+            let read = labels_read(text, &mut names);
+            assert_eq!(read.map(|()| names.iter().map(String::as_str).collect()), expected, "{text}");
+        }
+    }
 }

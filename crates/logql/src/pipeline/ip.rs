@@ -21,11 +21,6 @@ impl IpMatcher {
         is_v4 == self.is_v4 && (self.first..=self.last).contains(&number)
     }
 
-    /// Whether the text is a wanted address.
-    pub(super) fn is_address(&self, text: &str) -> bool {
-        text.parse().is_ok_and(|address| self.contains(address))
-    }
-
     /// Whether a wanted address stands anywhere in the text.
     pub(super) fn is_in_text(&self, text: &str) -> bool {
         let is_part = |c: char| c.is_ascii_hexdigit() || c == '.' || c == ':';
@@ -36,14 +31,13 @@ impl IpMatcher {
         if word.len() < 2 || !word.contains(['.', ':']) {
             return false;
         }
-        // An address may have punctuation or a port behind it, or a key in front.
+        // An address may have punctuation or a port behind it, or a key in front. The longest
+        // reading that is an address counts: `2001:db8::1` is not `db8::1` behind a key.
         let trimmed = word.trim_end_matches(['.', ':']);
         let without_port = trimmed.rsplit_once(':').map(|(host, _)| host);
         let behind_key = trimmed.split_once(':').map(|(_, rest)| rest);
-        [Some(trimmed), without_port, behind_key, Some(word)]
-            .into_iter()
-            .flatten()
-            .any(|word| self.is_address(word))
+        let mut readings = [Some(word), Some(trimmed), without_port, behind_key].into_iter().flatten();
+        readings.find_map(|reading| reading.parse().ok()).is_some_and(|address| self.contains(address))
     }
 }
 
@@ -86,6 +80,8 @@ mod tests {
             ("2001:db8::/32", "[2001:db8::1f]:80", true),
             ("::1", "at ::1 now", true),
             ("0.0.0.0/0", "12:30:01 no address 1.2", false),
+            ("db8::/16", "2001:db8::1f", false),
+            ("10.0.0.0/8", "10.1.2.3:443", true),
         ] {
             assert_eq!(IpMatcher::parse(pattern).unwrap().is_in_text(text), expected, "{pattern} in {text}");
         }

@@ -219,6 +219,24 @@ pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A member's text; "" where an escape is none of JSON's, as Loki's parser has it.
+pub(super) fn text_of(raw: &str) -> Cow<'_, str> {
+    let text = unescape(raw);
+    let half_pair = text.contains(char::REPLACEMENT_CHARACTER) && !raw.contains(char::REPLACEMENT_CHARACTER);
+    if half_pair || !escapes_are_among(raw, b"\"\\/bfnrtu") { Cow::Borrowed("") } else { text }
+}
+
+/// Whether every backslash starts one of these escapes.
+pub(super) fn escapes_are_among(raw: &str, known: &[u8]) -> bool {
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'\\' && !bytes.next().is_some_and(|escape| known.contains(&escape)) {
+            return false;
+        }
+    }
+    true
+}
+
 /// The character behind `\u`, which may be one half of a pair.
 fn unicode(chars: &mut std::str::Chars<'_>) -> char {
     let Some(high) = hex4(chars.as_str()) else {
@@ -256,7 +274,7 @@ fn scalars_within(text: &str, path: &mut Vec<String>, found: &mut Vec<(Vec<Strin
     let walked = Scanner::new(text).object(&mut |key, value| {
         path.push(unescape(key).into_owned());
         match value {
-            Raw::String(raw) => found.push((path.clone(), unescape(raw).into_owned())),
+            Raw::String(raw) => found.push((path.clone(), text_of(raw).into_owned())),
             Raw::Word(word) => found.push((path.clone(), word.to_owned())),
             Raw::Object(inner) if path.len() < DEPTH_MAX => nested = scalars_within(inner, path, found),
             Raw::Null | Raw::Array(_) | Raw::Object(_) => {}
@@ -294,7 +312,7 @@ fn members(text: &str, prefix: &mut String, labels: &mut RowLabels, hints: &Hint
             sanitized(key.trim(), prefix);
         }
         match value {
-            Raw::String(raw) => labels.extract(prefix, &unescape(raw), hints),
+            Raw::String(raw) => labels.extract(prefix, &text_of(raw), hints),
             Raw::Word(word) => labels.extract(prefix, word, hints),
             Raw::Object(inner) if depth < DEPTH_MAX => {
                 nested = members(inner, prefix, labels, hints, depth + 1);

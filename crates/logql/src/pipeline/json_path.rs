@@ -1,7 +1,7 @@
 //! `json a="b.c[0]"`: members by path.
 
 use super::{
-    json::{JSON_ERROR, Raw, Scanner, unescape},
+    json::{JSON_ERROR, Raw, Scanner, text_of, unescape},
     labels::{Hints, RowLabels},
 };
 use crate::ast::Extraction;
@@ -76,7 +76,7 @@ fn bracket(inner: &str) -> Option<(Step, &str)> {
     Some((Step::Index(index.parse().ok()?), tail))
 }
 
-/// Fills the labels; a path that leads nowhere gives "".
+/// Fills the labels; a path that leads nowhere gives "" where no label has the name.
 pub(super) fn extract(wanted: &[Wanted], line: &str, labels: &mut RowLabels, hints: &Hints) {
     if line.is_empty() || hints.needs_none() {
         return;
@@ -86,8 +86,10 @@ pub(super) fn extract(wanted: &[Wanted], line: &str, labels: &mut RowLabels, hin
         return;
     }
     for wanted in wanted {
-        let value = find(line, &wanted.path).unwrap_or(Cow::Borrowed(""));
-        labels.extract(&wanted.label, &value, hints);
+        match find(line, &wanted.path) {
+            Some(value) => labels.extract_again(&wanted.label, &value, hints),
+            None => labels.set_if_absent(&wanted.label, ""),
+        }
     }
 }
 
@@ -101,7 +103,7 @@ fn find<'a>(text: &'a str, path: &[Step]) -> Option<Cow<'a, str>> {
         };
     }
     match value {
-        Raw::String(raw) => Some(unescape(raw)),
+        Raw::String(raw) => Some(text_of(raw)),
         Raw::Word(text) | Raw::Object(text) | Raw::Array(text) => Some(Cow::Borrowed(text)),
         Raw::Null => None,
     }

@@ -54,7 +54,7 @@ impl Compiled {
             Compiled::Compare { label, op, value } => compare(labels, label, *op, *value),
             Compiled::Ip { label, negative, matcher } => {
                 match labels.get(label) {
-                    Some(text) => matcher.is_address(text) != *negative,
+                    Some(text) => matcher.is_in_text(text) != *negative,
                     // A row with an error stays, so that the error is seen.
                     None => labels.error().is_some(),
                 }
@@ -81,7 +81,10 @@ fn compare(labels: &mut RowLabels, label: &str, op: CompareOp, value: CompareVal
     match result {
         Ok(passes) => passes,
         Err(details) => {
-            labels.set_error(LABEL_FILTER_ERROR, &details);
+            // What went wrong first says more.
+            if labels.error().is_none() {
+                labels.set_error(LABEL_FILTER_ERROR, &details);
+            }
             true
         }
     }

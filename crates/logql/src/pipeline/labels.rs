@@ -157,8 +157,15 @@ impl RowLabels {
         self.entries.retain(|entry| keeps(at(entry.name), at(entry.value)));
     }
 
-    /// The name under which a parser may write `name`, or `None` when it is not wanted or was
-    /// written by a parser before.
+    /// Writes a label unless something has the name.
+    pub(crate) fn set_if_absent(&mut self, name: &str, value: &str) {
+        if self.get(name).is_none() {
+            self.set(name, value);
+        }
+    }
+
+    /// Puts the name under which a parser may write `name` into `self.name`; `None` when nobody
+    /// wants it.
     fn extraction_name(&mut self, name: &str, hints: &Hints) -> Option<()> {
         let taken = self.stream.iter().any(|entry| self.at(entry.name) == name)
             || self
@@ -170,20 +177,35 @@ impl RowLabels {
         if taken {
             self.name.push_str(EXTRACTED);
         }
-        if !hints.wants(&self.name) {
-            return None;
-        }
-        let repeated = self.position(&self.name).is_some_and(|position| self.entries[position].extracted);
-        (!repeated).then_some(())
+        hints.wants(&self.name).then_some(())
     }
 
-    /// Writes what a parser found.
+    /// Writes what a parser found, unless a parser has written the name before.
     pub(crate) fn extract(&mut self, name: &str, value: &str, hints: &Hints) {
         if name.is_empty() || self.extraction_name(name, hints).is_none() {
             return;
         }
+        let repeated = self.position(&self.name).is_some_and(|position| self.entries[position].extracted);
+        if !repeated {
+            self.write_extracted(value);
+        }
+    }
+
+    /// Writes what a parser was asked for by name: the last one found stays.
+    pub(crate) fn extract_again(&mut self, name: &str, value: &str, hints: &Hints) {
+        if self.extraction_name(name, hints).is_some() {
+            self.write_extracted(value);
+        }
+    }
+
+    fn write_extracted(&mut self, value: &str) {
         let name = std::mem::take(&mut self.name);
-        self.set(&name, value);
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            // As Loki does: what was no UTF-8 becomes a space.
+            self.set(&name, &value.replace(char::REPLACEMENT_CHARACTER, " "));
+        } else {
+            self.set(&name, value);
+        }
         if let Some(position) = self.position(&name) {
             self.entries[position].extracted = true;
         }
@@ -217,6 +239,11 @@ impl RowLabels {
 
     pub(crate) fn reset_error_details(&mut self) {
         self.error_details.clear();
+    }
+
+    /// Bytes of all names and values.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.text.len() + self.error_details.len()
     }
 
     /// All labels in no order, errors included.

@@ -2,7 +2,7 @@
 
 use super::{
     go_on,
-    json::unescape,
+    json::{escapes_are_among, unescape},
     labels::{Hints, RowLabels},
     sanitized,
 };
@@ -11,6 +11,9 @@ use std::{borrow::Cow, ops::ControlFlow};
 
 /// The `__error__` of a malformed line in strict mode.
 const LOGFMT_ERROR: &str = "LogfmtParserErr";
+
+/// Escapes of a quoted value.
+const KNOWN_ESCAPES: &[u8] = b"\"\\/'bfnrtu";
 
 pub(super) struct Logfmt {
     strict: bool,
@@ -46,15 +49,14 @@ impl Logfmt {
             for (i, (label, wanted)) in self.wanted.iter().enumerate() {
                 if wanted == key {
                     found[i] = true;
-                    labels.set(label, &value);
+                    labels.extract_again(label, &value, hints);
                 }
             }
             ControlFlow::Continue(())
         });
         for (i, (label, _)) in self.wanted.iter().enumerate() {
-            let missing = !found[i] && labels.get(label).is_none();
-            if missing {
-                labels.set(label, "");
+            if !found[i] {
+                labels.set_if_absent(label, "");
             }
         }
         if let Err(details) = result {
@@ -150,7 +152,7 @@ fn quoted(line: &str, start: usize) -> Result<(Cow<'_, str>, usize), (usize, Str
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
-            b'"' if escapes_are_known(&line[start + 1..i]) => {
+            b'"' if escapes_are_among(&line[start + 1..i], KNOWN_ESCAPES) => {
                 return Ok((unescape(&line[start + 1..i]), i + 1));
             }
             b'"' => return Err((i + 1, "invalid quoted value".to_owned())),
@@ -158,17 +160,6 @@ fn quoted(line: &str, start: usize) -> Result<(Cow<'_, str>, usize), (usize, Str
         }
     }
     Err((line.len(), "unterminated quoted value".to_owned()))
-}
-
-/// Whether every backslash starts an escape of JSON.
-fn escapes_are_known(raw: &str) -> bool {
-    let mut bytes = raw.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'\\' && !bytes.next().is_some_and(|escape| b"\"\\/'bfnrtu".contains(&escape)) {
-            return false;
-        }
-    }
-    true
 }
 
 #[cfg(test)]

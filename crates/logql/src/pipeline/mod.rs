@@ -289,6 +289,12 @@ pub(crate) fn labels_read(stages: &[Stage]) -> Option<Vec<String>> {
     Some(names)
 }
 
+/// Whether a line has the form of a `|>` filter's pattern.
+#[cfg(test)]
+pub(crate) fn pattern_matches(text: &str, line: &str) -> Result<bool, String> {
+    pattern::Filter::new(text).map(|filter| filter.matches(line))
+}
+
 /// Keys and values of a line that is logfmt, or `None` when it is something else.
 pub(crate) fn logfmt_pairs(line: &str) -> Option<Vec<(String, String)>> {
     logfmt::pairs(line)

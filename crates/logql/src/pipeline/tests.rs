@@ -115,3 +115,18 @@ fn a_row_leaves_nothing_to_the_next() {
         assert_eq!(scratch.labels.iter().count(), expected, "{line}");
     }
 }
+
+#[test]
+fn scripted_lines() {
+    let script = include_str!("../../testdata/stages.test");
+    let mut cases = 0;
+    let lines: Vec<&str> = script.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    for case in lines.chunks(3) {
+        let [stages, line, expected] = case else { panic!("three lines a case: {case:?}") };
+        let expected = expected.strip_prefix("> ").expect("the third line begins with `> `");
+        let line = line.replace("\\e", "\x1b");
+        check(stages, &line, (expected != "-").then_some(expected));
+        cases += 1;
+    }
+    assert!(cases > 50, "{cases} cases");
+}

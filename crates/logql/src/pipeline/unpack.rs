@@ -2,7 +2,7 @@
 
 use super::{
     RowState,
-    json::{JSON_ERROR, Raw, Scanner, Stop, unescape},
+    json::{JSON_ERROR, Raw, Scanner, Stop, text_of, unescape},
     labels::Hints,
     sanitized,
 };
@@ -21,11 +21,11 @@ pub(super) fn unpack(row: &mut RowState<'_>, hints: &Hints) {
         if let Raw::String(raw) = value {
             let key = unescape(key);
             if key == ENTRY {
-                entry = Some(unescape(raw).into_owned());
+                entry = Some(text_of(raw).into_owned());
             } else {
                 let mut name = String::new();
                 sanitized(&key, &mut name);
-                found.push((name, unescape(raw).into_owned()));
+                found.push((name, text_of(raw).into_owned()));
             }
         }
         ControlFlow::Continue(())

@@ -1,0 +1,69 @@
+//! Bounds on what a query's parts cost together, told before any of them is built.
+//!
+//! A chain of operators becomes a tree as deep as the chain is long, and trees are walked by
+//! recursion. A regular expression of a few bytes may compile to megabytes.
+
+use crate::{
+    ParseError,
+    lexer::{Kind, Token},
+};
+use model::go_regex;
+
+/// Operators and conditions of one query.
+const OPERATORS_MAX: usize = 1000;
+/// Regular expressions of one query.
+const PATTERNS_MAX: usize = 1000;
+/// Regular expressions that take more than [`go_regex::SMALL_PROGRAM_BYTES_MAX`] when compiled.
+const LARGE_PATTERNS_MAX: usize = 16;
+
+pub(super) fn check(tokens: &[Token]) -> Result<(), ParseError> {
+    let chain = longest_chain(tokens);
+    if chain > OPERATORS_MAX {
+        let message = format!("{chain} operators or conditions in a row, more than {OPERATORS_MAX}");
+        return Err(ParseError::new(message));
+    }
+    let patterns: Vec<&str> = patterns(tokens).collect();
+    if patterns.len() > PATTERNS_MAX {
+        let count = patterns.len();
+        return Err(ParseError::new(format!("{count} regular expressions, more than {PATTERNS_MAX}")));
+    }
+    let may_be_large = patterns.len() > LARGE_PATTERNS_MAX;
+    if may_be_large
+        && patterns.iter().filter(|pattern| go_regex::is_large(pattern)).count() > LARGE_PATTERNS_MAX
+    {
+        let message = format!("more than {LARGE_PATTERNS_MAX} large regular expressions; simplify some");
+        return Err(ParseError::new(message));
+    }
+    Ok(())
+}
+
+/// Comparisons, arithmetic and set operators between two pipes: at least as many as any chain has.
+fn longest_chain(tokens: &[Token]) -> usize {
+    let (mut longest, mut chain) = (0, 0);
+    for token in tokens {
+        match &token.kind {
+            // A stage of its own is no part of a chain.
+            Kind::Sign("|" | "|=" | "|~" | "|>") => chain = 0,
+            Kind::Sign(
+                "=" | "==" | "!=" | "=~" | "!~" | ">" | ">=" | "<" | "<=" | "+" | "-" | "*" | "/" | "%" | "^",
+            ) => chain += 1,
+            Kind::Identifier(word) if matches!(word.as_str(), "and" | "or" | "unless") => chain += 1,
+            _ => {}
+        }
+        longest = longest.max(chain);
+    }
+    longest
+}
+
+/// Texts that will be compiled as regular expressions.
+fn patterns(tokens: &[Token]) -> impl Iterator<Item = &str> {
+    let is_pattern = |before: &Kind| match before {
+        Kind::Sign(sign) => matches!(*sign, "=~" | "!~" | "|~"),
+        Kind::Identifier(word) => matches!(word.as_str(), "or" | "regexp"),
+        _ => false,
+    };
+    tokens.windows(2).filter_map(move |pair| match &pair[1].kind {
+        Kind::String(text) if is_pattern(&pair[0].kind) => Some(text.as_str()),
+        _ => None,
+    })
+}
