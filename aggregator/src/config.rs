@@ -180,10 +180,12 @@ pub struct QueryConfig {
     pub concurrency: Option<usize>,
     /// Queries that may wait.
     pub queue: usize,
-    /// A PromQL query that takes longer is logged; `0` for none.
+    /// A query that takes longer is logged; `0` for none.
     pub slow_log: Duration,
     /// Log lines a query may return.
     pub log_lines_max: usize,
+    /// Longest range of a LogQL query; `0` for no bound.
+    pub log_range_max: Duration,
 }
 
 impl Default for QueryConfig {
@@ -197,6 +199,7 @@ impl Default for QueryConfig {
             queue: 64,
             slow_log: Duration(5_000),
             log_lines_max: 5000,
+            log_range_max: Duration(721 * 3_600_000),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod alerting;
 mod alertmanager;
+mod logs;
 mod loki;
 mod prometheus;
 mod prometheus_rules;
@@ -27,6 +28,7 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
         .merge(prometheus_side())
         .nest("/prometheus", prometheus_side())
         .merge(loki::routes())
+        .merge(logs::routes())
         .merge(alertmanager::routes())
         .nest("/alertmanager", alertmanager::routes().merge(admin::health_routes()))
         .merge(admin::routes())

@@ -28,7 +28,7 @@ pub(super) fn body(answer: Answer, encoding: Encoding, now_ms: i64, statistics: 
     json!({"status": "success", "data": data})
 }
 
-pub(super) fn labels_json(labels: &Labels) -> Json {
+pub(in crate::api) fn labels_json(labels: &Labels) -> Json {
     labels.iter().map(|(name, value)| (name.to_owned(), Json::from(value))).collect()
 }
 

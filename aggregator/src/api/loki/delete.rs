@@ -10,7 +10,8 @@ use model::TimeRange;
 use serde_json::{Value, json};
 
 pub(super) async fn delete(State(app): State<AppState>, asked: Asked) -> Result<StatusCode, Refusal> {
-    let (matchers, filters) = logql::parse_deletion(asked.query())?;
+    let text = asked.query().to_owned();
+    let (matchers, filters) = crate::query::run(&app, None, move |_| logql::parse_deletion(&text)).await??;
     let Some(start) = asked.time("start")? else {
         return Err(Refusal::bad("start time not set"));
     };
@@ -23,6 +24,14 @@ pub(super) async fn delete(State(app): State<AppState>, asked: Asked) -> Result<
     let logs = app.logs.clone();
     crate::query::run(&app, None, move |_| logs.delete(&matchers, range, &filters)).await??;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A request to cancel is too late: whatever was asked has been done.
+pub(super) async fn cancel(asked: Asked) -> Refusal {
+    match asked.get("request_id") {
+        None => Refusal::bad("request_id not set"),
+        Some(_) => Refusal::new(StatusCode::NOT_FOUND, "could not find delete request with given id"),
+    }
 }
 
 pub(super) async fn list() -> Json<Value> {

@@ -86,7 +86,7 @@ async fn detect(app: &AppState, asked: &Asked) -> Result<BTreeMap<String, Field>
         limit: lines as usize,
         direction: Direction::Backward,
     };
-    let expr = logql::parse(asked.query())?;
+    let expr = asked.parsed(app).await?;
     let logs = app.logs.clone();
     let fields = crate::query::run(app, None, move |context| {
         let answer = logql::query_range(&expr, &params, logs.as_ref(), context)?;
@@ -104,9 +104,9 @@ fn fields_of(entries: &[logql::Entry]) -> BTreeMap<String, Field> {
         for (name, value) in &entry.metadata {
             fields.entry(name.clone()).or_default().values.insert(value.clone());
         }
-        for Detected { name, is_taken, value, parser, json_path } in detect_fields(entry) {
-            let name = if is_taken { name + EXTRACTED } else { name };
-            let field = fields.entry(name).or_default();
+        for detected in detect_fields(entry) {
+            let field = fields.entry(detected.label()).or_default();
+            let Detected { value, parser, json_path, .. } = detected;
             field.values.insert(value);
             field.parsers.insert(parser);
             if field.json_path.is_empty() {

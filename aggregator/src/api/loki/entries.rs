@@ -12,26 +12,44 @@ pub(super) enum Encoding {
     Merged,
     /// Streams as they were sent; metadata and parsed labels stand with each entry.
     Categorized,
+    /// So, and each entry's stable id stands with it.
+    Identified,
 }
+
+/// The flag that asks for labels by category.
+const CATEGORIZE: &str = "categorize-labels";
+/// The flag that asks for ids besides; Loki does not have it.
+const IDS: &str = "line-ids";
 
 impl Encoding {
     /// What the request's header asks for.
     pub(super) fn asked(headers: &HeaderMap) -> Self {
         let flags = headers.get("x-loki-response-encoding-flags").and_then(|value| value.to_str().ok());
-        let categorize =
-            flags.is_some_and(|flags| flags.split(',').any(|flag| flag.trim() == "categorize-labels"));
-        if categorize { Encoding::Categorized } else { Encoding::Merged }
+        let has =
+            |wanted: &str| flags.is_some_and(|flags| flags.split(',').any(|flag| flag.trim() == wanted));
+        match (has(CATEGORIZE), has(IDS)) {
+            (_, true) => Encoding::Identified,
+            (true, false) => Encoding::Categorized,
+            (false, false) => Encoding::Merged,
+        }
+    }
+
+    /// The flags that an answer repeats.
+    pub(super) fn flags(self) -> &'static [&'static str] {
+        match self {
+            Encoding::Merged => &[],
+            Encoding::Categorized => &[CATEGORIZE],
+            Encoding::Identified => &[CATEGORIZE, IDS],
+        }
     }
 }
 
 /// `resultType`, `result` and, where they say something, `encodingFlags`.
 pub(super) fn streams(entries: &[Entry], encoding: Encoding) -> Json {
     let result = groups(entries, encoding);
-    match encoding {
-        Encoding::Merged => json!({"resultType": "streams", "result": result}),
-        Encoding::Categorized => {
-            json!({"resultType": "streams", "encodingFlags": ["categorize-labels"], "result": result})
-        }
+    match encoding.flags() {
+        [] => json!({"resultType": "streams", "result": result}),
+        flags => json!({"resultType": "streams", "encodingFlags": flags, "result": result}),
     }
 }
 
@@ -44,6 +62,11 @@ pub(super) fn groups(entries: &[Entry], encoding: Encoding) -> Vec<Json> {
         let (labels, value) = match encoding {
             Encoding::Merged => (entry.labels(), json!([time, line])),
             Encoding::Categorized => (entry.stream.clone(), json!([time, line, categories(entry)])),
+            Encoding::Identified => {
+                let mut extra = categories(entry);
+                extra["id"] = Json::from(format!("{:x}", entry.id));
+                (entry.stream.clone(), json!([time, line, extra]))
+            }
         };
         groups.entry(labels).or_default().push(value);
     }

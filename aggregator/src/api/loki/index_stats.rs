@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 pub(super) async fn index_stats(State(app): State<AppState>, asked: Asked) -> Result<Json<Value>, Refusal> {
     let range = asked.range(HOUR_NS)?;
-    let matchers = asked.matchers()?;
+    let matchers = asked.matchers(&app).await?;
     let logs = app.logs.clone();
     let stats = crate::query::run(&app, None, move |context| logs.selection_stats(&matchers, range, context))
         .await??;

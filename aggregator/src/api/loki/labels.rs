@@ -33,7 +33,7 @@ pub(super) async fn values(
 /// Label sets of the streams that the selector matches in the range asked for.
 pub(super) async fn streams(app: &AppState, asked: &Asked) -> Result<Vec<Labels>, Refusal> {
     let range = asked.range(SIX_HOURS_NS)?;
-    let selectors = match asked.matchers()? {
+    let selectors = match asked.matchers(app).await? {
         matchers if matchers.is_empty() => Vec::new(),
         matchers => vec![matchers],
     };

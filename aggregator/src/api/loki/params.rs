@@ -1,29 +1,31 @@
 //! Parameters of a question.
 
 use super::refusal::Refusal;
+use crate::app::App;
 use axum::{
     Form,
     extract::{FromRequest, Query, Request},
     http::{Method, header},
 };
 use daemon::clock;
-use logql::Params;
+use logql::{
+    Params,
+    ast::{Expr, LogExpr},
+};
 use model::{Matcher, TimeRange};
 use store::Direction;
 
-/// Most entries of one answer.
-const LIMIT_MAX: i64 = 5000;
 /// Entries of an answer whose caller names no limit.
 const LIMIT_DEFAULT: i64 = 100;
 /// Most points of one series.
 const POINTS_MAX: i64 = 11_000;
 const SECOND_NS: i64 = 1_000_000_000;
 /// How far back a question reaches that names no start.
-pub(super) const HOUR_NS: i64 = 3600 * SECOND_NS;
+pub(in crate::api) const HOUR_NS: i64 = 3600 * SECOND_NS;
 
 /// Names and values from the query string, then from the form.
 #[derive(Debug, Default)]
-pub(super) struct Asked(Vec<(String, String)>);
+pub(in crate::api) struct Asked(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequest<S> for Asked {
     type Rejection = Refusal;
@@ -46,13 +48,13 @@ impl<S: Send + Sync> FromRequest<S> for Asked {
 
 impl Asked {
     /// The first value of a parameter; an empty one counts as absent.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::api) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name)?;
         Some(found.1.as_str()).filter(|value| !value.is_empty())
     }
 
     /// Every value of a repeatable parameter.
-    pub(super) fn all<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = &'a str> {
+    pub(in crate::api) fn all<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
             .filter(|(key, value)| names.contains(&key.as_str()) && !value.is_empty())
@@ -63,16 +65,40 @@ impl Asked {
         self.get("query").unwrap_or("")
     }
 
+    /// The query, parsed on the pool: what is hostile may take a while.
+    pub(super) async fn parsed(&self, app: &App) -> Result<Expr, Refusal> {
+        let text = self.query().to_owned();
+        Ok(crate::query::run(app, None, move |_| logql::parse(&text)).await??)
+    }
+
     /// The selector in `query`, which may be absent or empty.
-    pub(super) fn matchers(&self) -> Result<Vec<Matcher>, Refusal> {
-        match self.get("query") {
-            None => Ok(Vec::new()),
-            Some(query) => Ok(logql::parse_matchers(query).map_err(without_place)?),
+    pub(in crate::api) async fn matchers(&self, app: &App) -> Result<Vec<Matcher>, Refusal> {
+        let Some(text) = self.get("query").map(str::to_owned) else {
+            return Ok(Vec::new());
+        };
+        let parsed = crate::query::run(app, None, move |_| logql::parse_matchers(&text)).await?;
+        parsed.map_err(without_place)
+    }
+
+    /// The log query in `query`, with stages or without.
+    pub(in crate::api) async fn log_query(&self, app: &App) -> Result<LogExpr, Refusal> {
+        match self.parsed(app).await? {
+            Expr::Log(log) => Ok(log),
+            Expr::Sample(_) => Err(Refusal::bad("`query` must be a log query: it is a metric query")),
+        }
+    }
+
+    /// `true` or `false`, which is what its absence means.
+    pub(in crate::api) fn flag(&self, name: &str) -> Result<bool, Refusal> {
+        match self.get(name) {
+            None | Some("false" | "0") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(text) => Err(Refusal::bad(format!("`{name}` must be `true` or `false`, not `{text}`"))),
         }
     }
 
     /// `start` and `end`, or `since` before `end`, or `default_ns` before now.
-    pub(super) fn range(&self, default_ns: i64) -> Result<TimeRange, Refusal> {
+    pub(in crate::api) fn range(&self, default_ns: i64) -> Result<TimeRange, Refusal> {
         let end = self.time("end")?.unwrap_or_else(clock::now_ns);
         let since = match self.get("since") {
             None => default_ns,
@@ -91,7 +117,7 @@ impl Asked {
     }
 
     /// An instant in nanoseconds.
-    pub(super) fn time(&self, name: &str) -> Result<Option<i64>, Refusal> {
+    pub(in crate::api) fn time(&self, name: &str) -> Result<Option<i64>, Refusal> {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
@@ -118,7 +144,7 @@ impl Asked {
             .ok_or_else(|| Refusal::bad(format!("cannot parse {text:?} to a valid duration")))
     }
 
-    pub(super) fn number(&self, name: &str, default: i64) -> Result<i64, Refusal> {
+    pub(in crate::api) fn number(&self, name: &str, default: i64) -> Result<i64, Refusal> {
         match self.get(name) {
             None => Ok(default),
             Some(text) => text
@@ -147,7 +173,7 @@ impl Asked {
     }
 
     /// The step of a range, by default a 250th of it in whole seconds.
-    pub(super) fn step(&self, range: TimeRange) -> Result<i64, Refusal> {
+    pub(in crate::api) fn step(&self, range: TimeRange) -> Result<i64, Refusal> {
         let default = (range.end.saturating_sub(range.start) / SECOND_NS / 250).max(1) * SECOND_NS;
         let step = self.duration("step")?.unwrap_or(default);
         if step <= 0 {
@@ -196,10 +222,10 @@ impl Asked {
 }
 
 /// Refuses a log query that asks for more entries than one answer holds.
-pub(super) fn check_entries(limit: usize) -> Result<(), Refusal> {
-    if limit as u64 > LIMIT_MAX as u64 {
+pub(super) fn check_entries(limit: usize, lines_max: usize) -> Result<(), Refusal> {
+    if limit > lines_max {
         return Err(Refusal::bad(format!(
-            "max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {LIMIT_MAX})"
+            "max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {lines_max})"
         )));
     }
     Ok(())

@@ -3,14 +3,14 @@
 use super::{
     answer,
     entries::Encoding,
+    observe,
     params::{Asked, check_entries},
     refusal::Refusal,
-    statistics::Statistics,
 };
-use crate::app::AppState;
+use crate::{app::AppState, config::Duration};
 use axum::{Json, extract::State, http::HeaderMap};
-use logql::ast::Expr;
-use std::time::Instant;
+use logql::{Params, ast::Expr};
+use store::QueryContext;
 
 pub(super) async fn query_range(
     State(app): State<AppState>,
@@ -18,18 +18,28 @@ pub(super) async fn query_range(
     asked: Asked,
 ) -> Result<Json<serde_json::Value>, Refusal> {
     let params = asked.range_query()?;
-    let expr = logql::parse(asked.query())?;
+    check_length(&params, app.config.query.log_range_max)?;
+    let expr = asked.parsed(&app).await?;
     if matches!(expr, Expr::Log(_)) {
-        check_entries(params.limit)?;
+        check_entries(params.limit, app.config.query.log_lines_max)?;
     }
     let logs = app.logs.clone();
-    let started = Instant::now();
-    let (answer, usage) = crate::query::run(&app, None, move |context| {
-        let answer = logql::query_range(&expr, &params, logs.as_ref(), context);
-        (answer, context.usage())
-    })
-    .await?;
-    let statistics = Statistics { usage, took: started.elapsed() };
     let end_ms = params.end_ns.div_euclid(1_000_000);
-    Ok(Json(answer::body(answer?, Encoding::asked(&headers), end_ms, &statistics)))
+    let work = move |context: &QueryContext| logql::query_range(&expr, &params, logs.as_ref(), context);
+    let (answer, statistics) = observe::run(&app, "loki_query_range", asked.query(), &headers, work).await?;
+    Ok(Json(answer::body(answer, Encoding::asked(&headers), end_ms, &statistics)))
+}
+
+/// Refuses a range that is longer than one query may ask for.
+fn check_length(params: &Params, longest: Duration) -> Result<(), Refusal> {
+    let limit_ns = i64::try_from(longest.0).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    let length_ns = params.end_ns.saturating_sub(params.start_ns);
+    if limit_ns == 0 || length_ns <= limit_ns {
+        return Ok(());
+    }
+    let limit = model::duration_to_string(limit_ns / 1_000_000);
+    Err(Refusal::bad(format!(
+        "the query time range exceeds the limit (query length: {}, limit: {limit})",
+        logql::go_duration(length_ns)
+    )))
 }

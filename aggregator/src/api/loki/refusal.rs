@@ -9,14 +9,18 @@ use logql::{EvalError, ParseError};
 use store::{StopReason, StoreError};
 
 #[derive(Debug, PartialEq)]
-pub(super) struct Refusal {
+pub(in crate::api) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) message: String,
 }
 
 impl Refusal {
+    pub(in crate::api) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Refusal { status, message: message.into() }
+    }
+
     /// The caller must ask otherwise.
-    pub(super) fn bad(message: impl Into<String>) -> Self {
+    pub(in crate::api) fn bad(message: impl Into<String>) -> Self {
         Refusal { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
 }

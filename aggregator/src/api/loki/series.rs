@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 
 pub(super) async fn series(State(app): State<AppState>, asked: Asked) -> Result<Json<Value>, Refusal> {
     let range = asked.range(HOUR_NS)?;
-    let mut selectors = Vec::new();
-    for text in asked.all(&["match", "match[]"]) {
-        selectors.push(logql::parse_matchers(text).map_err(without_place)?);
-    }
+    let texts: Vec<String> = asked.all(&["match", "match[]"]).map(str::to_owned).collect();
+    let parsed = crate::query::run(&app, None, move |_| {
+        texts.iter().map(|text| logql::parse_matchers(text)).collect::<Result<Vec<_>, _>>()
+    });
+    let mut selectors = parsed.await?.map_err(without_place)?;
     // `{}` among the selectors selects everything.
     if selectors.iter().any(Vec::is_empty) {
         selectors.clear();

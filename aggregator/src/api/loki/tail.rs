@@ -31,6 +31,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(1);
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Entries of one frame.
 const FRAME_ENTRIES_MAX: usize = 1000;
+/// Longest delay that a follower may ask for, seconds, as in Loki.
+const DELAY_MAX_S: i64 = 5;
 /// Entries from before the connection, when no limit is given.
 const LIMIT_DEFAULT: i64 = 100;
 
@@ -54,19 +56,30 @@ pub(super) async fn tail(State(app): State<AppState>, headers: HeaderMap, reques
         Ok(asked) => asked,
         Err(refusal) => return refusal.into_response(),
     };
-    match follow(&asked, &headers) {
-        Ok((follow, tail)) => upgrade.on_upgrade(move |socket| serve(app, socket, follow, tail)),
+    let parsed = crate::query::run(&app, None, {
+        let query = asked.query().to_owned();
+        move |_| Tail::new(&query).and_then(|tail| Ok((tail, logql::parse(&query)?)))
+    });
+    let (tail, expr) = match parsed.await {
+        Ok(Ok(parsed)) => parsed,
+        Ok(Err(error)) => return Refusal::from(error).into_response(),
+        Err(busy) => return Refusal::from(busy).into_response(),
+    };
+    match follow(&asked, &headers, expr) {
+        Ok(follow) => upgrade.on_upgrade(move |socket| serve(app, socket, follow, tail)),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn follow(asked: &Asked, headers: &HeaderMap) -> Result<(Follow, Tail), Refusal> {
+fn follow(asked: &Asked, headers: &HeaderMap, expr: Expr) -> Result<Follow, Refusal> {
     let query = asked.query().to_owned();
-    let tail = Tail::new(&query)?;
     let limit = asked.number("limit", LIMIT_DEFAULT)?.clamp(0, FRAME_ENTRIES_MAX as i64) as usize;
+    // A line is passed on once it is stored: there is nothing to wait for.
+    if asked.number("delay_for", 0)? > DELAY_MAX_S {
+        return Err(Refusal::bad(format!("delay_for can't be greater than {DELAY_MAX_S}")));
+    }
     let start_ns = asked.time("start")?.unwrap_or_else(|| clock::now_ns().saturating_sub(HOUR_NS));
-    let expr = logql::parse(&query)?;
-    Ok((Follow { query, expr, start_ns, limit, encoding: Encoding::asked(headers) }, tail))
+    Ok(Follow { query, expr, start_ns, limit, encoding: Encoding::asked(headers) })
 }
 
 /// Follows until the peer goes, and says why when it is the server that ends it.
@@ -188,8 +201,8 @@ async fn send(socket: &mut WebSocket, follow: &Follow, entries: &[Entry], droppe
         return Ok(());
     }
     let mut frame = json!({"streams": entries::groups(entries, follow.encoding)});
-    if follow.encoding == Encoding::Categorized {
-        frame["encodingFlags"] = json!(["categorize-labels"]);
+    if !follow.encoding.flags().is_empty() {
+        frame["encodingFlags"] = json!(follow.encoding.flags());
     }
     if dropped > 0 {
         let now_ns = clock::now_ns().to_string();

@@ -44,16 +44,17 @@ type Buckets = BTreeMap<u64, u64>;
 type Volumes = BTreeMap<Labels, Buckets>;
 
 pub(super) async fn volume(State(app): State<AppState>, asked: Asked) -> Result<Json<Value>, Refusal> {
-    let mut request = request(&asked)?;
+    let mut request = request(&app, &asked).await?;
     request.step_ns = request.range.end.saturating_sub(request.range.start).max(1);
     answer(&app, request).await
 }
 
 pub(super) async fn volume_range(State(app): State<AppState>, asked: Asked) -> Result<Json<Value>, Refusal> {
-    answer(&app, request(&asked)?).await
+    let request = request(&app, &asked).await?;
+    answer(&app, request).await
 }
 
-fn request(asked: &Asked) -> Result<Request, Refusal> {
+async fn request(app: &App, asked: &Asked) -> Result<Request, Refusal> {
     let range = asked.range(HOUR_NS)?;
     let aggregate_by = match asked.get("aggregateBy") {
         None | Some("series") => AggregateBy::Series,
@@ -63,7 +64,7 @@ fn request(asked: &Asked) -> Result<Request, Refusal> {
     let targets = asked.get("targetLabels").unwrap_or("");
     let limit = asked.number("limit", LIMIT_DEFAULT)?;
     Ok(Request {
-        matchers: asked.matchers()?,
+        matchers: asked.matchers(app).await?,
         range,
         step_ns: asked.step(range)?,
         targets: targets.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),

@@ -35,7 +35,7 @@ mod targets_metadata;
 mod tests;
 mod walreplay;
 
-pub(crate) use observe::QueryMetrics;
+pub(crate) use observe::{QueryMetrics, Watch};
 
 use crate::app::AppState;
 use axum::{

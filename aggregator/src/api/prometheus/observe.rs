@@ -20,7 +20,7 @@ use prometheus_client::{
     },
 };
 use std::time::{Duration, Instant};
-use store::QueryContext;
+use store::{QueryContext, QueryUsage};
 
 /// Longest query text in the log, in bytes.
 const TEXT_BYTES_MAX: usize = 2_048;
@@ -66,12 +66,12 @@ impl QueryMetrics {
         own.register(|registry| {
             registry.register(
                 "bellwether_query",
-                "PromQL queries of the HTTP API by how they ended",
+                "Queries of the HTTP API by how they ended; those of LogQL have an endpoint that begins with `loki_`",
                 metrics.queries.clone(),
             );
             registry.register(
                 "bellwether_query_duration_seconds",
-                "Time from a PromQL query's arrival to its answer",
+                "Time from a query's arrival to its answer",
                 metrics.seconds.clone(),
             );
             registry.register_collector(Box::new(QueueLength(pool.clone())));
@@ -81,11 +81,36 @@ impl QueryMetrics {
 }
 
 /// A query under way. Dropped before its end, it counts as canceled: its caller has gone.
-struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     app: &'a App,
     endpoint: &'static str,
     begun: Instant,
     outcome: &'static str,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn begin(app: &'a App, endpoint: &'static str) -> Self {
+        Watch { app, endpoint, begun: Instant::now(), outcome: "canceled" }
+    }
+
+    /// Ends a query that ran; `tags` are what its caller says of itself.
+    pub(crate) fn end(mut self, outcome: &'static str, query: &str, tags: &str, usage: Option<QueryUsage>) {
+        self.outcome = outcome;
+        let took = self.begun.elapsed();
+        let threshold = Duration::from_millis(self.app.config.query.slow_log.0);
+        if let Some(usage) = usage.filter(|_| !threshold.is_zero() && took > threshold) {
+            tracing::warn!(
+                endpoint = self.endpoint,
+                query = shortened(query),
+                tags = shortened(tags),
+                seconds = took.as_secs_f64(),
+                samples = usage.samples_read,
+                bytes = usage.bytes_read,
+                outcome,
+                "slow query"
+            );
+        }
+    }
 }
 
 impl Drop for Watch<'_> {
@@ -105,26 +130,13 @@ pub(super) async fn run(
     work: impl FnOnce(&QueryContext) -> Result<Success, ApiError> + Send + 'static,
 ) -> Result<Success, ApiError> {
     let timeout = params.timeout()?;
-    let mut watch = Watch { app, endpoint, begun: Instant::now(), outcome: "canceled" };
+    let watch = Watch::begin(app, endpoint);
     let done = query::run(app, timeout, move |context| (work(context), context.usage())).await;
     let (result, usage) = match done {
         Ok((result, usage)) => (result, Some(usage)),
         Err(busy) => (Err(busy.into()), None),
     };
-    watch.outcome = outcome(&result);
-    let took = watch.begun.elapsed();
-    let threshold = Duration::from_millis(app.config.query.slow_log.0);
-    if let Some(usage) = usage.filter(|_| !threshold.is_zero() && took > threshold) {
-        tracing::warn!(
-            endpoint,
-            query = shortened(params.get("query")),
-            seconds = took.as_secs_f64(),
-            samples = usage.samples_read,
-            bytes = usage.bytes_read,
-            outcome = watch.outcome,
-            "slow query"
-        );
-    }
+    watch.end(outcome(&result), params.get("query"), "", usage);
     result
 }
 
