@@ -8,8 +8,8 @@ let asking = null;
 
 export class ApiError extends Error {}
 
-async function request(path, { signal, method = "GET", form, json } = {}) {
-  const headers = { Accept: "application/json" };
+async function request(path, { signal, method = "GET", form, json, extraHeaders } = {}) {
+  const headers = { Accept: "application/json", ...extraHeaders };
   const token = sessionStorage.getItem(TOKEN);
   if (token) headers.Authorization = `Bearer ${token}`;
   let body;
@@ -21,7 +21,7 @@ async function request(path, { signal, method = "GET", form, json } = {}) {
   const response = await fetch(path, { method, headers, body, signal, cache: "no-store" });
   if (response.status === 401) {
     await askForToken(Boolean(token));
-    return request(path, { signal, method, form, json });
+    return request(path, { signal, method, form, json, extraHeaders });
   }
   const text = await response.text();
   let parsed;
@@ -66,6 +66,9 @@ const seconds = (milliseconds) => (milliseconds / 1000).toFixed(3);
 const nanoseconds = (milliseconds) => `${Math.floor(milliseconds)}000000`;
 const withData = async (promise) => (await promise)?.data;
 
+// Labels by where they come from, and each line's stable id.
+const WITH_IDS = { "X-Loki-Response-Encoding-Flags": "categorize-labels,line-ids" };
+
 export const prom = {
   query: (query, at = Date.now(), options = {}) =>
     request("api/v1/query", { method: "POST", form: { query, time: seconds(at) }, ...options }),
@@ -86,7 +89,7 @@ export const prom = {
 export const loki = {
   range: (query, range, extra = {}, options = {}) => {
     const parameters = { query, start: nanoseconds(range.from), end: nanoseconds(range.to), ...extra };
-    return withData(request(`loki/api/v1/query_range?${new URLSearchParams(parameters)}`, options));
+    return withData(request(`loki/api/v1/query_range?${new URLSearchParams(parameters)}`, { extraHeaders: WITH_IDS, ...options }));
   },
   labels: (range, options) =>
     withData(request(`loki/api/v1/labels?start=${nanoseconds(range.from)}&end=${nanoseconds(range.to)}`, options)),
@@ -114,9 +117,18 @@ const own = (name) => async (options) => {
   return answer?.data ?? answer?.[name] ?? answer;
 };
 
+const logsApi = (name, query, range, extra, options) => {
+  const parameters = { query, start: nanoseconds(range.from), end: nanoseconds(range.to), ...extra };
+  return request(`api/bellwether/v1/logs/${name}?${new URLSearchParams(parameters)}`, options);
+};
+
 export const bellwether = {
   // A host taken out of service on purpose is no longer missed.
   retire: (instance) => request(`api/bellwether/v1/hosts/${encodeURIComponent(instance)}`, { method: "DELETE" }),
+  // Lines around a line: {stream, before, line, after}.
+  context: ({ id, time, stream }, counts, options) => withData(request(`api/bellwether/v1/logs/context?${new URLSearchParams({ id, time, query: stream, ...counts })}`, options)),
+  facets: (query, range, extra, options) => withData(logsApi("facets", query, range, extra, options)),
+  histogram: (query, range, extra, options) => withData(logsApi("histogram", query, range, extra, options)),
   hosts: own("hosts"),
   packs: own("packs"),
   scaling: own("scaling"),

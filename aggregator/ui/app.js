@@ -10,11 +10,12 @@ import overview from "./views/overview.js";
 import host from "./views/host.js";
 import metrics from "./views/metrics.js";
 import logs from "./views/logs.js";
+import context from "./views/context.js";
 import alerts from "./views/alerts.js";
 import scaling from "./views/scaling.js";
 import status from "./views/status.js";
 
-const VIEWS = { overview, host, metrics, logs, alerts, scaling, status };
+const VIEWS = { overview, host, metrics, logs, context, alerts, scaling, status };
 const NAV = [["overview", "Overview"], ["metrics", "Metrics"], ["logs", "Logs"], ["alerts", "Alerts"], ["scaling", "Scaling"], ["status", "Status"]];
 const LIVE_MS = 5000;
 const SLOW_MS = 30_000;
@@ -27,7 +28,7 @@ let isLive = true;
 let timer = null;
 
 function drawNav(view) {
-  const active = view === "host" ? "overview" : view;
+  const active = { host: "overview", context: "logs" }[view] ?? view;
   replace(byId("nav"), NAV.map(([name, text]) =>
     h("a", { href: keepRange(name), "aria-current": name === active ? "page" : undefined }, text,
       name === "alerts" && h("span", { id: "alert-badge", class: "badge", hidden: true }))));
@@ -59,7 +60,8 @@ function show() {
     const main = byId("main");
     replace(main);
     shown = { key, view: view(main, address) };
-    const name = NAV.find(([id]) => id === address.view)?.[1] ?? address.parts[0] ?? "Overview";
+    const titles = { context: "Lines around a line" };
+    const name = NAV.find(([id]) => id === address.view)?.[1] ?? titles[address.view] ?? address.parts[0] ?? "Overview";
     document.title = `${name} – Bellwether`;
   }
   schedule();

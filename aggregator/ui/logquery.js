@@ -27,9 +27,12 @@ export function toLogql(text, selector) {
   return [selector, ...filters].join(" ");
 }
 
-// The query with one more condition on a label of the stream or of the line.
-export function withFilter(query, name, value, isWanted) {
-  return `${query.trim()} | ${name}${isWanted ? "=" : "!="}${JSON.stringify(value)}`;
+// The query with one more condition on a label. A field that only a parser finds needs that parser
+// in front.
+export function withFilter(query, name, value, isWanted, parser) {
+  const hasParser = !parser || new RegExp(`\\|\\s*${parser}\\b`).test(query);
+  return `${query.trim()}${hasParser ? "" : ` | ${parser}`} | ${name}${isWanted ? "=" : "!="}${JSON.stringify(value)}`;
 }
 
-export const countByLevel = (query, stepSeconds) => `sum by (detected_level) (count_over_time(${query} [${stepSeconds}s]))`;
+// {a="b", c="d"}: the selector of one stream.
+export const selectorOf = (labels) => `{${Object.entries(labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(", ")}}`;

@@ -2,6 +2,8 @@
 
 import { h } from "./dom.js";
 import { clock, dateTime } from "./format.js";
+import { selectorOf } from "./logquery.js";
+import { href } from "./router.js";
 
 const LEVELS = { critical: "✖", fatal: "✖", error: "✖", warn: "▲", warning: "▲", info: "●", debug: "·", trace: "·" };
 const CANONICAL = { fatal: "critical", warning: "warn", err: "error", notice: "info" };
@@ -20,15 +22,17 @@ export function logRows(streams, { onFilter } = {}) {
   for (const { stream, values } of streams ?? []) {
     for (const [nanoseconds, line, extra] of values) {
       const labels = { ...stream, ...(extra?.structuredMetadata ?? extra?.structured_metadata), ...extra?.parsed };
-      rows.push(new LogRow(nanoseconds, line, labels, onFilter));
+      const address = extra?.id && { id: extra.id, time: nanoseconds, stream: selectorOf(stream) };
+      rows.push(new LogRow(nanoseconds, line, labels, onFilter, address));
     }
   }
   return rows.sort((a, b) => (a.nanoseconds < b.nanoseconds ? 1 : a.nanoseconds > b.nanoseconds ? -1 : 0));
 }
 
-class LogRow {
-  constructor(nanoseconds, line, labels, onFilter) {
-    Object.assign(this, { nanoseconds: BigInt(nanoseconds), line, labels, onFilter });
+export class LogRow {
+  // `address` names the line for good: its id, its time, its stream.
+  constructor(nanoseconds, line, labels, onFilter, address) {
+    Object.assign(this, { nanoseconds: BigInt(nanoseconds), line, labels, onFilter, address });
     this.milliseconds = Number(this.nanoseconds / 1_000_000n);
   }
 
@@ -69,6 +73,8 @@ class LogRow {
       h("pre", {}, this.line),
       h("table", {}, h("tbody", {},
         h("tr", {}, h("td"), h("th", { scope: "row" }, "time"), h("td", {}, `${new Date(this.milliseconds).toISOString()} (${this.nanoseconds} ns)`)), rows)),
-      h("button", { type: "button", onclick: () => navigator.clipboard?.writeText(this.line) }, "copy line"));
+      h("div", { class: "log-acts" },
+        h("button", { type: "button", onclick: () => navigator.clipboard?.writeText(this.line) }, "copy line"),
+        this.address && h("a", { class: "button", href: href("context", [], this.address), title: "The lines before and after this one in its stream; the address stays" }, "lines around it")));
   }
 }

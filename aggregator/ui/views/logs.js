@@ -1,11 +1,11 @@
 // Log search: plain words or LogQL, a histogram over the whole range, rows, live tail.
 
-import { loki } from "../api.js";
+import { bellwether, loki } from "../api.js";
 import { Chart } from "../chart.js";
 import { empty, h, replace } from "../dom.js";
 import { duration, number } from "../format.js";
-import { histogram } from "../histogram.js";
-import { countByLevel, isMetricQuery, toLogql, withFilter } from "../logquery.js";
+import { BY_LEVEL, histogram } from "../histogram.js";
+import { isMetricQuery, toLogql, withFilter } from "../logquery.js";
 import { logRows } from "../logrows.js";
 import { facets } from "../facets.js";
 import { failure } from "../panel.js";
@@ -17,6 +17,9 @@ const PAGE = 200;
 // Whoever has scrolled further than this is reading.
 const READING_PX = 400;
 const PREFERRED = ["service_name", "job", "instance", "app"];
+// Values counted over the whole range, and fields found in the newest lines.
+const COUNTED_LINES = 200_000;
+const DETECTED_LINES = 1000;
 
 export default function logs(main) {
   const input = h("input", {
@@ -25,20 +28,22 @@ export default function logs(main) {
   });
   const translated = h("code", { class: "translated" });
   const bars = h("div", { class: "panel-body", "aria-busy": "true" });
+  const bySelect = h("select", { "aria-label": "Stack the bars by", onchange: () => update({ by: bySelect.value === BY_LEVEL ? null : bySelect.value }) });
+  const byLine = h("label", { class: "bars-by" }, "by", bySelect);
   const list = h("div", { class: "log-list" });
-  const sidebar = h("aside", { "aria-label": "Labels of the lines shown" });
+  const sidebar = h("aside", { "aria-label": "Fields of the lines found" });
   const note = h("span", { class: "panel-note" });
   const tailButton = h("button", { type: "button", onclick: () => update({ tail: read().params.has("tail") ? null : "1" }) });
   const pauseButton = h("button", { type: "button", hidden: true, onclick: () => pause(!tail?.isPaused) });
   const older = h("button", { type: "button", hidden: true, onclick: () => loadOlder() }, "older lines");
   const form = h("form", { class: "querybar", onsubmit: (event) => { event.preventDefault(); update({ q: input.value.trim() }); } },
     h("div", { class: "querybox" }, input, translated), h("button", { class: "primary" }, "Search"), tailButton, pauseButton);
-  main.append(form, h("section", { class: "panel" }, bars), h("section", { class: "panel" }, h("header", {}, h("h2", {}, "Lines"), note), h("div", { class: "log-body" }, sidebar, h("div", {}, list, older))));
+  main.append(form, h("section", { class: "panel" }, byLine, bars), h("section", { class: "panel" }, h("header", {}, h("h2", {}, "Lines"), note), h("div", { class: "log-body" }, sidebar, h("div", {}, list, older))));
 
   const chart = new Chart({ height: 260, isTall: true, label: "query result" });
   let [tail, controller, rows, shownQuery] = [null, null, [], null];
 
-  const onFilter = (name, value, isWanted) => update({ q: withFilter(shownQuery, name, value, isWanted) });
+  const onFilter = (name, value, isWanted, parser) => update({ q: withFilter(shownQuery, name, value, isWanted, parser) });
 
   function pause(isPaused) {
     tail?.pause(isPaused);
@@ -64,7 +69,7 @@ export default function logs(main) {
       replace(translated, query && query !== input.value.trim() ? query : "");
       if (!query) return drawNothing();
       if (params.has("tail") && !isMetricQuery(query)) return startTail(query);
-      await (isMetricQuery(query) ? drawMetric(query, signal) : Promise.all([drawBars(query, signal), drawLines(query, signal)]));
+      await (isMetricQuery(query) ? drawMetric(query, signal) : Promise.all([drawBars(query, signal), drawLines(query, signal), drawFacets(query, signal)]));
     } catch (error) {
       if (!signal.aborted) replace(list, failure(error, refresh)), replace(note), (older.hidden = true);
     }
@@ -72,7 +77,8 @@ export default function logs(main) {
 
   function drawNothing() {
     rows = [];
-    drawSidebar();
+    drawSidebar(null);
+    drawChoices([]);
     replace(bars);
     replace(note);
     older.hidden = true;
@@ -83,8 +89,9 @@ export default function logs(main) {
     try {
       const step = stepFor(current(), 100);
       const range = aligned(current(), step * 1000);
-      const data = await loki.range(countByLevel(query, step), range, { step: String(step) }, { signal });
-      if (!signal.aborted) replace(bars, histogram(data.result, range, step));
+      const by = read().params.get("by") ?? BY_LEVEL;
+      const data = await bellwether.histogram(query, range, { step: String(step), by }, { signal });
+      if (!signal.aborted) replace(bars, histogram(data, range, by));
     } catch (error) {
       if (!signal.aborted) replace(bars, failure(error, refresh));
     } finally {
@@ -103,15 +110,37 @@ export default function logs(main) {
     rows = found;
     list.dataset.query = query;
     older.hidden = found.length < PAGE;
-    drawSidebar();
     if (!found.length) return replace(list, empty("No line matches.", "Widen the time range, or take a word away."));
     replace(list, found.map((row) => row.element()));
   }
 
-  function drawSidebar() {
+  // Labels and metadata are counted over the whole range; what is only in the text of lines, in the
+  // newest ones. Either may fail without the other.
+  async function drawFacets(query, signal) {
+    const ask = (extra) => bellwether.facets(query, current(), extra, { signal }).catch(() => null);
+    const [counted, detected] = await Promise.all([ask({ line_limit: COUNTED_LINES }), ask({ detect: "true", line_limit: DETECTED_LINES })]);
+    if (signal.aborted || tail) return;
+    const withTotal = ({ fields, lines }) => fields.map((field) => ({ ...field, total: lines }));
+    const known = counted ? withTotal(counted) : [];
+    const names = new Set(known.map(({ name }) => name));
+    const found = detected ? withTotal(detected).filter(({ name }) => !names.has(name)) : [];
+    drawChoices(known.filter(({ source }) => source !== "parsed").map(({ name }) => name));
+    const fields = [...known, ...found.map((field) => ({ ...field, exact: false }))];
+    drawSidebar(fields.length ? { fields, lines: counted?.lines ?? detected?.lines ?? 0 } : null);
+  }
+
+  function drawSidebar(found) {
     const open = new Set([...sidebar.querySelectorAll("details[open]")].map((details) => details.dataset.name));
-    replace(sidebar, rows.length > 0 && facets(rows, { onFilter, open }));
-    sidebar.className = rows.length ? "facets" : "";
+    replace(sidebar, found && facets(found, { onFilter, open }));
+    sidebar.className = found ? "facets" : "";
+  }
+
+  // What the bars may be stacked by.
+  function drawChoices(names) {
+    const by = read().params.get("by") ?? BY_LEVEL;
+    const all = [...new Set([BY_LEVEL, by, ...names])];
+    if (document.activeElement !== bySelect) replace(bySelect, all.map((name) => h("option", { value: name, selected: name === by }, name === BY_LEVEL ? "level" : name)));
+    byLine.hidden = !names.length;
   }
 
   // Lines that somebody looks at must not be pulled away by a refresh.
@@ -128,7 +157,6 @@ export default function logs(main) {
       const data = await loki.range(shownQuery, range, { limit: PAGE, direction: "backward", end: String(last.nanoseconds) });
       const found = logRows(data.result, { onFilter });
       rows.push(...found);
-      drawSidebar();
       older.hidden = found.length < PAGE;
       list.append(...found.map((row) => row.element()));
     } catch (error) {
@@ -145,14 +173,15 @@ export default function logs(main) {
     replace(bars, chart.element);
     chart.draw(data.result, range, step);
     rows = [];
-    drawSidebar();
+    drawSidebar(null);
+    drawChoices([]);
     older.hidden = true;
     replace(list);
   }
 
   function startTail(query) {
     rows = [];
-    drawSidebar();
+    drawSidebar(null);
     replace(list);
     older.hidden = true;
     pauseButton.hidden = false;

@@ -6,7 +6,7 @@
 
 import { rmSync } from "node:fs";
 import { browser, check, expect, finish, pageOf } from "./checks.mjs";
-import { alerts, hostGraphs, liveGraphs, logSearch, liveTail, metricsExplorer, opens, restOfViews } from "./views.mjs";
+import { alerts, hostGraphs, liveGraphs, logSearch, liveTail, logFields, metricsExplorer, opens, restOfViews } from "./views.mjs";
 import { hostileTelemetry } from "./hostile.mjs";
 import { oneRequestFails, readmePicture, themes } from "./looks.mjs";
 
@@ -27,6 +27,7 @@ await check("live graphs of this host within 15 s", () => liveGraphs(tools));
 await check("graphs of one host", () => hostGraphs(tools));
 await check("the explorer draws, and explains errors", () => metricsExplorer(tools));
 await check("an appended line is found within 2 s", () => logSearch(tools));
+await check("fields, bars and neighbours of lines", () => logFields(tools));
 await check("live tail over the WebSocket", () => liveTail(tools));
 await check("alerts and a silence", () => alerts(tools));
 await check("scaling and status", () => restOfViews(tools));

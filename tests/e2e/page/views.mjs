@@ -79,6 +79,45 @@ export async function logSearch({ page, log }) {
   return `${times} ms`;
 }
 
+// Values counted over the whole result, bars by any label, and a line among its neighbours.
+export async function logFields({ page, log }) {
+  const word = `echidna${Date.now()}`;
+  for (const step of [0, 1, 2, 3, 4]) appendFileSync(log, `level=info msg="step ${step} of ${word}"\n`);
+  appendFileSync(log, `level=error msg="failed ${word}"\n`);
+  await open(page, "logs");
+  await page.fill("input.query", `{filename=~".*shop.log"} |= "${word}"`);
+  const rows = page.locator(".log-row");
+  await eventually(15_000, "six rows", async () => {
+    await page.click(".querybar button.primary");
+    await page.waitForTimeout(300);
+    return (await rows.count()) === 6;
+  });
+  const level = (name) => page.locator('.facets details[data-name="detected_level"] .facet', { hasText: name });
+  await level("info").waitFor({ timeout: 10_000 });
+  const found = await level("info").getAttribute("title");
+  expect(found.includes("5 lines"), found);
+  await page.selectOption(".bars-by select", "service_name");
+  await page.locator(".histogram .bar.s0").first().waitFor({ state: "attached", timeout: 10_000 });
+  await page.selectOption(".bars-by select", "detected_level");
+  await page.locator(".histogram .bar.error").first().waitFor({ state: "attached", timeout: 10_000 });
+  await level("error").click();
+  await eventually(10_000, "the row with the error alone", async () => (await rows.count()) === 1);
+  const query = await page.inputValue("input.query");
+  expect(query.endsWith('| detected_level="error"'), query);
+  await rows.first().click();
+  await page.click(".log-details a:has-text('lines around it')");
+  const anchor = page.locator(".log-row.anchor .text", { hasText: `failed ${word}` });
+  await anchor.waitFor({ timeout: 10_000 });
+  const around = await page.locator(".log-row .text").allInnerTexts();
+  expect(around.some((text) => text.includes(`step 4 of ${word}`)), around.join("\n"));
+  const address = page.url();
+  await page.goto("about:blank");
+  await page.goto(address);
+  await anchor.waitFor({ timeout: 10_000 });
+  await open(page, "logs");
+  return `${around.length} lines around it`;
+}
+
 export async function liveTail({ page, log }) {
   await page.fill("input.query", '{filename=~".*shop.log"}');
   await page.click(".querybar button.primary");
