@@ -6,6 +6,7 @@ mod alerts;
 mod bad_input;
 mod clickhouse;
 mod clients;
+mod command_line;
 mod dashboards;
 mod durability;
 mod log_clients;

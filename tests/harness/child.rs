@@ -269,3 +269,13 @@ pub fn run_binary(name: &str, args: &[&str]) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
+
+/// Starts a binary that goes on until it is ended, its standard output in a file.
+pub fn spawn_binary(name: &str, args: &[&str], output: File) -> Child {
+    Command::new(binary(name))
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(output)
+        .spawn()
+        .expect("the binary can be started")
+}

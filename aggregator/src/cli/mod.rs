@@ -3,7 +3,11 @@
 mod check;
 mod completions;
 mod demo;
+mod logs;
+mod query;
+mod remote;
 mod serve;
+mod span;
 mod token;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +30,8 @@ enum Command {
     Demo(demo::Args),
     Serve(serve::Args),
     Check(check::Args),
+    Query(query::Args),
+    Logs(logs::Args),
     Token(token::Args),
     Completions(completions::Args),
 }
@@ -37,6 +43,8 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(args).map(success),
         Command::Serve(args) => serve::run(args).map(success),
         Command::Check(args) => check::run(&args),
+        Command::Query(args) => query::run(args).map(success),
+        Command::Logs(args) => logs::run(args).map(success),
         Command::Token(args) => token::run(&args).map(success),
         Command::Completions(args) => completions::run(&args).map(success),
     };

@@ -1,0 +1,60 @@
+//! The operator's questions from a terminal.
+
+use serde_json::json;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tests::{Aggregator, run_binary};
+
+fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    i64::try_from(since.as_nanos()).expect("a time of our days")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_and_log_lines_from_a_terminal() {
+    let server = Aggregator::start(&["--no-shipped-rules"]).await;
+    let url = server.url();
+    let past_ns = now_ns() - 60_000_000_000;
+    let lines: Vec<(i64, String)> = (0..3).map(|n| (past_ns + n, format!("line {n} status=50{n}"))).collect();
+    assert_eq!(server.client().push(&json!({"job": "cli"}), &lines).await, 204);
+
+    let run = |args: &[&str]| run_binary("bellwether", &[args, &["--url", &url]].concat());
+    let (code, out, err) = run(&["logs", r#"{job="cli"} |= "line""#, "--output", "raw", "--limit", "2"]);
+    assert_eq!((code, out.as_str()), (0, "line 1 status=501\nline 2 status=502\n"), "{err}");
+    let (code, out, err) = run(&["query", r#"sum(count_over_time({job="cli"}[5m]))"#, "--logql"]);
+    assert!(code == 0 && out.starts_with("{} => 3 @["), "{out}{err}");
+    let (code, out, err) =
+        run(&["query", "vector(1) + 1", "--output", "json", "--since", "10m", "--step", "5m"]);
+    assert!(code == 0 && out.contains(r#""resultType":"matrix""#), "{out}{err}");
+    let (code, out, err) = run(&["query", "sum("]);
+    assert!(code == 1 && out.is_empty() && err.contains("parse error"), "{code} {out}{err}");
+    let (code, _, err) = run(&["logs", r#"rate({job="cli"}[5m])"#]);
+    assert!(code == 1 && err.contains("bellwether query --logql"), "{err}");
+    let (code, _, err) = run_binary("bellwether", &["query", "1", "--url", "http://127.0.0.1:9"]);
+    assert!(code == 1 && err.contains("set --url"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followed_lines_are_printed_once() {
+    let server = Aggregator::start(&["--no-shipped-rules"]).await;
+    let client = server.client();
+    let labels = json!({"job": "followed"});
+    assert_eq!(client.push(&labels, &[(now_ns() - 1_000_000_000, "before".to_owned())]).await, 204);
+    let out = server.folder().join("followed.txt");
+    let file = std::fs::File::create(&out).expect("the test's folder can be written");
+    let url = server.url();
+    let mut child = tests::spawn_binary(
+        "bellwether",
+        &["logs", r#"{job="followed"}"#, "--follow", "--output", "raw", "--url", &url],
+        file,
+    );
+    let printed = || std::fs::read_to_string(&out).unwrap_or_default();
+    tests::eventually(Duration::from_secs(20), "the first line", || async { printed() == "before\n" }).await;
+    for n in 0..3 {
+        assert_eq!(client.push(&labels, &[(now_ns(), format!("after {n}"))]).await, 204);
+    }
+    let all = "before\nafter 0\nafter 1\nafter 2\n";
+    tests::eventually(Duration::from_secs(20), "the lines that came", || async { printed() == all }).await;
+    child.kill().expect("the child runs until it is ended");
+    child.wait().expect("a killed child can be waited for");
+    assert_eq!(printed(), all);
+}
