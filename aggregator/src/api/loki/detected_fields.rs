@@ -109,7 +109,8 @@ fn fields_of(entries: &[logql::Entry]) -> BTreeMap<String, Field> {
             let Detected { value, parser, json_path, .. } = detected;
             field.values.insert(value);
             field.parsers.insert(parser);
-            if field.json_path.is_empty() {
+            // Of several paths to a name the oldest line's is told, as in Loki.
+            if !json_path.is_empty() {
                 field.json_path = json_path;
             }
         }

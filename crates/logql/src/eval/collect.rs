@@ -86,6 +86,7 @@ impl<'a> Collector<'a> {
             let index = *index;
             return self.add(index, row.timestamp_ns, row.line.len() as f64);
         }
+        self.context.check()?;
         extraction.pipeline.load(&mut self.scratch, row.stream, row.labels, row.metadata);
         if !extraction.pipeline.run(&mut self.scratch, row.timestamp_ns, row.line) {
             return Ok(());

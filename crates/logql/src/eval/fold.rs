@@ -88,6 +88,10 @@ impl Fold<'_> {
             }
             let mut result = Ok(());
             self.scan.read(index, self.context, &mut |row: Row<'_>| {
+                if let Err(reason) = self.context.check() {
+                    result = Err(reason.into());
+                    return ControlFlow::Break(());
+                }
                 self.pipeline.load(&mut scratch, row.stream, row.labels, row.metadata);
                 if !self.pipeline.run(&mut scratch, row.timestamp_ns, row.line) {
                     return ControlFlow::Continue(());

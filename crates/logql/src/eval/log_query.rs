@@ -239,7 +239,9 @@ impl Reader<'_> {
                 return ControlFlow::Continue(());
             }
             self.pipeline.load(&mut scratch, row.stream, row.labels, row.metadata);
-            if self.pipeline.run(&mut scratch, row.timestamp_ns, row.line) {
+            // A row may take long (templates), so none is begun after the end.
+            stopped = self.context.check().map_err(EvalError::from);
+            if stopped.is_ok() && self.pipeline.run(&mut scratch, row.timestamp_ns, row.line) {
                 let bytes = scratch.line(row.line).len() + scratch.labels.text_bytes();
                 stopped = self.hold(first.heap.len(), bytes);
                 first.push(entry_of(&scratch, row.timestamp_ns, row.line, row.id));

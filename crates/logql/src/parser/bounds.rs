@@ -11,6 +11,8 @@ use model::go_regex;
 
 /// Operators and conditions of one query.
 const OPERATORS_MAX: usize = 1000;
+/// Stages of one query, line filters included: each is run for each line.
+const STAGES_MAX: usize = 1000;
 /// Regular expressions of one query.
 const PATTERNS_MAX: usize = 1000;
 /// Regular expressions that take more than [`go_regex::SMALL_PROGRAM_BYTES_MAX`] when compiled.
@@ -21,6 +23,10 @@ pub(super) fn check(tokens: &[Token]) -> Result<(), ParseError> {
     if chain > OPERATORS_MAX {
         let message = format!("{chain} operators or conditions in a row, more than {OPERATORS_MAX}");
         return Err(ParseError::new(message));
+    }
+    let stages = tokens.iter().filter(|token| begins_stage(&token.kind)).count();
+    if stages > STAGES_MAX {
+        return Err(ParseError::new(format!("{stages} stages, more than {STAGES_MAX}")));
     }
     let patterns: Vec<&str> = patterns(tokens).collect();
     if patterns.len() > PATTERNS_MAX {
@@ -42,8 +48,7 @@ fn longest_chain(tokens: &[Token]) -> usize {
     let (mut longest, mut chain) = (0, 0);
     for token in tokens {
         match &token.kind {
-            // A stage of its own is no part of a chain.
-            Kind::Sign("|" | "|=" | "|~" | "|>") => chain = 0,
+            kind if begins_stage(kind) => chain = 0,
             Kind::Sign(
                 "=" | "==" | "!=" | "=~" | "!~" | ">" | ">=" | "<" | "<=" | "+" | "-" | "*" | "/" | "%" | "^",
             ) => chain += 1,
@@ -53,6 +58,11 @@ fn longest_chain(tokens: &[Token]) -> usize {
         longest = longest.max(chain);
     }
     longest
+}
+
+/// Whether a stage of its own begins here, which is no part of a chain of operators.
+fn begins_stage(kind: &Kind) -> bool {
+    matches!(kind, Kind::Sign("|" | "|=" | "|~" | "|>"))
 }
 
 /// Texts that will be compiled as regular expressions.
