@@ -11,10 +11,10 @@ const ANY: usize = usize::MAX;
 pub(super) fn add(set: &mut Functions) {
     set.add("int", 1, |call| Ok(Value::Int(to_int(&call.args[0]))));
     set.add("float64", 1, |call| Ok(Value::Float(to_float(&call.args[0]))));
-    fold_int(set, "add", i64::wrapping_add);
-    fold_int(set, "mul", i64::wrapping_mul);
-    fold_int(set, "max", i64::max);
-    fold_int(set, "min", i64::min);
+    fold_int(set, "add", 0, i64::wrapping_add);
+    fold_int(set, "mul", 1, i64::wrapping_mul);
+    fold_int(set, "max", 1, i64::max);
+    fold_int(set, "min", 1, i64::min);
     set.add("sub", 2, |call| Ok(Value::Int(to_int(&call.args[0]).wrapping_sub(to_int(&call.args[1])))));
     set.add("div", 2, |call| divide(call, i64::checked_div));
     set.add("mod", 2, |call| divide(call, i64::checked_rem));
@@ -37,8 +37,8 @@ pub(super) fn add(set: &mut Functions) {
     });
 }
 
-fn fold_int(set: &mut Functions, name: &str, combine: fn(i64, i64) -> i64) {
-    set.add_variadic(name, 1, ANY, move |call| {
+fn fold_int(set: &mut Functions, name: &str, args_min: usize, combine: fn(i64, i64) -> i64) {
+    set.add_variadic(name, args_min, ANY, move |call| {
         Ok(Value::Int(call.args.iter().map(to_int).reduce(combine).unwrap_or(0)))
     });
 }
