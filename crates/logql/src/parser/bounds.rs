@@ -1,7 +1,5 @@
-//! Bounds on what a query's parts cost together, told before any of them is built.
-//!
-//! A chain of operators becomes a tree as deep as the chain is long, and trees are walked by
-//! recursion. A regular expression of a few bytes may compile to megabytes.
+//! Bounds on what a query's parts cost together, told before any of them is built: a regular
+//! expression of a few bytes may compile to megabytes.
 
 use crate::{
     ParseError,
@@ -9,8 +7,6 @@ use crate::{
 };
 use model::go_regex;
 
-/// Operators and conditions of one query.
-const OPERATORS_MAX: usize = 1000;
 /// Stages of one query, line filters included: each is run for each line.
 const STAGES_MAX: usize = 1000;
 /// Regular expressions of one query.
@@ -19,11 +15,6 @@ const PATTERNS_MAX: usize = 1000;
 const LARGE_PATTERNS_MAX: usize = 16;
 
 pub(super) fn check(tokens: &[Token]) -> Result<(), ParseError> {
-    let chain = longest_chain(tokens);
-    if chain > OPERATORS_MAX {
-        let message = format!("{chain} operators or conditions in a row, more than {OPERATORS_MAX}");
-        return Err(ParseError::new(message));
-    }
     let stages = tokens.iter().filter(|token| begins_stage(&token.kind)).count();
     if stages > STAGES_MAX {
         return Err(ParseError::new(format!("{stages} stages, more than {STAGES_MAX}")));
@@ -43,24 +34,7 @@ pub(super) fn check(tokens: &[Token]) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Comparisons, arithmetic and set operators between two pipes: at least as many as any chain has.
-fn longest_chain(tokens: &[Token]) -> usize {
-    let (mut longest, mut chain) = (0, 0);
-    for token in tokens {
-        match &token.kind {
-            kind if begins_stage(kind) => chain = 0,
-            Kind::Sign(
-                "=" | "==" | "!=" | "=~" | "!~" | ">" | ">=" | "<" | "<=" | "+" | "-" | "*" | "/" | "%" | "^",
-            ) => chain += 1,
-            Kind::Identifier(word) if matches!(word.as_str(), "and" | "or" | "unless") => chain += 1,
-            _ => {}
-        }
-        longest = longest.max(chain);
-    }
-    longest
-}
-
-/// Whether a stage of its own begins here, which is no part of a chain of operators.
+/// Whether a stage begins here.
 fn begins_stage(kind: &Kind) -> bool {
     matches!(kind, Kind::Sign("|" | "|=" | "|~" | "|>"))
 }

@@ -39,6 +39,7 @@ impl Parser<'_> {
             }
             return Ok(inner);
         }
+        self.count_condition()?;
         let label = self.take_identifier_or("")?;
         let Kind::Sign(sign) = self.peek().kind else {
             return self.unexpected("");

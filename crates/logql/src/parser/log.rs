@@ -105,6 +105,7 @@ impl Parser<'_> {
 
     /// The stage behind `|`.
     fn stage(&mut self) -> Result<Stage, ParseError> {
+        self.conditions = 0;
         let Kind::Identifier(word) = self.peek().kind.clone() else {
             return match self.is_sign("(") {
                 true => Ok(Stage::LabelFilter(self.label_filter()?)),
@@ -327,6 +328,7 @@ impl Parser<'_> {
         let mut filters = Vec::new();
         while self.is_sign("|") {
             self.advance();
+            self.conditions = 0;
             filters.push(self.label_filter()?);
         }
         Ok(Unwrap { label, conversion, filters })

@@ -19,6 +19,9 @@ use crate::{
 pub const QUERY_BYTES_MAX: usize = 131_072;
 /// Deepest nesting.
 const DEPTH_MAX: usize = 200;
+/// Operators of one query, and conditions of one label filter. A chain of them becomes a tree as
+/// deep as the chain is long, and trees are walked by recursion.
+const CHAIN_MAX: usize = 300;
 
 /// Parses and checks a query.
 ///
@@ -53,7 +56,7 @@ fn parse_unchecked(text: &str) -> Result<Expr, ParseError> {
         return Err(ParseError::new("syntax error: unexpected $end"));
     }
     bounds::check(&tokens)?;
-    let mut parser = Parser { text, tokens, next: 0, depth: 0 };
+    let mut parser = Parser { text, tokens, next: 0, depth: 0, operators: 0, conditions: 0 };
     let expr = parser.expression(0)?;
     if parser.is_sign("|") {
         // Only `| unwrap` stops a pipeline, and the word is what is out of place.
@@ -70,6 +73,10 @@ pub(crate) struct Parser<'a> {
     tokens: Vec<Token>,
     next: usize,
     depth: usize,
+    /// Operators so far.
+    operators: usize,
+    /// Conditions of the label filter so far.
+    conditions: usize,
 }
 
 /// Words that are operators or modifiers and no label names.
@@ -191,6 +198,23 @@ impl Parser<'_> {
         let result = parse(self);
         self.depth -= 1;
         result
+    }
+
+    fn count_operator(&mut self) -> Result<(), ParseError> {
+        self.operators += 1;
+        self.check_chain(self.operators, "operators")
+    }
+
+    fn count_condition(&mut self) -> Result<(), ParseError> {
+        self.conditions += 1;
+        self.check_chain(self.conditions, "conditions in one label filter")
+    }
+
+    fn check_chain(&self, length: usize, what: &str) -> Result<(), ParseError> {
+        if length > CHAIN_MAX {
+            return Err(ParseError::at(self.peek().position, format!("more than {CHAIN_MAX} {what}")));
+        }
+        Ok(())
     }
 
     /// The sample expression of an operand that may be no log query.

@@ -31,6 +31,7 @@ impl Parser<'_> {
             if precedence(op) < least {
                 break;
             }
+            self.count_operator()?;
             self.advance();
             let (returns_bool, matching) = self.modifiers()?;
             let next = precedence(op) + u8::from(op != BinaryOp::Pow);
