@@ -302,7 +302,13 @@ async fn loki_push_says_what_is_wrong_as_text() {
             StatusCode::BAD_REQUEST,
             "at least one label pair is required per stream",
         ),
-        (&[("content-encoding", "br")], Vec::new(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "not supported"),
+        (&[("content-encoding", "br")], Vec::new(), StatusCode::BAD_REQUEST, "not supported"),
+        (
+            &json,
+            br#"{"streams":[{"stream":{"a-b":"c"},"values":[["1","x"]]}]}"#.to_vec(),
+            StatusCode::BAD_REQUEST,
+            "couldn't parse labels: 1:3: parse error: unexpected character inside braces: '-'\n",
+        ),
     ] {
         let answer = post(&app, "/loki/api/v1/push", headers, body).await;
         assert_eq!(answer.status, status, "{}", answer.text());
