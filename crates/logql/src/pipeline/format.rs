@@ -199,7 +199,8 @@ mod tests {
         ] {
             let mut names = Vec::new();
             let read = labels_read(text, &mut names);
-            assert_eq!(read.map(|()| names.iter().map(String::as_str).collect()), expected, "{text}");
+            let found = read.map(|()| names.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(found, expected, "{text}");
         }
     }
 }
