@@ -116,6 +116,16 @@ async fn next<T>(receiver: &mut mpsc::Receiver<T>) -> T {
 }
 
 async fn start(folder: &Path, config: &str, rules: &str, up: &Arc<World>) -> Result<Alerting, StartError> {
+    start_logging(folder, config, rules, up, None).await
+}
+
+async fn start_logging(
+    folder: &Path,
+    config: &str,
+    rules: &str,
+    up: &Arc<World>,
+    events: Option<Arc<dyn EventSink>>,
+) -> Result<Alerting, StartError> {
     std::fs::write(folder.join("am.yml"), config).unwrap();
     std::fs::write(folder.join("rules.yml"), rules).unwrap();
     let settings = Settings {
@@ -126,8 +136,7 @@ async fn start(folder: &Path, config: &str, rules: &str, up: &Arc<World>) -> Res
         ..Settings::default()
     };
     let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
-    let parts =
-        Parts { querier: up.clone(), sink: up.clone(), events: None, client, clock: daemon::clock::now_ms };
+    let parts = Parts { querier: up.clone(), sink: up.clone(), events, client, clock: daemon::clock::now_ms };
     Alerting::start(settings, parts, &daemon::metrics::Metrics::default()).await
 }
 
@@ -354,4 +363,93 @@ async fn a_test_notification_says_what_came_of_it() {
     let page = alerting.history(kinds).await.unwrap();
     assert_eq!(page.events.iter().map(|event| event.error.is_some()).collect::<Vec<_>>(), [false, true]);
     alerting.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_shows_in_health() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
+    let alerting = start(folder.path(), config, RULES, &Arc::new(World(Mutex::new(false)))).await.unwrap();
+    assert!(alerting.is_healthy());
+    let act = alerting.owner.act(|dispatcher, _, _| assert_eq!(dispatcher.sizes().0, 99, "on purpose"));
+    assert_eq!(act.await, Err(OwnerError::Stopped));
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while alerting.is_healthy() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("the end of the thread is seen");
+    alerting.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_hangs_keeps_nobody_waiting() {
+    const ALERTS: usize = 70;
+    let folder = tempfile::tempdir().unwrap();
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hanging_url = format!("http://{}/", hanging.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = hanging.accept().await {
+            held.push(stream);
+        }
+    });
+    let (url, mut requests) = webhook_sink(&[]).await;
+    let config = format!(
+        "route: {{receiver: good, group_by: ['...'], group_wait: 0s, group_interval: 1m, routes: [\
+         {{receiver: hangs, continue: true, matchers: ['alertname=~\".+\"']}}, {{receiver: good, matchers: ['alertname=~\".+\"']}}]}}\n\
+         receivers: [{{name: hangs, webhook_configs: [{{url: '{hanging_url}'}}]}}, {{name: good, webhook_configs: [{{url: '{url}'}}]}}]\n"
+    );
+    let alerting = start(folder.path(), &config, RULES, &Arc::new(World(Mutex::new(false)))).await.unwrap();
+    let alert = |number: usize| PostedAlert {
+        labels: vec![("alertname".into(), format!("a{number}"))],
+        ..PostedAlert::default()
+    };
+    alerting.post((0..ALERTS).map(alert).collect()).await.unwrap();
+    for _ in 0..ALERTS {
+        next(&mut requests).await;
+    }
+    alerting.stop().await;
+}
+
+/// Refuses for a while, then takes everything.
+struct Log(Mutex<(usize, Vec<u64>)>);
+
+impl EventSink for Log {
+    fn append(&self, events: &[crate::Event]) -> Result<(), QueryFailure> {
+        let mut state = self.0.lock().unwrap();
+        if state.0 > 0 {
+            state.0 -= 1;
+            return Err(QueryFailure("busy".to_owned()));
+        }
+        state.1.extend(events.iter().map(|event| event.id));
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_reach_the_log_once_each_however_busy_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
+    let world = Arc::new(World(Mutex::new(true)));
+    let log = Arc::new(Log(Mutex::new((1, Vec::new()))));
+    for _ in 0..2 {
+        let sink: Arc<dyn EventSink> = log.clone();
+        let alerting = start_logging(folder.path(), config, RULES, &world, Some(sink)).await.unwrap();
+        let good = PostedAlert { labels: vec![("alertname".into(), "x".into())], ..PostedAlert::default() };
+        alerting.post(vec![good]).await.unwrap();
+        alerting.reload().await.unwrap();
+        let before = log.0.lock().unwrap().1.len();
+        tokio::time::timeout(Duration::from_secs(10), async {
+            while log.0.lock().unwrap().1.len() == before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .expect("events come");
+        alerting.stop().await;
+    }
+    let ids = log.0.lock().unwrap().1.clone();
+    assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<_>>());
 }
