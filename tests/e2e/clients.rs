@@ -129,10 +129,15 @@ async fn amtool_lists_alerts_and_keeps_silences() {
 }
 
 /// A Prometheus of Debian's on loopback, killed when dropped.
-struct Prometheus(Child, u16);
+pub(super) struct Prometheus(Child, u16);
 
 impl Prometheus {
     fn start(folder: &Path, config: &str) -> Self {
+        Self::start_with(folder, config, &[])
+    }
+
+    /// With further arguments.
+    pub(super) fn start_with(folder: &Path, config: &str, args: &[&str]) -> Self {
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, config).expect("the test's folder can be written");
         let port = free_port();
@@ -140,11 +145,17 @@ impl Prometheus {
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(args)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("Prometheus can be started");
         Prometheus(child, port)
+    }
+
+    /// Where it listens.
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.1)
     }
 }
 
@@ -180,7 +191,7 @@ scrape_configs:
         port = server.port
     );
     let prometheus = Prometheus::start(folder.path(), &config);
-    let theirs = Client::new(&format!("http://127.0.0.1:{}", prometheus.1));
+    let theirs = Client::new(&prometheus.url());
     let ours = server.client();
     eventually(Duration::from_secs(60), "Prometheus' own scrape is written to us", || async {
         !ours.vector("scrape_duration_seconds{job=\"aggregator\"}").await.is_empty()

@@ -16,14 +16,14 @@ use tests::{Aggregator, Client};
 const ROUNDS: u64 = 4;
 const WRITERS: usize = 3;
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     #[allow(clippy::disallowed_methods, reason = "a test stamps its own data")]
     let now = std::time::SystemTime::now();
     now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 /// Writes one series until the server is gone; returns what was acknowledged, by millisecond.
-async fn write_metrics(
+pub(super) async fn write_metrics(
     client: Client,
     writer: usize,
     mut at_ms: i64,
@@ -81,7 +81,7 @@ async fn write_logs(client: Client, writer: usize, round: u64, start_ns: i64, st
     acknowledged
 }
 
-async fn check_metrics(client: &Client, writer: usize, acknowledged: &BTreeMap<i64, f64>) {
+pub(super) async fn check_metrics(client: &Client, writer: usize, acknowledged: &BTreeMap<i64, f64>) {
     let (Some((first, _)), Some((last, _))) = (acknowledged.first_key_value(), acknowledged.last_key_value())
     else {
         return;
