@@ -5,5 +5,6 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    daemon::memory::use_small_pages();
     bellwether_agent::cli::run()
 }

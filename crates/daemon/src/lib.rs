@@ -8,6 +8,7 @@ pub mod config;
 pub mod http;
 pub mod limits;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 mod pool;
 mod secret;
