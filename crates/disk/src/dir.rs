@@ -192,6 +192,24 @@ impl Dir {
         }
     }
 
+    /// Gives a file of this folder a second name in folder `to`: the same bytes, until one of the
+    /// names is replaced. Durable after [`Dir::sync_dir`] of `to`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, or when the file system cannot.
+    pub fn link(&self, from: &str, to: &Dir, name: &str) -> io::Result<()> {
+        name::check(from)?;
+        name::check(name)?;
+        match (&self.0, &to.0) {
+            (Backend::Real(dir), Backend::Real(to)) => dir.link(from, to, name),
+            (Backend::Simulated(dir), Backend::Simulated(to)) => dir.link(from, to, name),
+            _ => Err(io::Error::new(
+                io::ErrorKind::CrossesDevices,
+                "a link from one kind of folder to another",
+            )),
+        }
+    }
+
     /// Removes a file.
     ///
     /// # Errors

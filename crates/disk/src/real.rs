@@ -87,6 +87,11 @@ impl RealDir {
         fs::rename(&from, self.0.join(to)).map_err(|error| at(&from, error))
     }
 
+    pub(crate) fn link(&self, from: &str, to: &RealDir, name: &str) -> io::Result<()> {
+        let from = self.0.join(from);
+        fs::hard_link(&from, to.0.join(name)).map_err(|error| at(&from, error))
+    }
+
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         let path = self.0.join(name);
         fs::remove_file(&path).map_err(|error| at(&path, error))

@@ -357,6 +357,14 @@ impl SimulatedDir {
         Ok(())
     }
 
+    pub(crate) fn link(&self, from: &str, to: &SimulatedDir, name: &str) -> io::Result<()> {
+        let mut world = self.live()?;
+        world.operate()?;
+        let id = Self::entry(&mut world, self.node, from)?;
+        world.change_entries(to.node, EntryChange::Put(name.to_owned(), id));
+        Ok(())
+    }
+
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         let mut world = self.live()?;
         world.operate()?;

@@ -13,6 +13,7 @@
 //! * Reads charge a [`QueryContext`] and stop with [`StoreError::Stopped`] when it says so.
 
 mod age;
+mod aggregate;
 mod budget;
 mod commit;
 pub mod conformance;
@@ -23,6 +24,7 @@ mod mem;
 mod metric_store;
 
 pub use age::{AgeLimits, FUTURE_MAX};
+pub use aggregate::Aggregate;
 pub use budget::{Limits, QueryContext, QueryUsage, StopReason};
 pub use commit::{Commit, CommitHandle};
 pub use error::StoreError;

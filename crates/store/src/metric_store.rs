@@ -1,6 +1,6 @@
 //! The metric half of the seam.
 
-use crate::{QueryContext, Receipt, StoreError};
+use crate::{Aggregate, QueryContext, Receipt, StoreError};
 use model::{BatchId, Exemplar, Labels, Matcher, Metadata, MetricBatch, Samples, TimeRange};
 
 /// Which samples a query wants.
@@ -10,7 +10,8 @@ pub struct Selection {
     pub matchers: Vec<Matcher>,
     /// Milliseconds, closed at both ends.
     pub range: TimeRange,
-    /// The query's step, 0 for an instant: a store with downsampled tiers may choose by it.
+    /// The query's step, 0 for an instant; less where windows are shorter than steps. A store with
+    /// downsampled tiers chooses by it: what it reads is no coarser where it has anything finer.
     pub step_ms: i64,
 }
 
@@ -56,10 +57,20 @@ pub struct MetricStats {
     pub appended_samples: u64,
     /// Bytes on disk, write-ahead log included.
     pub disk_bytes: u64,
+    /// Bytes of compressed samples in memory.
+    pub head_bytes: u64,
+    /// How often samples in memory were written to parts since the process started.
+    pub seals: u64,
+    /// How often parts were merged since then.
+    pub merges: u64,
+    /// How often parts were folded into tiers since then.
+    pub folds: u64,
     /// Bytes of the write-ahead log.
     pub wal_bytes: u64,
-    /// Immutable parts.
+    /// Immutable parts, those of tiers included.
     pub parts: u64,
+    /// Bytes of downsampled tiers.
+    pub tier_bytes: u64,
     /// Oldest and newest sample, milliseconds; `None` when empty.
     pub time_range: Option<TimeRange>,
     /// What was set aside as damaged since the process started, one line each.
@@ -89,6 +100,28 @@ pub trait MetricStore: Send + Sync {
     /// When storage fails or `context` stops the query.
     fn select(&self, selection: &Selection, context: &QueryContext)
     -> Result<Box<dyn SeriesSet>, StoreError>;
+
+    /// The coarsest resolution, in milliseconds, of the samples that a selection of this range and
+    /// step may read, 0 when all are as they were written.
+    fn resolution_ms(&self, _range: TimeRange, _step_ms: i64) -> i64 {
+        0
+    }
+
+    /// As [`MetricStore::select`], but where samples were downsampled, with this value of each bucket
+    /// at the time of the bucket's last sample. Samples that were not are as they were written, but
+    /// for [`Aggregate::Count`]: there each of them is 1. What this returns makes sense only where
+    /// [`MetricStore::resolution_ms`] is not 0.
+    ///
+    /// # Errors
+    /// As [`MetricStore::select`].
+    fn select_aggregate(
+        &self,
+        selection: &Selection,
+        _aggregate: Aggregate,
+        context: &QueryContext,
+    ) -> Result<Box<dyn SeriesSet>, StoreError> {
+        self.select(selection, context)
+    }
 
     /// Label sets of series that match any of `selectors` (all series when empty) and may have
     /// samples in `range` (milliseconds, closed), ascending, without repeats, at most `limit`.
@@ -146,6 +179,15 @@ pub trait MetricStore: Send + Sync {
     /// # Errors
     /// When storage fails.
     fn delete(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<(), StoreError>;
+
+    /// Makes a folder under the store's own with a copy of everything that was acknowledged before,
+    /// which a store can be opened from. `name` must be new and plain.
+    ///
+    /// # Errors
+    /// When storage fails, or the store cannot.
+    fn snapshot(&self, name: &str) -> Result<(), StoreError> {
+        Err(StoreError::Invalid(format!("this store makes no snapshot, so none named `{name}`")))
+    }
 
     /// Seals, merges and drops what retention says, as far as is due at `now_ms`. Called every few
     /// seconds from one thread; returns soon when nothing is due.

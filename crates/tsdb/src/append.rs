@@ -7,12 +7,13 @@
 use crate::{
     head::NewSample,
     part::PartError,
+    registry::RegistryState,
     store_impl::{Tsdb, View, lock, log_error},
     wal::BARRIER_RECORD,
     writer::Writer,
 };
 use model::{BatchId, Exemplar, Labels, LabelsRef, MetricBatch, SeriesView, Value};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 use store::{Commit, Receipt, RejectReason, Rejection, StoreError, reject};
 
 /// Collects what one append stores and refuses.
@@ -20,9 +21,10 @@ struct Append<'a> {
     tsdb: &'a Tsdb,
     view: &'a View,
     writer: &'a mut Writer,
+    registry: &'a RegistryState,
     now_ms: i64,
     sealed_ms: i64,
-    guess: usize,
+    guess: u32,
     stored: u64,
     /// Stored samples that were there already.
     repeats: u64,
@@ -45,15 +47,17 @@ impl Tsdb {
             return Ok(Receipt { stored: 0, duplicate: true, rejected: Vec::new(), commit });
         }
         let view = self.view();
-        let seal_at = self.seal_at_bytes(writer.table.series.len());
+        let seal_at = self.seal_at_bytes(writer.series.len());
         if view.head.sample_bytes() > seal_at.saturating_add(self.options.head_bytes_slack) {
             return Err(StoreError::Busy("samples arrive faster than they can be sealed".to_owned()));
         }
         writer.begin_batch();
+        let registry = view.head.registry().read();
         let mut append = Append {
             tsdb: self,
             view: &view,
             writer: &mut writer,
+            registry: &registry,
             now_ms,
             sealed_ms: view.sealed_ms(),
             guess: 0,
@@ -65,6 +69,7 @@ impl Tsdb {
         };
         let checked = batch.series().try_for_each(|series| append.series(series));
         let Append { stored, repeats, rejected, exemplars, .. } = append;
+        drop(registry);
         let logged = checked.and_then(|()| self.log_batch(&mut writer, batch, id, &exemplars));
         let commit = match logged {
             Ok(commit) => commit,
@@ -120,9 +125,8 @@ impl Tsdb {
         if let Some(id) = id {
             writer.ledger.record(id);
         }
-        let new_series =
-            writer.table.series[writer.series_before..].iter().map(|series| series.labels.clone());
-        view.head.apply(new_series, &writer.pending, now_ms);
+        writer.register_fresh();
+        view.head.apply(&writer.pending, now_ms);
         if batch.metadata().is_empty() && exemplars.is_empty() {
             return;
         }
@@ -180,7 +184,7 @@ impl Append<'_> {
             Err(reason) => Err(reason),
         };
         let verdict = match verdict {
-            Ok(series) => self.judge(series, timestamp_ms, &value)?.map(|verdict| (series, verdict)),
+            Ok(series) => self.judge(labels, series, timestamp_ms, &value)?.map(|verdict| (series, verdict)),
             Err(reason) => Err(reason),
         };
         match verdict {
@@ -190,7 +194,7 @@ impl Append<'_> {
             }
             Ok((series, Verdict::New)) => {
                 self.stored += 1;
-                self.writer.accept(NewSample { series, timestamp_ms, start_ms, value });
+                self.writer.accept(labels, NewSample { series, timestamp_ms, start_ms, value });
             }
             Err(reason) => reject(&mut self.rejected, reason, 1, || format!("{labels} at {timestamp_ms}")),
         }
@@ -208,16 +212,17 @@ impl Append<'_> {
         if let Some(series) = *series {
             return Ok(series);
         }
-        let count = self.writer.table.series.len();
-        let found = match self.writer.table.find(labels, hash, self.guess) {
+        let is_full =
+            || self.writer.series.len() >= self.tsdb.options.series_max || !self.registry.has_room();
+        let found = match self.writer.find(self.registry, labels, hash, self.guess) {
             Some(found) => found,
             None if labels.is_empty() || LabelsRef::from_bytes(labels.as_bytes()).is_none() => {
                 return Err(RejectReason::InvalidLabels);
             }
-            None if count >= self.tsdb.options.series_max => return Err(RejectReason::TooManySeries),
-            None => self.writer.resolve(labels, hash, self.guess, self.sealed_ms),
+            None if is_full() => return Err(RejectReason::TooManySeries),
+            None => self.writer.add(labels, hash, self.sealed_ms),
         };
-        self.guess = found as usize + 1;
+        self.guess = found + 1;
         *series = Some(found);
         Ok(found)
     }
@@ -226,15 +231,16 @@ impl Append<'_> {
     #[inline]
     fn judge(
         &mut self,
+        labels: LabelsRef<'_>,
         series: u32,
         timestamp_ms: i64,
         value: &Value,
     ) -> Result<Result<Verdict, RejectReason>, StoreError> {
-        let known = &self.writer.table.series[series as usize];
+        let known = &self.writer.series[series];
         if timestamp_ms > known.newest_ms && timestamp_ms > known.floor_ms {
             return Ok(Ok(Verdict::New));
         }
-        Ok(match self.stored_value(series, timestamp_ms)? {
+        Ok(match self.stored_value(labels, series, timestamp_ms)? {
             None => Ok(Verdict::New),
             Some(stored) if stored.same_bits(value) => Ok(Verdict::Repeat),
             Some(_) => Err(RejectReason::DuplicateTimestamp),
@@ -242,52 +248,56 @@ impl Append<'_> {
     }
 
     /// What is stored for this series and time, in the batch in hand, the heads, or the parts.
-    fn stored_value(&mut self, series: u32, timestamp_ms: i64) -> Result<Option<Value>, StoreError> {
-        let known = &self.writer.table.series[series as usize];
+    fn stored_value(
+        &mut self,
+        labels: LabelsRef<'_>,
+        series: u32,
+        timestamp_ms: i64,
+    ) -> Result<Option<Value>, StoreError> {
+        let known = &self.writer.series[series];
         if timestamp_ms <= known.newest_ms {
             if known.batch == self.writer.batch
                 && let Some(value) = self.writer.pending_value(series, timestamp_ms)
             {
                 return Ok(Some(value.clone()));
             }
-            let head = self.view.head.read();
-            let in_head = (series as usize) < head.len();
-            if in_head && let Some(value) = head.value_at(series, timestamp_ms) {
+            if let Some(value) = self.view.head.read().value_at(series, timestamp_ms) {
                 return Ok(Some(value));
             }
         }
-        let known = &self.writer.table.series[series as usize];
+        let known = &self.writer.series[series];
         if timestamp_ms > known.floor_ms {
             return Ok(None);
         }
-        let labels = known.labels.clone();
-        self.sealed_value(series, &labels, timestamp_ms)
+        self.sealed_value(labels, series, timestamp_ms)
     }
 
     /// Looks into what is sealed, and learns how far this series has been sealed.
     fn sealed_value(
         &mut self,
+        labels: LabelsRef<'_>,
         series: u32,
-        labels: &Labels,
         timestamp_ms: i64,
     ) -> Result<Option<Value>, StoreError> {
         let mut floor_ms = i64::MIN;
         if let Some(sealing) = &self.view.sealing {
-            let head = sealing.read();
-            if let Some(found) = head.find(labels) {
-                floor_ms = head.newest_ms(found);
-                if let Some(value) = head.value_at(found, timestamp_ms) {
+            let is_same = Arc::ptr_eq(sealing.registry(), self.view.head.registry());
+            if let Some(found) = if is_same { Some(series) } else { sealing.find(labels) } {
+                let tails = sealing.read();
+                floor_ms = tails.newest_ms(found);
+                if let Some(value) = tails.value_at(found, timestamp_ms) {
                     return Ok(Some(value));
                 }
             }
         }
+        let labels = labels.to_owned();
         for part in self.view.parts.iter() {
             let range = part.time_range();
             if range.end < timestamp_ms {
                 floor_ms = floor_ms.max(range.end);
                 continue;
             }
-            let looked_up = part.find(labels).and_then(|found| match found {
+            let looked_up = part.find(&labels).and_then(|found| match found {
                 None => Ok(None),
                 Some(ordinal) => {
                     floor_ms = floor_ms.max(part.newest_ms(ordinal)?);
@@ -302,7 +312,7 @@ impl Append<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.writer.table.series[series as usize].floor_ms = floor_ms;
+        self.writer.series[series].floor_ms = floor_ms;
         Ok(None)
     }
 

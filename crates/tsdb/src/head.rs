@@ -3,20 +3,21 @@
 //! Only the writer changes a head, and only while it is the newest; queries share it. When it is
 //! sealed a fresh one takes its place, and the old one stays readable, unchanged, until its parts
 //! are published and the last query has let go of it. So a head never needs a list of what has
-//! been sealed, and series that ended leave memory with their generation.
+//! been sealed. Its series are those of a [`Registry`], which most often is that of the generation
+//! before as well.
 
-mod index;
-mod matching;
+mod blocks;
 mod tail;
 
-use crate::columns::reserve_one;
-use index::LabelIndex;
-use model::{Labels, Matcher, Samples, TimeRange, Value};
+use crate::{registry::Registry, slabs::Slabs};
+use blocks::Blocks;
+use hashbrown::HashMap;
+use model::{Labels, LabelsRef, Matcher, Samples, TimeRange, Value};
 use std::{
     collections::BTreeMap,
     sync::{
-        PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
 };
 use tail::Tail;
@@ -26,24 +27,25 @@ const LATE_SAMPLE_BYTES: u64 = 96;
 
 /// See the module.
 pub(crate) struct Head {
-    state: RwLock<HeadState>,
+    registry: Arc<Registry>,
+    tails: RwLock<Tails>,
     /// Bytes of compressed tails and late samples.
     sample_bytes: AtomicU64,
     /// The clock when its first sample came, milliseconds; `i64::MAX` before.
-    begun_ms: std::sync::atomic::AtomicI64,
+    begun_ms: AtomicI64,
+    /// Times of its oldest and newest sample; the ends of time, crossed, before there is one.
+    oldest_ms: AtomicI64,
+    newest_ms: AtomicI64,
 }
 
+/// The samples of a head, by number of series.
 #[derive(Default)]
-pub(crate) struct HeadState {
-    series: Vec<Series>,
-    index: LabelIndex,
-}
-
-struct Series {
-    labels: Labels,
-    tail: Tail,
-    /// Samples that came out of order; none of their times is in the tail.
-    late: BTreeMap<i64, LateSample>,
+pub(crate) struct Tails {
+    /// Up to the last series with samples in this generation.
+    tails: Slabs<Tail>,
+    blocks: Blocks,
+    /// Samples that came out of order; none of their times is in the series' tail.
+    late: HashMap<u32, BTreeMap<i64, LateSample>>,
 }
 
 struct LateSample {
@@ -59,41 +61,44 @@ pub(crate) struct NewSample {
     pub(crate) value: Value,
 }
 
-impl Default for Head {
-    fn default() -> Self {
-        Head {
-            state: RwLock::default(),
-            sample_bytes: AtomicU64::new(0),
-            begun_ms: std::sync::atomic::AtomicI64::new(i64::MAX),
-        }
-    }
-}
-
 impl Head {
-    pub(crate) fn read(&self) -> RwLockReadGuard<'_, HeadState> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, HeadState> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds series and samples. Indexes of new series follow those that exist, in order. No sample
-    /// may have the time of another one of its series.
-    pub(crate) fn apply(&self, new_series: impl Iterator<Item = Labels>, samples: &[NewSample], now_ms: i64) {
-        let mut grown = 0;
-        let mut state = self.write();
-        for labels in new_series {
-            state.add_series(labels);
+    /// An empty head of the series of `registry`.
+    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+        Head {
+            registry,
+            tails: RwLock::default(),
+            sample_bytes: AtomicU64::new(0),
+            begun_ms: AtomicI64::new(i64::MAX),
+            oldest_ms: AtomicI64::new(i64::MAX),
+            newest_ms: AtomicI64::new(i64::MIN),
         }
+    }
+
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Its samples. Only the writer waits for whoever holds this.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Tails> {
+        self.tails.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds samples, whose series the registry has. No sample may have the time of another one of
+    /// its series.
+    pub(crate) fn apply(&self, samples: &[NewSample], now_ms: i64) {
+        let Some(first) = samples.first() else { return };
+        let (mut oldest_ms, mut newest_ms, mut grown) = (first.timestamp_ms, first.timestamp_ms, 0);
+        let mut tails = self.tails.write().unwrap_or_else(PoisonError::into_inner);
         for sample in samples {
-            grown += state.series[sample.series as usize].push(sample);
+            oldest_ms = oldest_ms.min(sample.timestamp_ms);
+            newest_ms = newest_ms.max(sample.timestamp_ms);
+            grown += tails.push(sample);
         }
-        drop(state);
+        drop(tails);
         self.sample_bytes.fetch_add(grown, Relaxed);
-        if !samples.is_empty() {
-            self.begun_ms.fetch_min(now_ms, Relaxed);
-        }
+        self.oldest_ms.fetch_min(oldest_ms, Relaxed);
+        self.newest_ms.fetch_max(newest_ms, Relaxed);
+        self.begun_ms.fetch_min(now_ms, Relaxed);
     }
 
     /// Bytes that samples take.
@@ -106,35 +111,79 @@ impl Head {
         let begun = self.begun_ms.load(Relaxed);
         (begun != i64::MAX).then_some(begun)
     }
+
+    /// Oldest and newest sample of all.
+    pub(crate) fn time_range(&self) -> Option<TimeRange> {
+        let range = TimeRange::new(self.oldest_ms.load(Relaxed), self.newest_ms.load(Relaxed));
+        (range.start <= range.end).then_some(range)
+    }
+
+    /// Labels and numbers of the series that any of `selectors` matches (all when empty) and whose
+    /// samples' ends enclose a part of `range`.
+    pub(crate) fn matching(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<(Labels, u32)> {
+        let registry = self.registry.read();
+        let mut series = match selectors {
+            [] => registry.matching(&[]),
+            [only] => registry.matching(only),
+            many => many.iter().flat_map(|matchers| registry.matching(matchers)).collect(),
+        };
+        if selectors.len() > 1 {
+            series.sort_unstable();
+            series.dedup();
+        }
+        let tails = self.read();
+        series.retain(|&series| tails.bounds(series).is_some_and(|bounds| bounds.overlaps(&range)));
+        drop(tails);
+        series.into_iter().map(|series| (registry.labels(series), series)).collect()
+    }
+
+    /// The series with exactly these labels.
+    pub(crate) fn find(&self, labels: LabelsRef<'_>) -> Option<u32> {
+        self.registry.read().find(labels)
+    }
 }
 
-impl HeadState {
-    pub(crate) fn len(&self) -> usize {
-        self.series.len()
+impl Tails {
+    /// Series from this number on have no samples.
+    pub(crate) fn len(&self) -> u32 {
+        self.tails.len() as u32
     }
 
-    pub(crate) fn labels(&self, series: u32) -> &Labels {
-        &self.series[series as usize].labels
-    }
-
-    /// Appends the series' samples in the closed range, ascending.
-    pub(crate) fn samples(&self, series: u32, range: TimeRange, into: &mut Samples) {
-        self.series[series as usize].samples(range, into);
+    fn push(&mut self, sample: &NewSample) -> u64 {
+        while self.len() <= sample.series {
+            self.tails.push(Tail::default());
+        }
+        let tail = &mut self.tails[sample.series];
+        if sample.timestamp_ms > tail.newest_ms() || tail.is_empty() {
+            return tail.push(&mut self.blocks, sample.timestamp_ms, sample.start_ms, &sample.value);
+        }
+        let late = LateSample { start_ms: sample.start_ms, value: sample.value.clone() };
+        self.late.entry(sample.series).or_default().insert(sample.timestamp_ms, late);
+        LATE_SAMPLE_BYTES
     }
 
     /// The value at exactly this time.
     pub(crate) fn value_at(&self, series: u32, timestamp_ms: i64) -> Option<Value> {
-        self.series[series as usize].value_at(timestamp_ms)
+        if let Some(late) = self.late.get(&series).and_then(|late| late.get(&timestamp_ms)) {
+            return Some(late.value.clone());
+        }
+        let tail = self.tails.get(series as usize)?;
+        let mut found = Samples::default();
+        tail.samples(&self.blocks, TimeRange::new(timestamp_ms, timestamp_ms), &mut found);
+        (!found.is_empty()).then(|| found.value(0))
     }
 
     /// Newest sample of the series, `i64::MIN` when it has none.
     pub(crate) fn newest_ms(&self, series: u32) -> i64 {
-        self.series[series as usize].bounds().map_or(i64::MIN, |range| range.end)
+        self.bounds(series).map_or(i64::MIN, |range| range.end)
     }
 
-    /// Oldest and newest sample of the series.
+    /// Oldest and newest sample of the series. A late sample never is its only one.
     pub(crate) fn bounds(&self, series: u32) -> Option<TimeRange> {
-        self.series[series as usize].bounds()
+        let bounds = self.tails.get(series as usize)?.bounds(&self.blocks)?;
+        let late = self.late.get(&series).and_then(|late| late.first_key_value());
+        let start = late.map_or(bounds.start, |(&oldest, _)| oldest.min(bounds.start));
+        Some(TimeRange::new(start, bounds.end))
     }
 
     /// Whether the series has a sample in the closed range.
@@ -150,74 +199,21 @@ impl HeadState {
 
     /// Number of series with samples.
     pub(crate) fn active(&self) -> u64 {
-        self.series.iter().filter(|series| series.bounds().is_some()).count() as u64
+        self.tails.iter().filter(|tail| !tail.is_empty()).count() as u64
     }
 
-    /// Oldest and newest sample of all.
-    pub(crate) fn time_range(&self) -> Option<TimeRange> {
-        self.series
-            .iter()
-            .filter_map(Series::bounds)
-            .reduce(|a, b| TimeRange::new(a.start.min(b.start), a.end.max(b.end)))
-    }
-
-    /// Series that all of `matchers` match, ascending.
-    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Vec<u32> {
-        matching::matching(self, matchers)
-    }
-
-    /// The series with exactly these labels.
-    pub(crate) fn find(&self, labels: &Labels) -> Option<u32> {
-        matching::find(self, labels)
-    }
-
-    fn add_series(&mut self, labels: Labels) {
-        self.index.add(self.series.len() as u32, labels.as_ref());
-        reserve_one(&mut self.series);
-        self.series.push(Series { labels, tail: Tail::default(), late: BTreeMap::new() });
-    }
-}
-
-impl Series {
-    /// Stores a sample and returns the bytes it took.
-    fn push(&mut self, sample: &NewSample) -> u64 {
-        if sample.timestamp_ms > self.tail.newest_ms() || self.tail.is_empty() {
-            return self.tail.push(sample.timestamp_ms, sample.start_ms, &sample.value);
-        }
-        let late = LateSample { start_ms: sample.start_ms, value: sample.value.clone() };
-        self.late.insert(sample.timestamp_ms, late);
-        LATE_SAMPLE_BYTES
-    }
-
-    fn value_at(&self, timestamp_ms: i64) -> Option<Value> {
-        if let Some(late) = self.late.get(&timestamp_ms) {
-            return Some(late.value.clone());
-        }
-        let mut found = Samples::default();
-        self.tail.samples(TimeRange::new(timestamp_ms, timestamp_ms), &mut found);
-        (!found.is_empty()).then(|| found.value(0))
-    }
-
-    fn bounds(&self) -> Option<TimeRange> {
-        let tail = self.tail.bounds();
-        let ends = self.late.first_key_value().zip(self.late.last_key_value());
-        let late = ends.map(|(first, last)| TimeRange::new(*first.0, *last.0));
-        match (tail, late) {
-            (Some(a), Some(b)) => Some(TimeRange::new(a.start.min(b.start), a.end.max(b.end))),
-            (one, other) => one.or(other),
-        }
-    }
-
-    fn samples(&self, range: TimeRange, into: &mut Samples) {
+    /// Appends the series' samples in the closed range, ascending.
+    pub(crate) fn samples(&self, series: u32, range: TimeRange, into: &mut Samples) {
+        let Some(tail) = self.tails.get(series as usize) else { return };
         if range.start > range.end {
             return;
         }
-        if self.late.is_empty() {
-            return self.tail.samples(range, into);
-        }
+        let Some(late) = self.late.get(&series) else {
+            return tail.samples(&self.blocks, range, into);
+        };
         let mut ordered = Samples::default();
-        self.tail.samples(range, &mut ordered);
-        let mut late = self.late.range(range.start..=range.end).peekable();
+        tail.samples(&self.blocks, range, &mut ordered);
+        let mut late = late.range(range.start..=range.end).peekable();
         for i in 0..ordered.len() {
             let timestamp_ms = ordered.timestamps_ms[i];
             while let Some((at, sample)) = late.next_if(|(at, _)| **at < timestamp_ms) {

@@ -14,6 +14,7 @@
 
 mod append;
 mod bytes;
+mod clock;
 mod codec;
 mod columns;
 mod extras;
@@ -21,15 +22,23 @@ mod head;
 mod maintain;
 mod options;
 mod part;
+mod postings;
 mod query;
 mod recover;
 mod regex_values;
+mod registry;
+mod retain;
 mod seal;
+mod slabs;
+mod snapshot;
 mod store_impl;
 #[cfg(test)]
 mod tests;
+mod tiers;
 mod wal;
+mod windows;
 mod writer;
 
 pub use options::TsdbOptions;
 pub use store_impl::Tsdb;
+pub use tiers::TierAges;

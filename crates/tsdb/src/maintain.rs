@@ -1,13 +1,15 @@
-//! Upkeep: sealing when due, merging, retention, deletion.
+//! Upkeep: sealing when due, merging, deletion; retention is in `retain`.
 
 use crate::{
+    clock::RetentionClock,
     codec::Effort,
     part::{Origin, Part, PartWriter, merge, name_of},
     query::matching_any,
-    seal::{range_of, window_of},
-    store_impl::{Tsdb, View, lock},
+    store_impl::{Tsdb, lock},
+    tiers::Place,
+    windows::Window,
 };
-use disk::TMP_SUFFIX;
+use disk::{Dir, TMP_SUFFIX};
 use model::{Matcher, TimeRange};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -39,7 +41,10 @@ pub(crate) struct Maintenance {
     /// First log segment that is not covered by the generation being sealed.
     pub(crate) wal_before: u64,
     /// Windows of the generation being sealed that are published.
-    pub(crate) sealed_windows: Vec<i64>,
+    pub(crate) sealed_windows: Vec<TimeRange>,
+    pub(crate) clock: RetentionClock,
+    /// Raw samples before this are too old by the time that is believed: merges leave them out.
+    pub(crate) kept_from_ms: i64,
     appended_seen: u64,
     seen_ms: i64,
     busy_ms: i64,
@@ -52,6 +57,8 @@ impl Maintenance {
             next_part_id,
             wal_before: 0,
             sealed_windows: Vec::new(),
+            clock: RetentionClock::default(),
+            kept_from_ms: i64::MIN,
             appended_seen: 0,
             seen_ms: i64::MIN,
             busy_ms: i64::MIN,
@@ -85,19 +92,19 @@ impl Tsdb {
     pub(crate) fn maintain_all(&self, now_ms: i64) -> Result<(), StoreError> {
         let mut maintenance = lock(&self.maintenance);
         let is_idle = maintenance.idle_ms(self.appended.load(Relaxed), now_ms) >= IDLE_MS;
-        self.forget_old(now_ms)?;
+        let believed_ms = maintenance.clock.believe(now_ms, || self.newest_ms());
+        self.forget_old(&mut maintenance, now_ms, believed_ms)?;
         // Before anything that needs room: on a full disk this is what makes some.
-        self.hold_to_size()?;
+        self.hold_to_size(&mut maintenance, believed_ms)?;
         if self.is_seal_due(is_idle, now_ms) {
             self.seal(&mut maintenance)?;
         }
-        if let Some(parts) = parts_to_merge(&self.view(), is_idle, now_ms) {
-            self.merge_parts(&mut maintenance, &parts)?;
-        }
-        self.hold_to_size()?;
+        self.merge_due(&mut maintenance, is_idle, now_ms)?;
+        self.hold_to_size(&mut maintenance, believed_ms)?;
         if now_ms.saturating_sub(maintenance.indexes_checked_ms) >= INDEX_IDLE_MS {
             maintenance.indexes_checked_ms = now_ms;
-            self.view().parts.iter().for_each(Part::forget_idle_index);
+            let view = self.view();
+            view.parts.iter().chain(view.tiers.iter()).for_each(Part::forget_idle_index);
         }
         self.report_damage();
         Ok(())
@@ -107,96 +114,81 @@ impl Tsdb {
         let view = self.view();
         let Some(begun_ms) = view.head.begun_ms() else { return view.sealing.is_some() };
         let bytes = view.head.sample_bytes();
-        let seal_at = self.seal_at_bytes(view.head.read().len());
+        let seal_at = self.seal_at_bytes(view.head.read().len() as usize);
         view.sealing.is_some()
             || bytes > seal_at
             || is_idle && bytes >= IDLE_SEAL_BYTES
             || now_ms.saturating_sub(begun_ms) > self.options.head_age_max_ms
     }
 
-    /// Hides samples beyond the retention and drops parts that have no others.
-    fn forget_old(&self, now_ms: i64) -> Result<(), StoreError> {
-        let oldest_ms = self.options.limits.oldest_ms(now_ms);
-        self.oldest_ms.fetch_max(oldest_ms, Relaxed);
-        lock(&self.extras).forget_before(oldest_ms);
-        let expired: Vec<u64> =
-            self.view().parts.iter().filter(|part| part.time_range().end < oldest_ms).map(Part::id).collect();
-        self.drop_parts(&expired)
-    }
-
-    /// Drops the oldest parts while all of them take more than is allowed.
-    fn hold_to_size(&self) -> Result<(), StoreError> {
-        let Some(size_bytes_max) = self.options.size_bytes_max else { return Ok(()) };
-        let view = self.view();
-        let mut by_age: Vec<&Part> = view.parts.iter().collect();
-        by_age.sort_unstable_by_key(|part| part.time_range().end);
-        let mut bytes = self.log.bytes() + by_age.iter().map(|part| part.meta().bytes()).sum::<u64>();
-        let mut doomed = Vec::new();
-        for part in by_age {
-            if bytes <= size_bytes_max {
-                break;
-            }
-            bytes -= part.meta().bytes();
-            doomed.push(part.id());
+    pub(crate) fn dir_of(&self, place: Place) -> Option<&Dir> {
+        match place {
+            Place::Raw => Some(&self.parts_dir),
+            Place::Tier(tier, aggregate) => self.tier_dirs.as_ref().map(|dirs| dirs.of(tier, aggregate)),
         }
-        self.drop_parts(&doomed)
-    }
-
-    /// Takes parts out of view, then off the disk. A damaged one is kept aside instead.
-    fn drop_parts(&self, ids: &[u64]) -> Result<(), StoreError> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let dropped: Vec<Part> =
-            self.view().parts.iter().filter(|part| ids.contains(&part.id())).cloned().collect();
-        self.change_view(|view| {
-            view.parts = view.parts.iter().filter(|part| !ids.contains(&part.id())).cloned().collect();
-        });
-        for part in dropped {
-            self.remove_part(part.id(), part.is_damaged())?;
-        }
-        Ok(self.parts_dir.sync_dir()?)
     }
 
     /// Renames first, so that a crash never leaves half a part under its own name.
-    pub(crate) fn remove_part(&self, id: u64, is_damaged: bool) -> Result<(), StoreError> {
-        let name = name_of(id);
-        if is_damaged {
-            return Ok(self.parts_dir.rename(&name, &format!("{name}.damaged"))?);
+    pub(crate) fn remove_part(&self, dir: &Dir, part: &Part) -> Result<(), StoreError> {
+        let name = name_of(part.id());
+        if part.is_damaged() {
+            return Ok(dir.rename(&name, &format!("{name}.damaged"))?);
         }
         let tmp = format!("{name}{TMP_SUFFIX}");
-        self.parts_dir.rename(&name, &tmp)?;
-        self.parts_dir.sync_dir()?;
-        Ok(self.parts_dir.remove_all(&tmp)?)
+        dir.rename(&name, &tmp)?;
+        dir.sync_dir()?;
+        Ok(dir.remove_all(&tmp)?)
     }
 
-    fn merge_parts(&self, maintenance: &mut Maintenance, parts: &[Part]) -> Result<(), StoreError> {
+    /// Merges what is due, raw parts before those of tiers.
+    fn merge_due(&self, maintenance: &mut Maintenance, is_idle: bool, now_ms: i64) -> Result<(), StoreError> {
+        for place in std::iter::once(Place::Raw).chain(Place::tiers()) {
+            if let Some(parts) = parts_to_merge(self.view().list(place), place, is_idle, now_ms) {
+                return self.merge_parts(maintenance, place, &parts);
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_parts(
+        &self,
+        maintenance: &mut Maintenance,
+        place: Place,
+        parts: &[Part],
+    ) -> Result<(), StoreError> {
+        let Some(dir) = self.dir_of(place) else { return Ok(()) };
         let id = maintenance.take_id();
-        let mut writer = PartWriter::new(&self.parts_dir, id, Effort::Thorough)?;
-        let kept = self.visible(TimeRange::ALL);
+        let mut writer = PartWriter::new(dir, id, Effort::Thorough)?;
+        let kept = match place {
+            Place::Raw => TimeRange::new(maintenance.kept_from_ms, i64::MAX),
+            Place::Tier(..) => TimeRange::ALL,
+        };
         for skipped in merge(parts, kept, &mut writer)? {
             self.note_damage(&skipped.to_string());
         }
         let replaces: Vec<u64> = parts.iter().map(Part::id).collect();
         if writer.is_empty() {
-            return self.drop_parts(&replaces);
+            return self.drop_from(place, &replaces);
         }
         let origin = Origin {
             wal_before: parts.iter().map(|part| part.meta().origin.wal_before).max().unwrap_or(0),
             level: parts.iter().map(|part| part.meta().origin.level).max().unwrap_or(0) + 1,
             replaces: replaces.clone(),
+            folds: Vec::new(),
         };
         writer.publish(origin)?;
-        let merged = Part::open(&self.parts_dir, id, self.cache.clone())?;
+        let merged = Part::open(dir, id, self.cache.clone())?;
         self.change_view(|view| {
-            let others = view.parts.iter().filter(|part| !replaces.contains(&part.id())).cloned();
-            view.parts = others.chain([merged]).collect();
+            let list = view.list_mut(place);
+            let others = list.iter().filter(|part| !replaces.contains(&part.id())).cloned();
+            *list = others.chain([merged]).collect();
         });
+        self.done.merges.fetch_add(1, Relaxed);
         self.cache.clear();
         for part in parts {
-            self.remove_part(part.id(), part.is_damaged())?;
+            self.remove_part(dir, part)?;
         }
-        Ok(self.parts_dir.sync_dir()?)
+        Ok(dir.sync_dir()?)
     }
 
     /// Deletes samples of the series that any of `selectors` matches.
@@ -211,7 +203,20 @@ impl Tsdb {
         let mut maintenance = lock(&self.maintenance);
         // Only parts can be deleted from: what comes afterwards is in the next head and stays.
         self.seal(&mut maintenance)?;
-        for part in self.view().parts.iter().filter(|part| part.time_range().overlaps(&range)) {
+        for place in std::iter::once(Place::Raw).chain(Place::tiers()) {
+            self.delete_from(place, selectors, range)?;
+        }
+        Ok(())
+    }
+
+    /// Of a bucket in a tier the time of its last sample decides.
+    fn delete_from(
+        &self,
+        place: Place,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<(), StoreError> {
+        for part in self.view().list(place).iter().filter(|part| part.time_range().overlaps(&range)) {
             let series = matching_any(part, selectors)?;
             if series.is_empty() {
                 continue;
@@ -220,28 +225,36 @@ impl Tsdb {
             self.change_view(|view| {
                 let replace =
                     |part: &Part| if part.id() == changed.id() { changed.clone() } else { part.clone() };
-                view.parts = view.parts.iter().map(replace).collect();
+                let list = view.list_mut(place);
+                *list = list.iter().map(replace).collect();
             });
         }
         Ok(())
     }
 
     fn report_damage(&self) {
-        for part in self.view().parts.iter().filter(|part| part.is_damaged()) {
+        let view = self.view();
+        for part in view.parts.iter().chain(view.tiers.iter()).filter(|part| part.is_damaged()) {
             self.note_damage(&format!("part `{}` has blocks that cannot be read", name_of(part.id())));
         }
     }
 }
 
 /// Parts that should become one.
-fn parts_to_merge(view: &View, is_idle: bool, now_ms: i64) -> Option<Vec<Part>> {
-    let mut windows: BTreeMap<i64, Vec<&Part>> = BTreeMap::new();
-    for part in view.parts.iter() {
-        windows.entry(window_of(part.time_range().start)).or_default().push(part);
+fn parts_to_merge(list: &[Part], place: Place, is_idle: bool, now_ms: i64) -> Option<Vec<Part>> {
+    let mut windows: BTreeMap<Window, Vec<&Part>> = BTreeMap::new();
+    for part in list {
+        let window = match place {
+            Place::Raw => Window::around(part.time_range()),
+            Place::Tier(..) => Window::wide(part.time_range()),
+        };
+        windows.entry(window).or_default().push(part);
     }
+    let mut windows: Vec<_> = windows.into_iter().collect();
     // The newest first: it is asked for most.
-    windows.iter().rev().find_map(|(&window, parts)| {
-        let is_cold = now_ms.saturating_sub(range_of(window).end) > COLD_MS;
+    windows.sort_by_key(|(window, _)| std::cmp::Reverse(window.range().end));
+    windows.iter().find_map(|(window, parts)| {
+        let is_cold = now_ms.saturating_sub(window.range().end) > COLD_MS;
         let chosen = choose(parts, is_idle || is_cold)?;
         Some(chosen.into_iter().cloned().collect())
     })

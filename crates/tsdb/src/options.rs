@@ -1,5 +1,6 @@
 //! Settings of a store.
 
+use crate::TierAges;
 use store::AgeLimits;
 
 /// How a store is kept.
@@ -7,6 +8,9 @@ use store::AgeLimits;
 pub struct TsdbOptions {
     /// Which ages of samples are taken and kept.
     pub limits: AgeLimits,
+    /// What is kept of samples, downsampled, once they are older than `limits` allow. When any is
+    /// wanted, samples are dropped a whole part at a time and shown until then.
+    pub tiers: TierAges,
     /// When parts take more than this, the oldest are dropped. `None` for no bound.
     pub size_bytes_max: Option<u64>,
     /// Most series in memory; samples of further ones are refused.
@@ -28,6 +32,7 @@ impl Default for TsdbOptions {
     fn default() -> Self {
         TsdbOptions {
             limits: AgeLimits::default(),
+            tiers: TierAges::default(),
             size_bytes_max: None,
             series_max: 20_000_000,
             head_bytes_min: 8 << 20,

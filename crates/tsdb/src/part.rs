@@ -16,7 +16,7 @@ mod writer;
 
 pub(crate) use cache::Cache;
 pub(crate) use deletions::Deletions;
-pub(crate) use merge::merge;
+pub(crate) use merge::{SeriesSink, merge};
 pub(crate) use meta::{Meta, Origin};
 pub(crate) use page::Page;
 pub(crate) use writer::{OrderKey, PartWriter};

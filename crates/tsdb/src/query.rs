@@ -4,11 +4,12 @@ use crate::{
     head::Head,
     part::{Page, Part, PartError},
     store_impl::{Tsdb, View},
+    tiers::{PlannedPart, plan},
 };
-use model::{Labels, LabelsRef, Matcher, Samples, TimeRange};
+use model::{Labels, LabelsRef, Matcher, Samples, TimeRange, Value};
 use roaring::RoaringBitmap;
 use std::{cell::RefCell, sync::Arc};
-use store::{QueryContext, Selection, SeriesSet, StoreError};
+use store::{Aggregate, QueryContext, SeriesSet, StoreError};
 
 /// The context is asked whether to go on once in this many series.
 const CHECK_EVERY: usize = 1024;
@@ -28,10 +29,23 @@ enum Source {
     Head(u32),
 }
 
+/// What of the matched series is wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading {
+    pub(crate) range: TimeRange,
+    pub(crate) step_ms: i64,
+    pub(crate) aggregate: Aggregate,
+}
+
 /// The series that a selection matched; holds the heads and parts as they were.
 pub(crate) struct TsdbSeriesSet {
     view: Arc<View>,
+    /// Parts that were looked into.
+    parts: Vec<PlannedPart>,
+    /// Of what is in memory.
     range: TimeRange,
+    /// Samples that were not folded stand for how many they are: one.
+    is_count: bool,
     labels: Vec<Labels>,
     /// Sources of series i: `ends[i - 1]..ends[i]`.
     ends: Vec<u32>,
@@ -39,40 +53,39 @@ pub(crate) struct TsdbSeriesSet {
 }
 
 impl TsdbSeriesSet {
+    /// Series that any of `selectors` matches (all when empty) and that have blocks in the range.
     pub(crate) fn find(
         tsdb: &Tsdb,
-        selection: &Selection,
-        context: &QueryContext,
-    ) -> Result<Self, StoreError> {
-        Self::find_any(tsdb, std::slice::from_ref(&selection.matchers), selection.range, context)
-    }
-
-    /// Series that any of `selectors` matches (all when empty) and that have blocks in the range.
-    fn find_any(
-        tsdb: &Tsdb,
         selectors: &[Vec<Matcher>],
-        range: TimeRange,
+        reading: Reading,
         context: &QueryContext,
     ) -> Result<Self, StoreError> {
         context.check()?;
         let view = tsdb.view();
-        let range = tsdb.visible(range);
-        let mut finder = Finder { tsdb, selectors, range, context, pages: Vec::new(), found: Vec::new() };
+        let range = tsdb.visible(reading.range);
+        let parts =
+            plan(&view, (range, reading.range), tsdb.tier_oldest_ms(), reading.step_ms, reading.aggregate);
+        let mut finder = Finder { tsdb, selectors, context, pages: Vec::new(), found: Vec::new() };
+        for (number, planned) in parts.iter().enumerate() {
+            finder.in_part(&planned.part, planned.range, number as u32)?;
+        }
         if range.start <= range.end {
-            for (number, part) in view.parts.iter().enumerate() {
-                if part.time_range().overlaps(&range) {
-                    finder.in_part(part, number as u32)?;
-                }
-            }
             if let Some(sealing) = &view.sealing {
-                finder.in_head(sealing, Source::Sealing);
+                finder.in_head(sealing, range, Source::Sealing);
             }
-            finder.in_head(&view.head, Source::Head);
+            finder.in_head(&view.head, range, Source::Head);
         }
         context.check()?;
         finder.sort();
-        let mut set =
-            TsdbSeriesSet { view, range, labels: Vec::new(), ends: Vec::new(), sources: Vec::new() };
+        let mut set = TsdbSeriesSet {
+            view,
+            parts: Vec::new(),
+            range,
+            is_count: reading.aggregate == Aggregate::Count,
+            labels: Vec::new(),
+            ends: Vec::new(),
+            sources: Vec::new(),
+        };
         for (named, source) in &finder.found {
             let labels = finder.labels(named);
             set.sources.push(*source);
@@ -86,6 +99,7 @@ impl TsdbSeriesSet {
             }
             set.ends.push(set.sources.len() as u32);
         }
+        set.parts = parts;
         Ok(set)
     }
 
@@ -99,7 +113,8 @@ impl TsdbSeriesSet {
         for &source in self.sources(index) {
             let has_samples = match source {
                 Source::Part { part, ordinal } => {
-                    self.view.parts[part as usize].has_samples(ordinal, self.range)?
+                    let planned = &self.parts[part as usize];
+                    planned.part.has_samples(ordinal, planned.range)?
                 }
                 Source::Sealing(series) => {
                     self.view.sealing.as_ref().is_some_and(|head| head.read().has_samples(series, self.range))
@@ -143,7 +158,12 @@ impl TsdbSeriesSet {
     fn read_source(&self, source: Source, into: &mut Samples) -> Result<u64, PartError> {
         match source {
             Source::Part { part, ordinal } => {
-                return self.view.parts[part as usize].read(ordinal, self.range, into);
+                let planned = &self.parts[part as usize];
+                let bytes = planned.part.read(ordinal, planned.range, into)?;
+                if self.is_count && planned.is_raw {
+                    count_each(into);
+                }
+                return Ok(bytes);
             }
             Source::Sealing(series) => {
                 if let Some(head) = &self.view.sealing {
@@ -152,8 +172,21 @@ impl TsdbSeriesSet {
             }
             Source::Head(series) => self.view.head.read().samples(series, self.range, into),
         }
+        if self.is_count {
+            count_each(into);
+        }
         Ok(into.len() as u64 * SAMPLE_BYTES)
     }
+}
+
+/// Puts 1 in place of every sample but staleness markers.
+fn count_each(samples: &mut Samples) {
+    let mut counts = Samples::default();
+    for i in 0..samples.len() {
+        let value = if samples.is_stale(i) { samples.value(i) } else { Value::Float(1.0) };
+        counts.push(samples.timestamps_ms[i], 0, &value);
+    }
+    *samples = counts;
 }
 
 /// Where the labels of a series that was found are: they are copied once for all its sources.
@@ -166,30 +199,18 @@ enum Named {
 struct Finder<'a> {
     tsdb: &'a Tsdb,
     selectors: &'a [Vec<Matcher>],
-    range: TimeRange,
     context: &'a QueryContext,
     pages: Vec<Arc<Page>>,
     found: Vec<(Named, Source)>,
 }
 
 impl Finder<'_> {
-    fn in_head(&mut self, head: &Head, source: impl Fn(u32) -> Source) {
-        let (head, range) = (head.read(), self.range);
-        let mut series = match self.selectors {
-            [] => head.matching(&[]),
-            [only] => head.matching(only),
-            many => many.iter().flat_map(|matchers| head.matching(matchers)).collect(),
-        };
-        if self.selectors.len() > 1 {
-            series.sort_unstable();
-            series.dedup();
-        }
-        let overlaps = |&series: &u32| head.bounds(series).is_some_and(|bounds| bounds.overlaps(&range));
-        let series = series.into_iter().filter(overlaps);
-        self.found.extend(series.map(|series| (Named::InHead(head.labels(series).clone()), source(series))));
+    fn in_head(&mut self, head: &Head, range: TimeRange, source: impl Fn(u32) -> Source) {
+        let matching = head.matching(self.selectors, range).into_iter();
+        self.found.extend(matching.map(|(labels, series)| (Named::InHead(labels), source(series))));
     }
 
-    fn in_part(&mut self, part: &Part, number: u32) -> Result<(), StoreError> {
+    fn in_part(&mut self, part: &Part, range: TimeRange, number: u32) -> Result<(), StoreError> {
         let matched = matching_any(part, self.selectors).and_then(|ordinals| Ok((ordinals, part.listing()?)));
         let (ordinals, mut listing) = match matched {
             Ok(matched) => matched,
@@ -199,7 +220,7 @@ impl Finder<'_> {
             if i % CHECK_EVERY == 0 {
                 self.context.check()?;
             }
-            match listing.find(ordinal, self.range) {
+            match listing.find(ordinal, range) {
                 Ok(Some((page, place))) => {
                     if self.pages.last().is_none_or(|last| !Arc::ptr_eq(last, page)) {
                         self.pages.push(page.clone());
@@ -281,7 +302,8 @@ impl Tsdb {
         range: TimeRange,
         context: &QueryContext,
     ) -> Result<Vec<Labels>, StoreError> {
-        let set = TsdbSeriesSet::find_any(self, selectors, range, context)?;
+        let reading = Reading { range, step_ms: 0, aggregate: Aggregate::Last };
+        let set = TsdbSeriesSet::find(self, selectors, reading, context)?;
         let mut kept = Vec::with_capacity(set.len());
         for index in 0..set.len() {
             if index % CHECK_EVERY == 0 {

@@ -6,7 +6,9 @@ use crate::{
     head::{Head, NewSample},
     maintain::Maintenance,
     part::{Cache, Part, PartError, id_of, name_of},
-    store_impl::{View, log_error},
+    snapshot,
+    store_impl::{Done, View, log_error},
+    tiers::{Place, RESOLUTIONS, TIERS, TierDirs, TierParts},
     wal::{self, Batch, Record, State},
     writer::Writer,
 };
@@ -36,11 +38,17 @@ impl Tsdb {
         let parts_dir = dir.sub(PARTS)?;
         let cache = Arc::new(Cache::default());
         let mut damage = Vec::new();
-        let (parts, next_part_id) = open_parts(&parts_dir, &cache, &mut damage)?;
-        let wal_before = parts.iter().map(|part| part.meta().origin.wal_before).max().unwrap_or(0);
-        let view =
-            View { head: Arc::default(), sealing: None, sealing_newest_ms: i64::MIN, parts: parts.into() };
-        let mut replay = Replay::new(view.head.clone(), view.sealed_ms(), now_ms);
+        snapshot::clean_up(&dir)?;
+        let has_tiers = dir.list()?.iter().any(|name| name == TIERS);
+        let wants_tiers = options.tiers.is_wanted() || has_tiers;
+        let tier_dirs = wants_tiers.then(|| TierDirs::open(&dir)).transpose()?;
+        let Opened { parts, tiers, next_id } = open_all(&parts_dir, tier_dirs.as_ref(), &cache, &mut damage)?;
+        let wal_before = parts.iter().chain(tiers.iter()).map(|part| part.meta().origin.wal_before);
+        let wal_before = wal_before.max().unwrap_or(0);
+        let writer = Writer::default();
+        let head = Arc::new(Head::new(writer.registry.clone()));
+        let view = View { head, sealing: None, sealing_newest_ms: i64::MIN, parts: parts.into(), tiers };
+        let mut replay = Replay::new(view.head.clone(), writer, view.sealed_ms(), now_ms);
         let log_options = LogOptions { segment_bytes_max: options.wal_segment_bytes };
         let (log, recovery) = Log::open(dir.sub(WAL)?, log_options, |segment, record| {
             if segment >= wal_before {
@@ -55,21 +63,75 @@ impl Tsdb {
         for line in &damage {
             tracing::error!(line, "damaged data was set aside");
         }
-        Ok(Tsdb {
+        let tsdb = Tsdb {
             options,
+            dir,
             parts_dir,
+            tier_dirs,
             _lock: lock,
             log,
             writer: Mutex::new(writer),
             view: RwLock::new(Arc::new(view)),
             extras: Mutex::new(extras),
             cache,
-            maintenance: Mutex::new(Maintenance::new(next_part_id)),
+            maintenance: Mutex::new(Maintenance::new(next_id)),
             appended: AtomicU64::new(0),
-            oldest_ms: AtomicI64::new(options.limits.oldest_ms(now_ms)),
+            done: Done::default(),
+            oldest_ms: AtomicI64::new(i64::MIN),
+            tier_oldest_ms: [const { AtomicI64::new(i64::MIN) }; RESOLUTIONS.len()],
             damage: Mutex::new(damage),
-        })
+        };
+        tsdb.show_at(now_ms);
+        Ok(tsdb)
     }
+}
+
+/// What was found in the folders of parts.
+struct Opened {
+    parts: Vec<Part>,
+    tiers: TierParts,
+    next_id: u64,
+}
+
+/// Opens all lists of parts and settles what a crash left half done: a part that another one
+/// replaces goes, and so does a tier's part whose fold was not completed.
+fn open_all(
+    raw: &Dir,
+    tiers: Option<&TierDirs>,
+    cache: &Arc<Cache>,
+    damage: &mut Vec<String>,
+) -> Result<Opened, StoreError> {
+    let mut lists = vec![(Place::Raw, raw, open_parts(raw, cache, damage)?)];
+    for place in Place::tiers() {
+        if let (Some(dirs), Place::Tier(tier, aggregate)) = (tiers, place) {
+            let dir = dirs.of(tier, aggregate);
+            lists.push((place, dir, open_parts(dir, cache, damage)?));
+        }
+    }
+    let next_id = lists.iter().map(|(_, _, (_, next_id))| *next_id).max().unwrap_or(1);
+    let origins = || lists.iter().flat_map(|(_, _, (parts, _))| parts).map(|part| &part.meta().origin);
+    let replaced: HashSet<u64> = origins().flat_map(|origin| origin.replaces.iter().copied()).collect();
+    let raw_left: HashSet<u64> =
+        lists[0].2.0.iter().map(Part::id).filter(|id| !replaced.contains(id)).collect();
+    let is_over = |part: &Part| {
+        replaced.contains(&part.id()) || part.meta().origin.folds.iter().any(|id| raw_left.contains(id))
+    };
+    let mut opened = Opened { parts: Vec::new(), tiers: TierParts::default(), next_id };
+    for (place, dir, (parts, _)) in lists {
+        let (over, mut parts): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_over);
+        for part in over {
+            let name = name_of(part.id());
+            dir.rename(&name, &format!("{name}{TMP_SUFFIX}"))?;
+            dir.remove_all(&format!("{name}{TMP_SUFFIX}"))?;
+        }
+        parts.sort_unstable_by_key(Part::id);
+        dir.sync_dir()?;
+        match place {
+            Place::Raw => opened.parts = parts,
+            Place::Tier(tier, aggregate) => *opened.tiers.of_mut(tier, aggregate) = parts.into(),
+        }
+    }
+    Ok(opened)
 }
 
 /// Removes leftovers, opens what is whole and sets the rest aside. Also returns the next free id.
@@ -101,16 +163,6 @@ fn open_parts(
             }
         }
     }
-    let replaced: HashSet<u64> =
-        parts.iter().flat_map(|part| part.meta().origin.replaces.iter().copied()).collect();
-    for part in parts.iter().filter(|part| replaced.contains(&part.id())) {
-        let name = name_of(part.id());
-        dir.rename(&name, &format!("{name}{TMP_SUFFIX}"))?;
-        dir.remove_all(&format!("{name}{TMP_SUFFIX}"))?;
-    }
-    parts.retain(|part| !replaced.contains(&part.id()));
-    parts.sort_unstable_by_key(Part::id);
-    dir.sync_dir()?;
     Ok((parts, next_id))
 }
 
@@ -128,10 +180,10 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(head: Arc<Head>, sealed_ms: i64, now_ms: i64) -> Self {
+    fn new(head: Arc<Head>, writer: Writer, sealed_ms: i64, now_ms: i64) -> Self {
         Replay {
             head,
-            writer: Writer::default(),
+            writer,
             extras: Extras::default(),
             sealed_ms,
             now_ms,
@@ -186,21 +238,26 @@ impl Replay {
             self.undecodable_records += 1;
             return;
         }
-        let known = self.writer.table.series.len();
         self.define(&batch);
         let samples = self.samples(batch.samples);
-        let new_series = self.writer.table.series[known..].iter().map(|series| series.labels.clone());
-        self.head.apply(new_series, &samples, self.now_ms);
+        self.head.apply(&samples, self.now_ms);
     }
 
     fn define(&mut self, batch: &Batch) {
         let first = batch.first_new_series as usize;
         self.numbers.resize(self.numbers.len().max(first + batch.new_series.len()), None);
+        self.writer.begin_batch();
+        let registry = self.writer.registry.clone();
+        let known = registry.read();
         for (i, labels) in batch.new_series.iter().enumerate() {
-            let (labels, guess) = (labels.as_ref(), self.writer.table.series.len());
-            let index = self.writer.resolve(labels, labels.stable_hash(), guess, self.sealed_ms);
-            self.numbers[first + i] = Some(index);
+            let (labels, guess) = (labels.as_ref(), self.writer.series.len() as u32);
+            let hash = labels.stable_hash();
+            let found = self.writer.find(&known, labels, hash, guess);
+            let number = found.unwrap_or_else(|| self.writer.add(labels, hash, self.sealed_ms));
+            self.numbers[first + i] = Some(number);
         }
+        drop(known);
+        self.writer.register_fresh();
     }
 
     /// The samples whose series are known. A repeat, which only damage to older records can bring,
@@ -212,13 +269,10 @@ impl Replay {
                 self.orphaned_samples += 1;
                 continue;
             };
-            let known = &mut self.writer.table.series[series as usize];
+            let known = &mut self.writer.series[series];
             let is_newest = timestamp_ms > known.newest_ms;
-            if !is_newest {
-                let head = self.head.read();
-                if (series as usize) < head.len() && head.value_at(series, timestamp_ms).is_some() {
-                    continue;
-                }
+            if !is_newest && self.head.read().value_at(series, timestamp_ms).is_some() {
+                continue;
             }
             known.newest_ms = known.newest_ms.max(timestamp_ms);
             samples.push(NewSample { series, timestamp_ms, start_ms, value });

@@ -8,30 +8,19 @@
 
 use crate::{
     codec::Effort,
-    head::{Head, HeadState},
+    head::{Head, Tails},
     maintain::Maintenance,
-    part::{OrderKey, Origin, Part, PartWriter},
+    part::{Origin, Part, PartWriter},
     store_impl::{Tsdb, lock, log_error},
     wal::{State, encode_state},
+    windows::{day_of, ranges_of},
 };
-use model::{Exemplar, Labels, Samples, TimeRange};
-use std::{collections::BTreeSet, sync::Arc};
+use model::{Exemplar, Labels, LabelsRef, Samples, TimeRange};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 use store::{Commit, StoreError};
-
-/// Length of a part's window. A day is long enough to compress well and short enough to drop.
-const WINDOW_MS: i64 = 86_400_000;
-
-/// The window that holds an instant.
-pub(crate) fn window_of(timestamp_ms: i64) -> i64 {
-    timestamp_ms.div_euclid(WINDOW_MS)
-}
-
-/// First and last instant of a window, cut at the ends of time.
-pub(crate) fn range_of(window: i64) -> TimeRange {
-    let start = window.saturating_mul(WINDOW_MS);
-    let end = (window + 1).checked_mul(WINDOW_MS).map_or(i64::MAX, |next| next - 1);
-    TimeRange::new(start, end)
-}
 
 impl Tsdb {
     /// Writes all samples in memory to parts.
@@ -52,12 +41,12 @@ impl Tsdb {
         let record = self.state_record(writer.epoch + 1, writer.ledger.encode());
         let (_commit, handle) = Commit::pending();
         self.log.append(&[&record], move |done| handle.complete(done)).map_err(log_error)?;
-        writer.begin_generation();
+        let registry = writer.begin_generation();
         maintenance.wal_before = segment;
         maintenance.sealed_windows.clear();
-        let newest_ms = head.read().time_range().map_or(i64::MIN, |range| range.end);
+        let newest_ms = head.time_range().map_or(i64::MIN, |range| range.end);
         self.change_view(|view| {
-            view.head = Arc::new(Head::default());
+            view.head = Arc::new(Head::new(registry));
             view.sealing = Some(head);
             view.sealing_newest_ms = newest_ms;
         });
@@ -81,70 +70,66 @@ impl Tsdb {
         let Some(sealing) = self.view().sealing.clone() else { return Ok(()) };
         // What outlives the generation must be durable before its segments may be skipped.
         self.log.sync().map_err(log_error)?;
-        let head = sealing.read();
-        let mut windows: Vec<i64> = windows_of(&head).into_iter().collect();
+        let tails = sealing.read();
+        let mut windows = ranges_of(&days_of(&tails));
         windows.retain(|window| !maintenance.sealed_windows.contains(window));
-        let order = sorted_series(&head);
+        let mut order = sealing.registry().in_order();
+        order.retain(|&series| tails.bounds(series).is_some());
         for (i, window) in windows.iter().enumerate() {
             let is_last = i + 1 == windows.len();
             let wal_before = if is_last { maintenance.wal_before } else { 0 };
-            let part = self.seal_window(&head, &order, *window, wal_before, maintenance)?;
+            let part = self.seal_window(&sealing, &order, *window, wal_before, maintenance)?;
             maintenance.sealed_windows.push(*window);
             self.change_view(|view| view.parts = view.parts.iter().cloned().chain([part]).collect());
         }
-        drop(head);
+        drop(tails);
         self.change_view(|view| {
             view.sealing = None;
             view.sealing_newest_ms = i64::MIN;
         });
+        self.done.seals.fetch_add(1, Relaxed);
         self.log.remove_before(maintenance.wal_before).map_err(log_error)
     }
 
     fn seal_window(
         &self,
-        head: &HeadState,
+        head: &Head,
         order: &[u32],
-        window: i64,
+        range: TimeRange,
         wal_before: u64,
         maintenance: &mut Maintenance,
     ) -> Result<Part, StoreError> {
-        let range = range_of(window);
         let mut part = PartWriter::new(&self.parts_dir, maintenance.take_id(), Effort::Quick)?;
-        let mut samples = Samples::default();
+        let (mut samples, mut labels) = (Samples::default(), Vec::new());
+        let tails = head.read();
         for &series in order {
-            if head.bounds(series).is_some_and(|bounds| bounds.overlaps(&range)) {
+            if tails.bounds(series).is_some_and(|bounds| bounds.overlaps(&range)) {
                 samples.clear();
-                head.samples(series, range, &mut samples);
-                part.add(head.labels(series).as_ref(), &samples)?;
+                tails.samples(series, range, &mut samples);
+                // Not held for longer: the writer adds series meanwhile.
+                head.registry().read().put_labels(series, &mut labels);
+                part.add(LabelsRef::from_trusted_bytes(&labels), &samples)?;
             }
         }
+        drop(tails);
         let id = part.publish(Origin { wal_before, ..Origin::default() })?;
         Ok(Part::open(&self.parts_dir, id, self.cache.clone())?)
     }
 }
 
-/// Windows in which the head has samples.
-fn windows_of(head: &HeadState) -> BTreeSet<i64> {
-    let mut windows = BTreeSet::new();
+/// Days in which the head has samples.
+fn days_of(tails: &Tails) -> BTreeSet<i64> {
+    let mut days = BTreeSet::new();
     let mut samples = Samples::default();
-    for series in 0..head.len() as u32 {
-        let Some(bounds) = head.bounds(series) else { continue };
-        let (first, last) = (window_of(bounds.start), window_of(bounds.end));
-        windows.extend([first, last]);
+    for series in 0..tails.len() {
+        let Some(bounds) = tails.bounds(series) else { continue };
+        let (first, last) = (day_of(bounds.start), day_of(bounds.end));
+        days.extend([first, last]);
         if last.saturating_sub(first) > 1 {
             samples.clear();
-            head.samples(series, bounds, &mut samples);
-            windows.extend(samples.timestamps_ms.iter().map(|&at| window_of(at)));
+            tails.samples(series, bounds, &mut samples);
+            days.extend(samples.timestamps_ms.iter().map(|&at| day_of(at)));
         }
     }
-    windows
-}
-
-/// Series of the head in the order of parts.
-fn sorted_series(head: &HeadState) -> Vec<u32> {
-    let key = |series: u32| OrderKey::new(head.labels(series).as_ref());
-    let mut order: Vec<(OrderKey<'_>, u32)> =
-        (0..head.len() as u32).map(|series| (key(series), series)).collect();
-    order.sort_unstable();
-    order.into_iter().map(|(_, series)| series).collect()
+    days
 }

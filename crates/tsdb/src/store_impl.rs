@@ -6,7 +6,8 @@ use crate::{
     head::Head,
     maintain::Maintenance,
     part::{Cache, Part, PartError},
-    query::TsdbSeriesSet,
+    query::{Reading, TsdbSeriesSet},
+    tiers::{Place, RESOLUTIONS, TierDirs, TierParts, resolution_of},
     writer::Writer,
 };
 use disk::{Dir, DirLock, Log, LogError};
@@ -16,7 +17,8 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 use store::{
-    ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt, Selection, SeriesSet, StoreError,
+    Aggregate, ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt, Selection, SeriesSet,
+    StoreError,
 };
 
 /// Most lines of damage kept; what is beyond is only logged.
@@ -25,7 +27,10 @@ const DAMAGE_MAX: usize = 200;
 /// Metrics on local disk; see the crate.
 pub struct Tsdb {
     pub(crate) options: TsdbOptions,
+    pub(crate) dir: Dir,
     pub(crate) parts_dir: Dir,
+    /// There when tiers are wanted or have been before.
+    pub(crate) tier_dirs: Option<TierDirs>,
     /// Held so that no other process opens the folder.
     pub(crate) _lock: DirLock,
     pub(crate) log: Log,
@@ -37,9 +42,20 @@ pub struct Tsdb {
     /// Sealing, merging, dropping and deleting happen one at a time. Taken before `writer`.
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) appended: AtomicU64,
+    pub(crate) done: Done,
     /// Samples before this are too old to be shown, whether or not they are gone already.
     pub(crate) oldest_ms: AtomicI64,
+    /// Buckets before these are too old to be shown, by tier.
+    pub(crate) tier_oldest_ms: [AtomicI64; RESOLUTIONS.len()],
     pub(crate) damage: Mutex<Vec<String>>,
+}
+
+/// How often upkeep did what.
+#[derive(Default)]
+pub(crate) struct Done {
+    pub(crate) seals: AtomicU64,
+    pub(crate) merges: AtomicU64,
+    pub(crate) folds: AtomicU64,
 }
 
 /// What a query sees: replaced as a whole when the head is sealed or parts change.
@@ -52,9 +68,24 @@ pub(crate) struct View {
     pub(crate) sealing_newest_ms: i64,
     /// In order of id.
     pub(crate) parts: Arc<[Part]>,
+    pub(crate) tiers: TierParts,
 }
 
 impl View {
+    pub(crate) fn list(&self, place: Place) -> &Arc<[Part]> {
+        match place {
+            Place::Raw => &self.parts,
+            Place::Tier(tier, aggregate) => self.tiers.of(tier, aggregate),
+        }
+    }
+
+    pub(crate) fn list_mut(&mut self, place: Place) -> &mut Arc<[Part]> {
+        match place {
+            Place::Raw => &mut self.parts,
+            Place::Tier(tier, aggregate) => self.tiers.of_mut(tier, aggregate),
+        }
+    }
+
     /// No sample after this is sealed.
     pub(crate) fn sealed_ms(&self) -> i64 {
         let parts = self.parts.iter().map(|part| part.time_range().end);
@@ -72,6 +103,13 @@ impl Tsdb {
         let mut view = View::clone(&slot);
         change(&mut view);
         *slot = Arc::new(view);
+    }
+
+    /// Time of the newest sample that was not folded.
+    pub(crate) fn newest_ms(&self) -> Option<i64> {
+        let view = self.view();
+        let heads = view.sealing.iter().chain([&view.head]).filter_map(|head| head.time_range());
+        heads.chain(view.parts.iter().map(Part::time_range)).map(|range| range.end).max()
     }
 
     /// Size of the head at which it is sealed.
@@ -92,9 +130,25 @@ impl Tsdb {
         }
     }
 
-    /// `range` without what is too old to be shown.
+    /// `range` without what is too old to be shown raw.
     pub(crate) fn visible(&self, range: TimeRange) -> TimeRange {
         TimeRange::new(range.start.max(self.oldest_ms.load(Relaxed)), range.end)
+    }
+
+    /// Says what is shown when the clock is at `now_ms`. With tiers raw samples are shown until they
+    /// are folded, so that there is no gap between them and their buckets.
+    pub(crate) fn show_at(&self, now_ms: i64) {
+        let is_tiered = self.options.tiers.is_wanted();
+        let oldest_ms = if is_tiered { i64::MIN } else { self.options.limits.oldest_ms(now_ms) };
+        self.oldest_ms.store(oldest_ms, Relaxed);
+        for (tier, oldest_ms) in self.tier_oldest_ms.iter().enumerate() {
+            let wanted = self.options.tiers.oldest_ms(tier, now_ms);
+            oldest_ms.store(wanted.unwrap_or(i64::MIN), Relaxed);
+        }
+    }
+
+    pub(crate) fn tier_oldest_ms(&self) -> [i64; RESOLUTIONS.len()] {
+        std::array::from_fn(|tier| self.tier_oldest_ms[tier].load(Relaxed))
     }
 }
 
@@ -108,7 +162,22 @@ impl MetricStore for Tsdb {
         selection: &Selection,
         context: &QueryContext,
     ) -> Result<Box<dyn SeriesSet>, StoreError> {
-        Ok(Box::new(TsdbSeriesSet::find(self, selection, context)?))
+        self.select_aggregate(selection, Aggregate::Last, context)
+    }
+
+    fn resolution_ms(&self, range: TimeRange, step_ms: i64) -> i64 {
+        resolution_of(&self.view(), range, self.tier_oldest_ms(), step_ms)
+    }
+
+    fn select_aggregate(
+        &self,
+        selection: &Selection,
+        aggregate: Aggregate,
+        context: &QueryContext,
+    ) -> Result<Box<dyn SeriesSet>, StoreError> {
+        let reading = Reading { range: selection.range, step_ms: selection.step_ms, aggregate };
+        let selectors = std::slice::from_ref(&selection.matchers);
+        Ok(Box::new(TsdbSeriesSet::find(self, selectors, reading, context)?))
     }
 
     fn series(
@@ -192,6 +261,10 @@ impl MetricStore for Tsdb {
         self.delete_samples(selectors, range)
     }
 
+    fn snapshot(&self, name: &str) -> Result<(), StoreError> {
+        self.make_snapshot(name)
+    }
+
     fn maintain(&self, now_ms: i64) -> Result<(), StoreError> {
         self.maintain_all(now_ms)
     }
@@ -204,18 +277,27 @@ impl MetricStore for Tsdb {
 
     fn stats(&self) -> MetricStats {
         let view = self.view();
-        let heads = view.sealing.iter().chain([&view.head]);
-        let head_ranges = heads.filter_map(|head| head.read().time_range());
-        let part_ranges = view.parts.iter().map(Part::time_range);
+        let heads = || view.sealing.iter().chain([&view.head]);
+        let head_bytes = heads().map(|head| head.sample_bytes()).sum();
+        let head_ranges = heads().filter_map(|head| head.time_range());
+        let part_ranges = view.parts.iter().chain(view.tiers.iter()).map(Part::time_range);
         let union = |a: TimeRange, b: TimeRange| TimeRange::new(a.start.min(b.start), a.end.max(b.end));
-        let oldest_ms = self.oldest_ms.load(Relaxed);
+        let of_tiers = view.tiers.iter().next().map(|_| self.tier_oldest_ms()).into_iter().flatten();
+        let oldest_ms = of_tiers.fold(self.oldest_ms.load(Relaxed), i64::min);
         let wal_bytes = self.log.bytes();
+        let bytes = |part: &Part| part.meta().bytes();
+        let tier_bytes = view.tiers.iter().map(bytes).sum::<u64>();
         MetricStats {
             active_series: view.head.read().active(),
             appended_samples: self.appended.load(Relaxed),
-            disk_bytes: wal_bytes + view.parts.iter().map(|part| part.meta().bytes()).sum::<u64>(),
+            disk_bytes: wal_bytes + tier_bytes + view.parts.iter().map(bytes).sum::<u64>(),
+            head_bytes,
+            seals: self.done.seals.load(Relaxed),
+            merges: self.done.merges.load(Relaxed),
+            folds: self.done.folds.load(Relaxed),
             wal_bytes,
-            parts: view.parts.len() as u64,
+            parts: view.parts.len() as u64 + view.tiers.iter().count() as u64,
+            tier_bytes,
             time_range: head_ranges
                 .chain(part_ranges)
                 .reduce(union)

@@ -4,6 +4,7 @@ mod conformance;
 mod crashes;
 mod damage;
 mod reference;
+mod tiers;
 mod upkeep;
 
 use crate::{Tsdb, TsdbOptions};

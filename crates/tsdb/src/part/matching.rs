@@ -3,6 +3,7 @@
 use super::index::{PartIndex, SEPARATOR};
 use crate::{
     bytes::{Malformed, Reader, put_varint},
+    postings::Postings,
     regex_values::{Values, values_of},
 };
 use fst::{IntoStreamer, Streamer};
@@ -11,13 +12,13 @@ use roaring::RoaringBitmap;
 
 /// Appends the series of one label value, ascending. Most values of labels such as `pod` or `uid`
 /// belong to one series, which takes its number alone instead of a bitmap.
-pub(super) fn put_postings(out: &mut Vec<u8>, ordinals: &[u32]) -> std::io::Result<()> {
-    if let [only] = ordinals {
-        put_varint(out, u64::from(*only) << 1 | 1);
+pub(super) fn put_postings(out: &mut Vec<u8>, ordinals: Postings) -> std::io::Result<()> {
+    if let Postings::One(only) = ordinals {
+        put_varint(out, u64::from(only) << 1 | 1);
         return Ok(());
     }
     put_varint(out, 0);
-    let mut bitmap: RoaringBitmap = ordinals.iter().copied().collect();
+    let mut bitmap = ordinals.into_bitmap();
     bitmap.optimize();
     bitmap.serialize_into(out)
 }

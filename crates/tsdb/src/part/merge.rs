@@ -1,16 +1,25 @@
 //! Merges parts into one: series by series, page by page, so that memory does not grow with them.
 
-use super::{OrderKey, Part, PartError, PartWriter, index::PartIndex, page::Page};
+use super::{OrderKey, Part, PartError, index::PartIndex, page::Page};
 use crate::columns::append_run;
-use model::{Labels, Samples, TimeRange};
-use std::sync::Arc;
+use model::{Labels, LabelsRef, Samples, TimeRange};
+use std::{io, sync::Arc};
+
+/// Takes series in order of [`OrderKey`].
+pub(crate) trait SeriesSink {
+    fn add(&mut self, labels: LabelsRef<'_>, samples: &Samples) -> io::Result<()>;
+}
 
 /// What a merge left behind because it could not be read.
 pub(crate) type Skipped = Vec<PartError>;
 
-/// Copies the samples of `parts` in the closed `range` into `writer`, without what deletions hide.
+/// Copies the samples of `parts` in the closed `range` into `sink`, without what deletions hide.
 /// Pages that cannot be read are skipped and returned.
-pub(crate) fn merge(parts: &[Part], range: TimeRange, writer: &mut PartWriter) -> Result<Skipped, PartError> {
+pub(crate) fn merge(
+    parts: &[Part],
+    range: TimeRange,
+    sink: &mut impl SeriesSink,
+) -> Result<Skipped, PartError> {
     let mut skipped = Skipped::new();
     let mut cursors = Vec::with_capacity(parts.len());
     for part in parts {
@@ -31,7 +40,7 @@ pub(crate) fn merge(parts: &[Part], range: TimeRange, writer: &mut PartWriter) -
             }
             cursor.advance(&mut skipped)?;
         }
-        writer.add(next.as_ref(), &all)?;
+        sink.add(next.as_ref(), &all)?;
     }
     Ok(skipped)
 }

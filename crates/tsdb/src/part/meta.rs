@@ -14,6 +14,8 @@ pub(crate) struct Origin {
     pub(crate) wal_before: u64,
     /// Parts whose samples it holds: leftovers of a merge that a crash cut short.
     pub(crate) replaces: Vec<u64>,
+    /// Raw parts whose samples a tier's part holds, with others of the same fold.
+    pub(crate) folds: Vec<u64>,
     /// How often its samples were merged.
     pub(crate) level: u32,
 }
@@ -33,13 +35,13 @@ pub(crate) struct Meta {
 
 impl Meta {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let replaces: Vec<String> = self.origin.replaces.iter().map(u64::to_string).collect();
+        let list = |ids: &[u64]| ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
         let mut text = format!(
             "bellwether-metric-part {VERSION}\nid {}\nwal_before {}\nreplaces {}\nlevel {}\noldest_ms {}\n\
              newest_ms {}\nseries {}\nsamples {}\ndata_bytes {}\nindex_bytes {}\n",
             self.id,
             self.origin.wal_before,
-            replaces.join(","),
+            list(&self.origin.replaces),
             self.origin.level,
             self.time_range.start,
             self.time_range.end,
@@ -48,6 +50,9 @@ impl Meta {
             self.data_bytes,
             self.index_bytes,
         );
+        if !self.origin.folds.is_empty() {
+            text.push_str(&format!("folds {}\n", list(&self.origin.folds)));
+        }
         text.push_str(&format!("crc32c {:08x}\n", crc32c::crc32c(text.as_bytes())));
         text.into_bytes()
     }
@@ -89,12 +94,15 @@ fn decode_fields(text: &str) -> Option<Meta> {
     let field = |name: &str| body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let number = |name: &str| field(name)?.parse::<u64>().ok();
     let time = |name: &str| field(name)?.parse::<i64>().ok();
-    let replaces = field("replaces")?.split(',').filter(|id| !id.is_empty());
+    let list = |text: &str| {
+        text.split(',').filter(|id| !id.is_empty()).map(|id| id.parse().ok()).collect::<Option<Vec<u64>>>()
+    };
     Some(Meta {
         id: number("id")?,
         origin: Origin {
             wal_before: number("wal_before")?,
-            replaces: replaces.map(|id| id.parse().ok()).collect::<Option<_>>()?,
+            replaces: list(field("replaces")?)?,
+            folds: list(field("folds").unwrap_or_default())?,
             level: field("level")?.parse().ok()?,
         },
         time_range: TimeRange::new(time("oldest_ms")?, time("newest_ms")?),
@@ -113,7 +121,7 @@ mod tests {
     fn round_trip_and_every_flipped_byte_is_noticed() {
         let meta = Meta {
             id: 7,
-            origin: Origin { wal_before: 3, replaces: vec![5, 6], level: 1 },
+            origin: Origin { wal_before: 3, replaces: vec![5, 6], folds: vec![8], level: 1 },
             time_range: TimeRange::new(i64::MIN, -5),
             series: 2,
             samples: 9,

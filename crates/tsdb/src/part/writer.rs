@@ -6,10 +6,14 @@ use super::{
     DATA, DATA_MAGIC, INDEX, META, Meta, Origin, PartError,
     index::{ColumnEntry, PageEntry, PartIndex, SEPARATOR},
     matching::put_postings,
+    merge::SeriesSink,
     name_of,
     page::PageBuilder,
 };
-use crate::codec::{Effort, integers, values};
+use crate::{
+    codec::{Effort, integers, values},
+    postings::Postings,
+};
 use disk::{Dir, TMP_SUFFIX, WriteFile};
 use hashbrown::HashMap;
 use model::{LabelsRef, METRIC_NAME, Samples, TimeRange};
@@ -50,7 +54,7 @@ pub(crate) struct PartWriter {
     columns: Vec<ColumnEntry>,
     /// Columns by a hash of their timestamps that does not collide by chance.
     column_ids: HashMap<u128, u32>,
-    postings: HashMap<Box<[u8]>, Vec<u32>>,
+    postings: HashMap<Box<[u8]>, Postings>,
     series: u32,
     samples: u64,
     time_range: Option<TimeRange>,
@@ -143,7 +147,7 @@ impl PartWriter {
             match self.postings.get_mut(self.scratch.as_slice()) {
                 Some(postings) => postings.push(self.series),
                 None => {
-                    self.postings.insert(self.scratch.as_slice().into(), vec![self.series]);
+                    self.postings.insert(self.scratch.as_slice().into(), Postings::One(self.series));
                 }
             }
         }
@@ -201,9 +205,15 @@ impl PartWriter {
         let mut keys = fst::MapBuilder::memory();
         for (key, ordinals) in sorted {
             keys.insert(&key, postings.len() as u64).map_err(io::Error::other)?;
-            put_postings(&mut postings, &ordinals)?;
+            put_postings(&mut postings, ordinals)?;
         }
         Ok((keys.into_inner().map_err(io::Error::other)?, postings))
+    }
+}
+
+impl SeriesSink for PartWriter {
+    fn add(&mut self, labels: LabelsRef<'_>, samples: &Samples) -> io::Result<()> {
+        PartWriter::add(self, labels, samples)
     }
 }
 

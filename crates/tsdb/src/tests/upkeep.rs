@@ -57,6 +57,8 @@ fn old_days_are_dropped_and_old_samples_hidden() {
     let later = NOW_MS + 2 * DAY_MS;
     let too_old = store.append(&floats(&series, [(NOW_MS - 2 * DAY_MS, 1.0)]), None, later).unwrap();
     assert_eq!(too_old.rejected[0].reason, RejectReason::TooOld);
+    store.maintain(later - 3_600_000).unwrap();
+    assert_eq!(store.stats().parts, parts, "a clock that has just jumped drops nothing");
     store.maintain(later).unwrap();
     assert!(store.stats().parts < parts);
     let left: Vec<i64> = all(&store)[0].1.timestamps_ms.clone();
@@ -264,4 +266,84 @@ fn a_batch_newest_first_is_told_apart_sample_by_sample() {
     let receipt = store.append(&floats(&series, newest_first.chain(again)), None, NOW_MS).unwrap();
     assert_eq!((receipt.stored, receipt.rejected[0].count), (1999, 1));
     assert_eq!(all(&store)[0].1.len(), 1000);
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_and_comes_back_loses_nothing() {
+    let dir = dir();
+    let limits = AgeLimits::with_retention(Duration::from_secs(3 * 86_400));
+    let options = TsdbOptions { limits, ..small() };
+    let store = open(&dir, options);
+    let series = labels("m", "a");
+    for day in 0..3 {
+        put(&store, &floats(&series, [(NOW_MS - day * DAY_MS, 1.0)]));
+    }
+    store.flush().unwrap();
+    let before = all(&store);
+    let ahead = NOW_MS + 4_000 * DAY_MS;
+    for second in 0..60 {
+        store.maintain(ahead + second * 1_000).unwrap();
+    }
+    assert_same(&all(&store), &[], "hidden while the clock says that it is old");
+    store.maintain(NOW_MS + 1_000).unwrap();
+    assert_same(&all(&store), &before, "the clock is right again");
+    drop(store);
+    let store = crate::Tsdb::open(dir.clone(), options, ahead).unwrap();
+    store.maintain(ahead).unwrap();
+    store.maintain(NOW_MS + 2_000).unwrap();
+    assert_same(&all(&store), &before, "it was wrong at the start as well");
+}
+
+#[test]
+fn a_backfill_of_many_years_makes_few_parts() {
+    let dir = dir();
+    let store = open(&dir, small());
+    let days = 100_000;
+    let series = labels("m", "a");
+    for first in (0..days).step_by(20_000) {
+        let samples = (first..first + 20_000).map(|day| (NOW_MS - (days - day) * DAY_MS, day as f64));
+        put(&store, &floats(&series, samples));
+        store.maintain(NOW_MS).unwrap();
+    }
+    store.flush().unwrap();
+    assert!(store.stats().parts < 100, "{} parts", store.stats().parts);
+    let before = all(&store);
+    assert_eq!(before[0].1.len(), days as usize);
+    settle(&store);
+    assert!(store.stats().parts < 60, "{} parts", store.stats().parts);
+    assert_same(&all(&store), &before, "merged");
+    drop(store);
+    assert_same(&all(&open(&dir, small())), &before, "opened again");
+}
+
+#[test]
+fn a_snapshot_holds_what_was_acknowledged_and_outlives_what_comes_after() {
+    let scratch = tempfile::tempdir().unwrap();
+    for dir in [dir(), Dir::real(scratch.path()).unwrap()] {
+        let store = open(&dir, small());
+        for day in 0..3 {
+            put(&store, &floats(&labels("m", "a"), (0..50).map(|i| (NOW_MS - day * DAY_MS + i, i as f64))));
+        }
+        store.flush().unwrap();
+        put(&store, &floats(&labels("m", "b"), [(NOW_MS, 1.0)]));
+        let metadata = Metadata { kind: MetricKind::Gauge, help: "Help.".into(), unit: String::new() };
+        let mut batch = floats(&labels("m", "b"), [(NOW_MS + 1, 1.0)]);
+        batch.describe("m", metadata.clone());
+        put(&store, &batch);
+        let before = all(&store);
+        store.snapshot("first").unwrap();
+        assert!(store.snapshot("first").is_err(), "a name is taken once");
+        assert!(store.snapshot("../first").is_err());
+        put(&store, &floats(&labels("m", "c"), [(NOW_MS, 1.0)]));
+        store.delete(&[vec![Matcher::equal("job", "a")]], TimeRange::ALL).unwrap();
+        settle(&store);
+        assert_eq!(all(&store).len(), 2);
+        let copy = dir.sub("snapshots").unwrap().sub("first").unwrap();
+        let copy = open(&copy, small());
+        assert_same(&all(&copy), &before, "the snapshot");
+        assert_eq!(copy.metadata(None), [("m".to_owned(), metadata)]);
+        put(&copy, &floats(&labels("m", "d"), [(NOW_MS, 1.0)]));
+        drop(store);
+        assert_eq!(all(&open(&dir, small())).len(), 2, "the snapshot is apart");
+    }
 }

@@ -1,0 +1,150 @@
+//! The series that the head knows, numbered as they come, and which of them have which labels.
+//!
+//! A label set is kept as the numbers of its pairs: a fleet repeats few names and values over very
+//! many series, so a series costs some 30 bytes however long its labels are, and a pair's number is
+//! the key of its postings as well. Generations share a registry for as long as most of its series
+//! go on; when many have ended the next generation begins with a copy of those that have not, so
+//! series that ended leave memory.
+//!
+//! Only the writer adds series. Whoever else reads holds its guard briefly, and one at a time.
+
+mod matching;
+mod order;
+mod pairs;
+
+use crate::{
+    bytes::Reader,
+    slabs::{Slabs, Slices},
+};
+use model::{Labels, LabelsRef, Matcher};
+use pairs::Pairs;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Registry(RwLock<RegistryState>);
+
+#[derive(Default)]
+pub(crate) struct RegistryState {
+    pairs: Pairs,
+    /// For each series how many labels it has, then the numbers of its pairs in canonical order.
+    sets: Slices<u32>,
+    /// Where in `sets` each series is.
+    series: Slabs<u32>,
+}
+
+impl Registry {
+    pub(crate) fn new(state: RegistryState) -> Self {
+        Registry(RwLock::new(state))
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, RegistryState> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, RegistryState> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All series in the order of parts.
+    pub(crate) fn in_order(&self) -> Vec<u32> {
+        // Sorting takes a while: only copying what to sort by holds the writer up.
+        let keys = self.read().order_keys();
+        keys.sorted()
+    }
+}
+
+impl RegistryState {
+    pub(crate) fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Whether another batch may add series.
+    pub(crate) fn has_room(&self) -> bool {
+        self.sets.has_room() && self.pairs.has_room()
+    }
+
+    /// Adds a series that is not there yet; its number is the length before.
+    pub(crate) fn add(&mut self, labels: LabelsRef<'_>) {
+        let series = self.len() as u32;
+        let mut set = vec![0];
+        for pair in pairs_of(labels) {
+            set.push(self.pairs.intern(pair, series));
+        }
+        set[0] = set.len() as u32 - 1;
+        let place = self.sets.push(&set);
+        self.series.push(place);
+    }
+
+    #[inline]
+    fn set(&self, series: u32) -> &[u32] {
+        let set = self.sets.from(self.series[series]);
+        &set[1..=set[0] as usize]
+    }
+
+    /// Whether these are the labels of the series.
+    #[inline]
+    pub(crate) fn is_labels(&self, series: u32, labels: LabelsRef<'_>) -> bool {
+        let mut rest = labels.as_bytes();
+        for &pair in self.set(series) {
+            match rest.strip_prefix(self.pairs.bytes(pair)) {
+                Some(behind) => rest = behind,
+                None => return false,
+            }
+        }
+        rest.is_empty()
+    }
+
+    /// Replaces `out` with the canonical bytes of the series' labels.
+    pub(crate) fn put_labels(&self, series: u32, out: &mut Vec<u8>) {
+        out.clear();
+        for &pair in self.set(series) {
+            out.extend_from_slice(self.pairs.bytes(pair));
+        }
+    }
+
+    pub(crate) fn labels(&self, series: u32) -> Labels {
+        let mut bytes = Vec::with_capacity(256);
+        self.put_labels(series, &mut bytes);
+        LabelsRef::from_trusted_bytes(&bytes).to_owned()
+    }
+
+    /// Series that all of `matchers` match, ascending.
+    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Vec<u32> {
+        matching::matching(self, matchers)
+    }
+
+    /// The series with exactly these labels.
+    pub(crate) fn find(&self, labels: LabelsRef<'_>) -> Option<u32> {
+        let mut shortest = None;
+        for pair in pairs_of(labels) {
+            let postings = self.pairs.postings(self.pairs.find(pair.bytes)?);
+            if shortest.is_none_or(|shortest: &crate::postings::Postings| postings.len() < shortest.len()) {
+                shortest = Some(postings);
+            }
+        }
+        shortest?.iter().find(|&series| self.is_labels(series, labels))
+    }
+}
+
+/// A label as its canonical bytes, and its name.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
+    bytes: &'a [u8],
+    name: &'a [u8],
+}
+
+fn pairs_of(labels: LabelsRef<'_>) -> impl Iterator<Item = Pair<'_>> {
+    let mut rest = labels.as_bytes();
+    std::iter::from_fn(move || {
+        let mut reader = Reader::new(rest);
+        let name = reader.field().ok()?;
+        reader.field().ok()?;
+        let bytes = &rest[..rest.len() - reader.rest().len()];
+        rest = reader.rest();
+        Some(Pair { bytes, name })
+    })
+}
+
+#[cfg(test)]
+mod tests;
