@@ -136,7 +136,7 @@ impl<'q> Evaluator<'q> {
     fn samples_of(&self, expr: &Expr) -> EvalResult<Vec<MatrixSeries>> {
         let mut matrix = Vec::new();
         let mut held = Vec::new();
-        self.stream_ranges(expr, self.query, &mut |series| {
+        self.stream_ranges(expr, store::Aggregate::Last, self.query, &mut |series| {
             let window = series.spec.bounds(self.query, 0);
             let samples = series.samples;
             let inside = (0..samples.len()).filter(|i| {

@@ -42,12 +42,18 @@ impl<'q> Evaluator<'q> {
         let offset_ms = self.offset_ms(&selector.modifiers)?;
         let at_ms = self.at_ms(&selector.modifiers);
         let time_ms = |step: usize| at_ms.unwrap_or_else(|| grid.time_ms(step)).saturating_sub(offset_ms);
-        let first_ms = time_ms(0).saturating_sub(self.options.lookback_ms).saturating_add(1);
-        let range = TimeRange::new(first_ms, time_ms(grid.count - 1));
+        let reaching_back = |lookback_ms: i64| {
+            let first_ms = time_ms(0).saturating_sub(lookback_ms).saturating_add(1);
+            TimeRange::new(first_ms, time_ms(grid.count - 1))
+        };
+        // Samples that were downsampled are further apart.
+        let resolution_ms = self.store.resolution_ms(reaching_back(self.options.lookback_ms), grid.step_ms);
+        let lookback_ms = self.options.lookback_ms.saturating_add(resolution_ms);
+        let range = reaching_back(lookback_ms);
         let set = self.open(selector, range, grid)?;
         let compute = |index: usize, samples: &mut Samples| -> EvalResult<Option<Series<'q>>> {
             let mut column = Column::absent(grid.count, self.context)?;
-            fill_column(&mut column, samples, field, self.options.lookback_ms, time_ms);
+            fill_column(&mut column, samples, field, lookback_ms, time_ms);
             let series = Series { labels: set.labels(index).clone(), drop_name: false, column };
             Ok(Some(series).filter(|series| !series.column.is_empty()))
         };

@@ -7,7 +7,7 @@ use crate::{
 };
 use model::{Histogram, Labels, Samples, TimeRange};
 use std::sync::Arc;
-use store::SeriesSet;
+use store::{Aggregate, Selection, SeriesSet};
 
 /// One series of a range vector.
 pub(super) struct RangeSeries<'a> {
@@ -26,6 +26,8 @@ pub(super) struct WindowSpec {
     at_ms: Option<i64>,
     pub(super) extension: Option<Extension>,
     lookback_ms: i64,
+    /// The samples are values of buckets, as [`MetricStore::select_aggregate`](store::MetricStore) gives.
+    pub(super) is_folded: bool,
 }
 
 /// The ends of a window: after `from_ms`, up to and including `to_ms`.
@@ -123,15 +125,17 @@ impl<'a> Window<'a> {
 }
 
 impl<'q> Evaluator<'q> {
-    /// Hands every series of a range vector to `visit`.
+    /// Hands every series of a range vector to `visit`; where samples were downsampled, with this
+    /// value of the buckets.
     pub(super) fn stream_ranges(
         &self,
         expr: &Expr,
+        aggregate: Aggregate,
         grid: Grid,
         visit: &mut dyn FnMut(RangeSeries<'_>) -> EvalResult<()>,
     ) -> EvalResult<()> {
         match expr.unwrap_parens() {
-            Expr::Matrix(matrix) => self.select_ranges(matrix, grid, visit),
+            Expr::Matrix(matrix) => self.select_ranges(matrix, aggregate, grid, visit),
             Expr::Subquery(subquery) => self.subquery(subquery, grid, visit),
             other => fail(format!("expected a range vector, got {}", other.value_type().describe())),
         }
@@ -140,10 +144,11 @@ impl<'q> Evaluator<'q> {
     fn select_ranges(
         &self,
         matrix: &MatrixSelector,
+        aggregate: Aggregate,
         grid: Grid,
         visit: &mut dyn FnMut(RangeSeries<'_>) -> EvalResult<()>,
     ) -> EvalResult<()> {
-        let (set, spec) = self.open_ranges(matrix, grid)?;
+        let (set, spec) = self.open_ranges(matrix, aggregate, grid)?;
         self.each_series(&matrix.selector, set.as_ref(), &mut |index, samples| match self.range_series(
             set.labels(index),
             samples,
@@ -158,17 +163,18 @@ impl<'q> Evaluator<'q> {
     pub(super) fn map_ranges(
         &self,
         expr: &Expr,
+        aggregate: Aggregate,
         grid: Grid,
         compute: &(dyn Fn(RangeSeries<'_>) -> EvalResult<Option<Series<'q>>> + Sync),
         sink: Sink<'_, 'q>,
     ) -> EvalResult<()> {
         let Expr::Matrix(matrix) = expr.unwrap_parens() else {
-            return self.stream_ranges(expr, grid, &mut |series| match compute(series)? {
+            return self.stream_ranges(expr, aggregate, grid, &mut |series| match compute(series)? {
                 Some(computed) => sink(computed),
                 None => Ok(()),
             });
         };
-        let (set, spec) = self.open_ranges(matrix, grid)?;
+        let (set, spec) = self.open_ranges(matrix, aggregate, grid)?;
         let compute_one = |index: usize, samples: &mut Samples| {
             self.range_series(set.labels(index), samples, spec).map_or(Ok(None), compute)
         };
@@ -178,22 +184,47 @@ impl<'q> Evaluator<'q> {
     fn open_ranges(
         &self,
         matrix: &MatrixSelector,
+        aggregate: Aggregate,
         grid: Grid,
     ) -> EvalResult<(Box<dyn SeriesSet>, WindowSpec)> {
+        let (selection, spec) = self.selection_of_ranges(matrix, aggregate, grid)?;
+        let aggregate = if spec.is_folded { aggregate } else { Aggregate::Last };
+        Ok((self.store.select_aggregate(&selection, aggregate, self.context)?, spec))
+    }
+
+    /// Whether a range vector would be read as values of buckets.
+    pub(super) fn folds(&self, expr: &Expr, aggregate: Aggregate, grid: Grid) -> EvalResult<bool> {
+        match expr.unwrap_parens() {
+            Expr::Matrix(matrix) => Ok(self.selection_of_ranges(matrix, aggregate, grid)?.1.is_folded),
+            _ => Ok(false),
+        }
+    }
+
+    fn selection_of_ranges(
+        &self,
+        matrix: &MatrixSelector,
+        aggregate: Aggregate,
+        grid: Grid,
+    ) -> EvalResult<(Selection, WindowSpec)> {
         let modifiers = &matrix.selector.modifiers;
-        let spec = WindowSpec {
+        let mut spec = WindowSpec {
             range_ms: matrix.range.resolve_positive_ms(self.durations()).or_else(fail)?,
             offset_ms: self.offset_ms(modifiers)?,
             at_ms: self.at_ms(modifiers),
             extension: matrix.selector.extension,
             lookback_ms: self.options.lookback_ms,
+            is_folded: false,
         };
         let mut range = spec.cover(grid);
         if self.stats_selectors.contains(&matrix.selector.span.start) {
             // The first histogram of a window is compared with the one before it.
             range.start = range.start.saturating_sub(self.options.lookback_ms);
         }
-        Ok((self.open(&matrix.selector, range, grid)?, spec))
+        // What is not an aggregate is of use only where a window holds two samples or more.
+        let span_ms = if aggregate == Aggregate::Last { spec.range_ms / 2 } else { spec.range_ms };
+        let step_ms = if grid.step_ms == 0 { span_ms } else { grid.step_ms.min(span_ms) };
+        spec.is_folded = aggregate != Aggregate::Last && self.store.resolution_ms(range, step_ms) > 0;
+        Ok((Selection { matchers: matrix.selector.matchers.clone(), range, step_ms }, spec))
     }
 
     /// What windows see of a series that was read; `None` when that is nothing.
@@ -212,7 +243,7 @@ impl<'q> Evaluator<'q> {
 
     /// The windows of a subquery's result; see [`Evaluator::subquery`].
     pub(super) fn subquery_spec(&self, range_ms: i64, offset_ms: i64, at_ms: Option<i64>) -> WindowSpec {
-        WindowSpec { range_ms, offset_ms, at_ms, extension: None, lookback_ms: 0 }
+        WindowSpec { range_ms, offset_ms, at_ms, extension: None, lookback_ms: 0, is_folded: false }
     }
 
     /// Calls `compute` for every step that has samples in its window.

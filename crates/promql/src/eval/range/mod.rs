@@ -6,6 +6,7 @@ mod over_time;
 mod rate;
 mod regression;
 mod smoothed;
+mod tiers;
 
 use super::{
     EvalResult, Evaluator, Grid, Series, Sink,
@@ -16,6 +17,7 @@ use super::{
 use crate::ast::{Call, Expr, Extension, ValueType};
 use hashbrown::HashSet;
 use model::{Labels, MatchOp, Value};
+use store::Aggregate;
 
 /// Computes a window's value; `None` when there is none.
 type RangeFunction = fn(&Window<'_>, &Remarks<'_, '_>) -> Option<Value>;
@@ -69,12 +71,17 @@ impl<'q> Evaluator<'q> {
         if name == "absent_over_time" {
             return self.absent_over_time(range, grid, sink);
         }
+        if name == "avg_over_time" && self.folds(range, Aggregate::Sum, grid)? {
+            return self.avg_over_buckets(range, grid, sink);
+        }
         let Some(function) = find(name) else { return fail(format!("unknown function `{name}`")) };
         let arguments = self.scalar_arguments(call, grid)?;
         self.check_arguments(call, &arguments)?;
         let position = range.span().start;
         let quick = rate::Kind::of(name);
         let compute = |series: RangeSeries<'_>| -> EvalResult<Option<Series<'q>>> {
+            let function =
+                if series.spec.is_folded { tiers::over_aggregates(name, function) } else { function };
             let metric_name = series.labels.metric_name();
             let remarks = Remarks { evaluator: self, position, metric_name };
             let mut column = Column::absent(grid.count, self.context)?;
@@ -98,7 +105,7 @@ impl<'q> Evaluator<'q> {
             let drop_name = series.drop_name || !keeps_name(name);
             Ok(Some(Series { labels: series.labels.clone(), drop_name, column }))
         };
-        self.map_ranges(range, grid, &compute, sink)
+        self.map_ranges(range, tiers::aggregate_of(name), grid, &compute, sink)
     }
 
     fn scalar_arguments(&self, call: &Call, grid: Grid) -> EvalResult<Vec<Vec<f64>>> {
@@ -146,7 +153,7 @@ impl<'q> Evaluator<'q> {
     /// 1 at every step where no series has a sample in its window.
     fn absent_over_time(&self, range: &Expr, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
         let mut present = vec![false; grid.count];
-        self.stream_ranges(range, grid, &mut |series| {
+        self.stream_ranges(range, Aggregate::Last, grid, &mut |series| {
             self.each_window(&series, grid, &mut |step, _| present[step] = true)
         })?;
         self.absent_column(range, present, sink)
