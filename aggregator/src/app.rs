@@ -2,7 +2,7 @@
 
 use crate::{
     agents::Agents, api::QueryMetrics, config::Config, egress::Egress, packs::Packs, receive::Receivers,
-    tail::Tail,
+    store_metrics::StoreMetrics, tail::Tail,
 };
 use alerting::Alerting;
 use daemon::{Pool, clock, metrics::Metrics};
@@ -69,6 +69,7 @@ impl App {
             Some(_) => threads.max(REMOTE_INGEST_THREADS),
             None => threads,
         };
+        own.register(|registry| registry.register_collector(Box::new(StoreMetrics(metrics.clone()))));
         App {
             ingest_pool: Pool::new(ingest_threads, POOL_QUEUE),
             query_metrics: QueryMetrics::new(&own, &query_pool),

@@ -122,6 +122,10 @@ pub struct RetentionConfig {
     pub metrics_age: Duration,
     /// Bytes of metrics, `0` for 40 % of the file system.
     pub metrics_size: Bytes,
+    /// Age of what remains of metrics in buckets of five minutes, `0` for none.
+    pub metrics_5m_age: Duration,
+    /// Age of what remains of metrics in buckets of an hour, `0` for none.
+    pub metrics_1h_age: Duration,
     /// Age of logs, `0` for no bound by age.
     pub logs_age: Duration,
     /// Bytes of logs, `0` for 40 % of the file system.
@@ -133,6 +137,8 @@ impl Default for RetentionConfig {
         RetentionConfig {
             metrics_age: Duration(0),
             metrics_size: Bytes(0),
+            metrics_5m_age: Duration(0),
+            metrics_1h_age: Duration(0),
             logs_age: Duration(0),
             logs_size: Bytes(0),
         }

@@ -26,6 +26,7 @@ mod self_monitor;
 mod shipped;
 #[cfg(test)]
 mod slo_tests;
+mod store_metrics;
 mod tail;
 mod ui;
 mod wiring;

@@ -219,6 +219,10 @@ async fn open_stores(
         let options = tsdb::TsdbOptions {
             limits: age_limits(retention.metrics_age),
             size_bytes_max: Some(size(retention.metrics_size, share)),
+            tiers: tsdb::TierAges {
+                five_minutes: tier_age(retention.metrics_5m_age),
+                one_hour: tier_age(retention.metrics_1h_age),
+            },
             ..tsdb::TsdbOptions::default()
         };
         let metrics = tsdb::Tsdb::open(metrics_dir, options, clock::now_ms())
@@ -253,6 +257,10 @@ fn age_limits(age: Duration) -> AgeLimits {
         0 => AgeLimits::default(),
         ms => AgeLimits::with_retention(std::time::Duration::from_millis(ms)),
     }
+}
+
+fn tier_age(age: Duration) -> Option<std::time::Duration> {
+    (age.0 > 0).then(|| std::time::Duration::from_millis(age.0))
 }
 
 fn size(configured: Bytes, share: u64) -> u64 {

@@ -30,8 +30,6 @@ pub(super) enum ErrorKind {
     Unavailable,
     /// There is no such thing.
     NotFound,
-    /// An endpoint that this server does not have, and why.
-    NotImplemented,
 }
 
 /// An answer that is an error.
@@ -62,7 +60,6 @@ impl ApiError {
             ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-            ErrorKind::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "unavailable"),
         }
     }
 }

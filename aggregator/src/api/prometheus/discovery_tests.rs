@@ -117,8 +117,8 @@ async fn the_server_tells_of_itself() {
         (&json!(true), &json!(false))
     );
     let (status, body) = post(&app, "/api/v1/admin/tsdb/snapshot", "").await;
-    assert_eq!(status, StatusCode::NOT_IMPLEMENTED);
-    assert!(body.contains(r#""errorType":"unavailable""#), "{body}");
+    assert_eq!(status, StatusCode::BAD_REQUEST, "the store in memory has no folder");
+    assert!(body.contains("this store makes no snapshot"), "{body}");
 }
 
 #[tokio::test]
