@@ -64,16 +64,16 @@ fn stretches(
     let first = (0..RESOLUTIONS.len()).rev().find(fits).unwrap_or(0);
     let mut stretches = Vec::new();
     let mut end = range.end;
-    for tier in first..RESOLUTIONS.len() {
-        let shown = TimeRange::new(range.start.max(oldest_ms[tier]), end);
+    for (tier, &oldest_ms) in oldest_ms.iter().enumerate().skip(first) {
+        let shown = TimeRange::new(range.start.max(oldest_ms), end);
         let parts = view.tiers.of(tier, Aggregate::Last);
         let is_there =
             shown.start <= shown.end && parts.iter().any(|part| part.time_range().overlaps(&shown));
         if is_there {
             stretches.push((tier, shown));
         }
-        let Some(oldest) = parts.iter().map(|part| part.time_range().start).min() else { continue };
-        end = end.min(oldest.max(oldest_ms[tier]).saturating_sub(1));
+        let Some(start_ms) = parts.iter().map(|part| part.time_range().start).min() else { continue };
+        end = end.min(start_ms.max(oldest_ms).saturating_sub(1));
     }
     // What is coarser than asked for is better than nothing, and so is what is finer.
     if stretches.is_empty() && first > 0 {
