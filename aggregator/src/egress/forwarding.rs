@@ -9,7 +9,8 @@ use super::journal::Journal;
 use model::{BatchId, Labels, Matcher, Metadata, MetricBatch, TimeRange};
 use std::sync::Arc;
 use store::{
-    ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt, Selection, SeriesSet, StoreError,
+    Aggregate, ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt, Selection, SeriesSet,
+    StoreError,
 };
 
 /// See the module.
@@ -35,6 +36,23 @@ impl MetricStore for ForwardingStore {
         context: &QueryContext,
     ) -> Result<Box<dyn SeriesSet>, StoreError> {
         self.inner.select(selection, context)
+    }
+
+    fn resolution_ms(&self, range: TimeRange, step_ms: i64) -> i64 {
+        self.inner.resolution_ms(range, step_ms)
+    }
+
+    fn select_aggregate(
+        &self,
+        selection: &Selection,
+        aggregate: Aggregate,
+        context: &QueryContext,
+    ) -> Result<Box<dyn SeriesSet>, StoreError> {
+        self.inner.select_aggregate(selection, aggregate, context)
+    }
+
+    fn snapshot(&self, name: &str) -> Result<(), StoreError> {
+        self.inner.snapshot(name)
     }
 
     fn series(
