@@ -40,13 +40,7 @@ impl<'q> Evaluator<'q> {
             }
             let _held = self.charge_samples(samples.len())?;
             let drop_name = series.drop_name;
-            visit(RangeSeries {
-                labels: &series.labels,
-                drop_name,
-                samples: &samples,
-                is_folded: false,
-                spec,
-            })
+            visit(RangeSeries { labels: &series.labels, drop_name, samples: &samples, spec })
         })
     }
 }
