@@ -69,7 +69,11 @@ impl App {
             Some(_) => threads.max(REMOTE_INGEST_THREADS),
             None => threads,
         };
-        own.register(|registry| registry.register_collector(Box::new(StoreMetrics(metrics.clone()))));
+        // A store elsewhere has figures of its own, and asking it takes a while.
+        if config.storage.clickhouse.is_none() {
+            let figures = Box::new(StoreMetrics(metrics.clone()));
+            own.register(|registry| registry.register_collector(figures));
+        }
         App {
             ingest_pool: Pool::new(ingest_threads, POOL_QUEUE),
             query_metrics: QueryMetrics::new(&own, &query_pool),

@@ -44,6 +44,8 @@ pub(crate) struct Tails {
     /// Up to the last series with samples in this generation.
     tails: Slabs<Tail>,
     blocks: Blocks,
+    /// Tails with samples.
+    active: u64,
     /// Samples that came out of order; none of their times is in the series' tail.
     late: HashMap<u32, BTreeMap<i64, LateSample>>,
 }
@@ -154,6 +156,7 @@ impl Tails {
             self.tails.push(Tail::default());
         }
         let tail = &mut self.tails[sample.series];
+        self.active += u64::from(tail.is_empty());
         if sample.timestamp_ms > tail.newest_ms() || tail.is_empty() {
             return tail.push(&mut self.blocks, sample.timestamp_ms, sample.start_ms, &sample.value);
         }
@@ -199,7 +202,7 @@ impl Tails {
 
     /// Number of series with samples.
     pub(crate) fn active(&self) -> u64 {
-        self.tails.iter().filter(|tail| !tail.is_empty()).count() as u64
+        self.active
     }
 
     /// Appends the series' samples in the closed range, ascending.
