@@ -156,11 +156,50 @@ fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
 }
 
+/// What a byte is to words.
+const DELIMITER: u8 = 0;
+const LETTER: u8 = 1;
+/// A letter that a word which means a level begins with.
+const INITIAL: u8 = 2;
+
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [DELIMITER; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let letter = byte as u8;
+        if letter.is_ascii_alphanumeric() || letter == b'_' {
+            let is_initial = matches!(letter | 0x20, b'c' | b'd' | b'e' | b'f' | b'i' | b't' | b'w');
+            table[byte] = if is_initial && letter.is_ascii_alphabetic() { INITIAL } else { LETTER };
+        }
+        byte += 1;
+    }
+    table
+}
+
 /// The first whole word that means a level. `INF` is a level, but `Inf` and `inf` are numbers.
 fn word_level(line: &[u8]) -> Option<&'static str> {
     let head = &line[..line.len().min(WORD_SCAN_BYTES)];
-    let words = head.split(|b| !b.is_ascii_alphanumeric() && *b != b'_');
-    words.filter(|word| *word == b"INF" || !word.eq_ignore_ascii_case(b"inf")).find_map(level_of_word)
+    let mut at = 0;
+    while at < head.len() {
+        let (start, class) = (at, CLASSES[usize::from(head[at])]);
+        at += 1;
+        if class == DELIMITER {
+            continue;
+        }
+        while at < head.len() && CLASSES[usize::from(head[at])] != DELIMITER {
+            at += 1;
+        }
+        let word = &head[start..at];
+        if class == INITIAL
+            && let Some(level) = level_of_word(word)
+            && (word == b"INF" || !word.eq_ignore_ascii_case(b"inf"))
+        {
+            return Some(level);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -208,6 +247,17 @@ mod tests {
     fn severity_numbers() {
         let levels: Vec<_> = [0, 1, 5, 9, 13, 17, 21, 25].map(level_of_severity).to_vec();
         assert_eq!(levels, ["unknown", "trace", "debug", "info", "warn", "error", "fatal", "unknown"]);
+    }
+
+    #[test]
+    fn every_level_word_is_found_by_its_initial() {
+        for word in "err inf wrn dbg trc info warn crit error debug fatal trace warning critical".split(' ') {
+            let level = level_of_word(word.as_bytes());
+            for word in [word.to_uppercase(), word.to_lowercase()] {
+                let expected = if word == "inf" { None } else { level };
+                assert_eq!(word_level(format!("a {word}").as_bytes()), expected, "{word}");
+            }
+        }
     }
 
     proptest! {
