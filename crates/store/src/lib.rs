@@ -22,6 +22,7 @@ mod ledger;
 mod log_store;
 mod mem;
 mod metric_store;
+mod row_groups;
 
 pub use age::{AgeLimits, FUTURE_MAX};
 pub use aggregate::Aggregate;
@@ -35,6 +36,7 @@ pub use log_store::{
 };
 pub use mem::{MemLogStore, MemMetricStore};
 pub use metric_store::{ExemplarSeries, MetricStats, MetricStore, Selection, SeriesSet};
+pub use row_groups::{GroupRequest, GroupRows, RowGroup};
 
 /// What became of an appended batch.
 #[derive(Debug)]

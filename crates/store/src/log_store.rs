@@ -1,6 +1,6 @@
 //! The log half of the seam.
 
-use crate::{QueryContext, Receipt, StoreError};
+use crate::{GroupRequest, GroupRows, QueryContext, Receipt, RowGroup, StoreError};
 use model::{BatchId, Labels, LabelsRef, LogBatch, Matcher, TimeRange};
 use regex::bytes::Regex;
 use std::ops::ControlFlow;
@@ -130,6 +130,49 @@ pub trait LogScan: Send + Sync {
     /// # Errors
     /// When storage fails or `context` stops the query.
     fn read(&self, index: usize, context: &QueryContext, sink: &mut dyn RowSink) -> Result<(), StoreError>;
+
+    /// As [`LogScan::read`] for a caller that has no use for rows outside the closed `within`; a
+    /// store may yield them all the same.
+    ///
+    /// # Errors
+    /// As [`LogScan::read`].
+    fn read_within(
+        &self,
+        index: usize,
+        within: TimeRange,
+        context: &QueryContext,
+        sink: &mut dyn RowSink,
+    ) -> Result<(), StoreError> {
+        let _a_store_may_ignore_it = within;
+        self.read(index, context, sink)
+    }
+
+    /// How many rows [`LogScan::read`] would yield of each group. A store that need not make the
+    /// lines for it does not.
+    ///
+    /// # Errors
+    /// As [`LogScan::read`].
+    fn count(
+        &self,
+        index: usize,
+        request: &GroupRequest<'_>,
+        context: &QueryContext,
+        sink: &mut dyn FnMut(RowGroup<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let wants_bytes = request.with_bytes;
+        self.read(index, context, &mut |row: Row<'_>| {
+            let line_bytes = [row.line.len() as u32];
+            sink(RowGroup {
+                stream: row.stream,
+                labels: row.labels,
+                metadata: row.metadata,
+                rows: GroupRows::Each {
+                    times_ns: &[row.timestamp_ns],
+                    line_bytes: if wants_bytes { &line_bytes } else { &[] },
+                },
+            })
+        })
+    }
 }
 
 /// A histogram or volume request, answered without touching lines where the chunk table suffices.

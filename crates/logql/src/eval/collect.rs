@@ -108,6 +108,45 @@ impl<'a> Collector<'a> {
         self.add(index, row.timestamp_ns, value)
     }
 
+    pub(super) fn extraction(&self) -> &'a Extraction<'a> {
+        self.extraction
+    }
+
+    /// The series of rows with these labels, for a pipeline that reads no line; `None` when a
+    /// stage drops them.
+    pub(super) fn series_of(
+        &mut self,
+        stream: StreamId,
+        labels: &Labels,
+        metadata: LabelsRef<'_>,
+        timestamp_ns: i64,
+    ) -> Result<Option<usize>, EvalError> {
+        let pipeline = self.extraction.pipeline;
+        pipeline.load(&mut self.scratch, stream, labels, metadata);
+        if !pipeline.run(&mut self.scratch, timestamp_ns, "") {
+            return Ok(None);
+        }
+        if let Some(kind) = self.scratch.labels.error() {
+            return Err(EvalError::Pipeline { kind: kind.to_owned(), series: self.all_labels() });
+        }
+        self.series_index().map(Some)
+    }
+
+    /// Adds rows that lie in the same windows to a series that sums changes.
+    pub(super) fn add_many(&mut self, index: usize, timestamp_ns: i64, count: u64, line_bytes: u64) {
+        let Some((from, to)) = self.extraction.windows(timestamp_ns) else {
+            return;
+        };
+        if let Points::Changes { rows, bytes } = &mut self.series[index] {
+            rows[from] += count as i64;
+            rows[to + 1] -= count as i64;
+            if !bytes.is_empty() {
+                bytes[from] += line_bytes as i64;
+                bytes[to + 1] -= line_bytes as i64;
+            }
+        }
+    }
+
     /// The number in the unwrapped label; `None` when the row has none or a filter drops it.
     fn unwrapped(&mut self, unwrap: &Unwrap, timestamp_ns: i64, line: &str) -> Option<f64> {
         let text = self.scratch.labels.get(&unwrap.label).filter(|text| !text.is_empty())?;
@@ -187,7 +226,7 @@ impl Extraction<'_> {
     }
 
     /// First and last step whose window holds the instant.
-    fn windows(&self, timestamp_ns: i64) -> Option<(usize, usize)> {
+    pub(super) fn windows(&self, timestamp_ns: i64) -> Option<(usize, usize)> {
         let Steps { first_ns, step_ns, count } = self.steps;
         let since_first = timestamp_ns.checked_add(self.offset_ns)?.checked_sub(first_ns)?;
         // The window of step T is (T - range, T].

@@ -112,6 +112,17 @@ impl FirstEntries {
         self.heap.len() < self.limit || worst.is_some_and(|worst| self.place(timestamp_ns) < worst)
     }
 
+    /// The times, closed, that an entry among the first would have.
+    fn wanted(&self) -> TimeRange {
+        let worst =
+            self.heap.peek().filter(|_| self.heap.len() >= self.limit).map(|held| held.entry.timestamp_ns);
+        match (worst, self.direction) {
+            (None, _) => TimeRange::ALL,
+            (Some(worst), Direction::Forward) => TimeRange::new(i64::MIN, worst.saturating_sub(1)),
+            (Some(worst), Direction::Backward) => TimeRange::new(worst.saturating_add(1), i64::MAX),
+        }
+    }
+
     /// Whether the unit may hold an entry that would be among the first.
     fn may_better(&self, unit: &ScanUnit) -> bool {
         self.has_room(match self.direction {
@@ -209,11 +220,12 @@ impl Reader<'_> {
     /// Reads units side by side and takes their entries in the units' order.
     fn read_wave(&self, wave: Range<usize>, first: &mut FirstEntries) -> Result<(), EvalError> {
         if wave.len() == 1 {
-            return self.read(wave.start, first);
+            return self.read(wave.start, first.wanted(), first);
         }
+        let within = first.wanted();
         let read = |index: usize| {
             let mut own = FirstEntries::new(self.limit, self.direction);
-            self.read(index, &mut own).map(|()| own.into_entries())
+            self.read(index, within, &mut own).map(|()| own.into_entries())
         };
         let parts: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = wave.map(|index| scope.spawn(move || read(index))).collect();
@@ -230,10 +242,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn read(&self, index: usize, first: &mut FirstEntries) -> Result<(), EvalError> {
+    fn read(&self, index: usize, within: TimeRange, first: &mut FirstEntries) -> Result<(), EvalError> {
         let mut scratch = Scratch::default();
         let mut stopped = Ok(());
-        self.scan.read(index, self.context, &mut |row: Row<'_>| {
+        self.scan.read_within(index, within, self.context, &mut |row: Row<'_>| {
             let is_other = self.stream.is_some_and(|stream| stream != row.labels);
             if is_other || !first.has_room(row.timestamp_ns) {
                 return ControlFlow::Continue(());

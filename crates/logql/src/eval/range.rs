@@ -4,6 +4,7 @@ use super::{
     Evaluation, Row, Steps,
     collect::{Collector, Extraction, Points},
     counted::counted,
+    grouped::Counting,
     window::{self, Sample},
 };
 use crate::{
@@ -53,7 +54,8 @@ impl Evaluation<'_> {
             offset_ns: range.offset_ns,
             steps: self.steps,
         };
-        let series = self.collect(range, &extraction)?;
+        let counting = if pipeline.reads_lines() { None } else { Counting::of(range, grouping) };
+        let series = self.collect(range, &extraction, counting.as_ref())?;
         let rows = self.rows_of(range, series)?;
         if range.op == RangeOp::Absent { Ok(absent(range, &rows, self.steps)) } else { Ok(rows) }
     }
@@ -78,6 +80,7 @@ impl Evaluation<'_> {
         &self,
         range: &RangeAggregation,
         extraction: &Extraction<'_>,
+        counting: Option<&Counting>,
     ) -> Result<Vec<(Labels, Points)>, EvalError> {
         let start = self.steps.first_ns.saturating_sub(range.offset_ns).saturating_sub(range.range_ns - 1);
         let end = self.steps.last_ns().saturating_sub(range.offset_ns).saturating_add(1);
@@ -94,13 +97,13 @@ impl Evaluation<'_> {
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(useful as usize);
         let next = AtomicUsize::new(0);
         if threads <= 1 {
-            return self.work(extraction, scan.as_ref(), &next);
+            return self.work(extraction, counting, scan.as_ref(), &next);
         }
         let results = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
-                    let result = self.work(extraction, scan.as_ref(), &next);
+                    let result = self.work(extraction, counting, scan.as_ref(), &next);
                     results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
                 });
             }
@@ -112,6 +115,7 @@ impl Evaluation<'_> {
     fn work(
         &self,
         extraction: &Extraction<'_>,
+        counting: Option<&Counting>,
         scan: &dyn LogScan,
         next: &AtomicUsize,
     ) -> Result<Vec<(Labels, Points)>, EvalError> {
@@ -121,20 +125,28 @@ impl Evaluation<'_> {
             if index >= scan.units().len() {
                 return Ok(collector.finish());
             }
-            let mut failed = Ok(());
-            scan.read(index, self.context, &mut |row: store::Row<'_>| match collector.row(row) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failed = Err(error);
-                    ControlFlow::Break(())
-                }
-            })?;
-            if failed.is_err() {
+            let done = match counting {
+                Some(counting) => counting.unit(index, extraction, scan, self.context, &mut collector),
+                None => self.read(index, scan, &mut collector),
+            };
+            if done.is_err() {
                 // The other workers need not go on.
                 next.store(usize::MAX / 2, Ordering::Relaxed);
-                failed?;
+                done?;
             }
         }
+    }
+
+    fn read(&self, index: usize, scan: &dyn LogScan, collector: &mut Collector<'_>) -> Result<(), EvalError> {
+        let mut failed = Ok(());
+        scan.read(index, self.context, &mut |row: store::Row<'_>| match collector.row(row) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Err(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        failed
     }
 }
 
@@ -170,7 +182,7 @@ fn add_points(into: &mut Points, points: Points) {
 }
 
 /// Which labels the parsers must find.
-fn hints(range: &RangeAggregation, grouping: Option<&Grouping>) -> Hints {
+pub(super) fn hints(range: &RangeAggregation, grouping: Option<&Grouping>) -> Hints {
     let needed = || {
         let grouping = grouping.filter(|grouping| !grouping.without)?;
         let mut required = grouping.labels.clone();

@@ -121,6 +121,12 @@ impl Pipeline {
         self.steps.is_empty()
     }
 
+    /// Whether some step looks at the line: label filters, `drop` and `keep` do not.
+    pub(crate) fn reads_lines(&self) -> bool {
+        let is_blind = |step: &Step| matches!(step, Step::LabelFilter(_) | Step::Drop(_) | Step::Keep(_));
+        !self.steps.iter().all(is_blind)
+    }
+
     /// Conditions on the raw line for the store.
     pub(crate) fn store_filters(&self) -> &[store::LineFilter] {
         &self.store_filters
