@@ -77,41 +77,38 @@ impl Logstore {
         for view in batch.streams() {
             let labels = view.labels();
             let is_valid = !labels.is_empty() && LabelsRef::from_bytes(labels.as_bytes()).is_some();
-            let mut stream = None;
+            let has_stream = is_valid && view.entries().len() > 0;
+            let stream =
+                if has_stream { self.registry.get_or_add(labels, self.options.streams_max) } else { None };
             for entry in view.entries() {
-                let problem = if !is_valid {
-                    Some(RejectReason::InvalidLabels)
-                } else {
-                    self.problem_of(&entry, now_ns)
+                let problem = match &stream {
+                    None if is_valid => Some(RejectReason::TooManySeries),
+                    None => Some(RejectReason::InvalidLabels),
+                    Some(stream) => self.problem_of(stream, &entry, now_ns),
                 };
-                let example = || format!("{labels} at {}", entry.timestamp_ns);
-                if let Some(reason) = problem {
-                    reject(rejected, reason, 1, example);
-                    continue;
-                }
-                if stream.is_none() {
-                    stream = self.registry.get_or_add(labels, self.options.streams_max);
-                }
-                match &stream {
-                    Some(stream) => {
+                match (&stream, problem) {
+                    (Some(stream), None) => {
                         let hash = hash_of(stream, &entry);
                         accepted.push(Accepted { stream: stream.clone(), entry, hash });
                     }
-                    None => reject(rejected, RejectReason::TooManySeries, 1, example),
+                    (_, reason) => {
+                        let reason = reason.unwrap_or(RejectReason::InvalidLabels);
+                        reject(rejected, reason, 1, || format!("{labels} at {}", entry.timestamp_ns));
+                    }
                 }
             }
         }
         accepted
     }
 
-    fn problem_of(&self, entry: &LogEntryRef<'_>, now_ns: i64) -> Option<RejectReason> {
+    fn problem_of(&self, stream: &Stream, entry: &LogEntryRef<'_>, now_ns: i64) -> Option<RejectReason> {
         let metadata = entry.metadata.as_bytes();
         if entry.line.len() > self.options.line_bytes_max {
             Some(RejectReason::LineTooLong)
         } else if !metadata.is_empty() && LabelsRef::from_bytes(metadata).is_none() {
             Some(RejectReason::InvalidLabels)
         } else {
-            self.options.limits.check_ns(entry.timestamp_ns, now_ns).err()
+            self.registry.rules().limits(stream.rule).check_ns(entry.timestamp_ns, now_ns).err()
         }
     }
 
@@ -132,7 +129,7 @@ impl Logstore {
                 memories: Vec::new(),
                 parts: state.parts.clone(),
                 tombstones: state.tombstones.clone(),
-                oldest_ns: i64::MIN,
+                cuts: state.cuts.clone(),
             }
         };
         probe::mark_stored(&view, &accepted, &mut is_repeat);

@@ -8,7 +8,7 @@ use crate::{
     Logstore,
     flush::read_error,
     logstore::View,
-    memory::MemorySnapshot,
+    memory::{Block, MemorySnapshot},
     part::{
         Part,
         columns::Column,
@@ -38,7 +38,7 @@ impl Logstore {
             )));
         }
         let view = self.view();
-        let range = TimeRange::new(request.range.start.max(view.oldest_ns), request.range.end);
+        let range = request.range;
         let selector = Selector::new(&request.matchers);
         let mut tally = Tally::new(request, range);
         for part in
@@ -47,7 +47,7 @@ impl Logstore {
             tally.part(&view, part, &selector, context)?;
         }
         for memory in &view.memories {
-            tally.memory(memory, &selector, context)?;
+            tally.memory(&view, memory, &selector, context)?;
         }
         Ok(tally.finish())
     }
@@ -138,6 +138,7 @@ impl<'a> Tally<'a> {
 
     fn memory(
         &mut self,
+        view: &View,
         memory: &MemorySnapshot,
         selector: &Selector<'_>,
         context: &QueryContext,
@@ -146,13 +147,19 @@ impl<'a> Tally<'a> {
         for block in &memory.blocks {
             context.check()?;
             for (stream, run) in block.runs().into_iter().filter(|(stream, _)| selected[*stream as usize]) {
-                let grouping = Grouping::new(&self.request.by, &memory.streams[stream as usize]);
+                let stream = &memory.streams[stream as usize];
+                let start_ns = self.range.start.max(view.cuts.of(stream.rule));
+                let grouping = Grouping::new(&self.request.by, stream);
+                let rows = block.narrow(&run, start_ns, self.range.end);
+                if grouping.from_rows.is_empty() {
+                    self.count_block_run(block, rows, &grouping);
+                    continue;
+                }
                 let mut known: HashMap<&[u8], u32> = HashMap::new();
-                for at in block.narrow(&run, self.range.start, self.range.end) {
+                for at in rows {
                     let row = block.ordered(at);
-                    let key = if grouping.from_rows.is_empty() { &[][..] } else { row.metadata };
-                    let group = *known.entry(key).or_insert_with(|| {
-                        let metadata = LabelsRef::from_trusted_bytes(key);
+                    let group = *known.entry(row.metadata).or_insert_with(|| {
+                        let metadata = LabelsRef::from_trusted_bytes(row.metadata);
                         let value = |name: &&str| metadata.get(name).unwrap_or("").as_bytes();
                         self.group(grouping.labels(grouping.from_rows.iter().map(value)))
                     });
@@ -161,6 +168,22 @@ impl<'a> Tally<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Counts rows of one stream in memory, which ascend by time and are one group.
+    fn count_block_run(&mut self, block: &Block, rows: Range<usize>, grouping: &Grouping<'_>) {
+        if rows.is_empty() {
+            return;
+        }
+        let group = self.group(grouping.labels(std::iter::empty()));
+        let first = self.bucket(block.ordered(rows.start).timestamp_ns);
+        if first == self.bucket(block.ordered(rows.end - 1).timestamp_ns) {
+            let bytes = rows.clone().map(|at| block.ordered(at).line.len() as u64).sum();
+            return self.add(group, first, rows.len() as u64, bytes);
+        }
+        for row in rows.map(|at| block.ordered(at)) {
+            self.add(group, self.bucket(row.timestamp_ns), 1, row.line.len() as u64);
+        }
     }
 
     fn part(
@@ -198,15 +221,16 @@ impl<'a> Tally<'a> {
         let reader = ChunkReader::new(part, chunk);
         let mut sections = None;
         for (run, rows) in reader.meta.runs.iter().zip(run_rows(reader.meta)) {
-            let is_in_range = run.oldest_ns < self.range.end && run.newest_ns >= self.range.start;
+            let stream = &part.streams[run.stream as usize];
+            let start_ns = self.range.start.max(view.cuts.of(stream.rule));
+            let is_in_range = run.oldest_ns < self.range.end && run.newest_ns >= start_ns;
             if !selected[run.stream as usize] || !is_in_range {
                 continue;
             }
-            let stream = &part.streams[run.stream as usize];
             let grouping =
                 groupings[run.stream as usize].get_or_insert_with(|| Grouping::new(&self.request.by, stream));
             let deletions = deletions(view, part, run, stream);
-            if deletions.is_empty() && self.count_by_table(part, run, grouping) {
+            if deletions.is_empty() && self.count_by_table(part, run, grouping, start_ns) {
                 continue;
             }
             let sections = match &mut sections {
@@ -219,15 +243,15 @@ impl<'a> Tally<'a> {
                 return Ok(());
             }
             let deleted = deleted_rows(&reader, &deletions, &sections.times, rows.clone())?;
-            self.count_by_row(sections, grouping, rows, &deleted);
+            self.count_by_row(sections, grouping, rows, &deleted, start_ns);
         }
         Ok(())
     }
 
     /// Counts a run by the chunk table, if that can tell.
-    fn count_by_table(&mut self, part: &Part, run: &Run, grouping: &mut Grouping<'_>) -> bool {
+    fn count_by_table(&mut self, part: &Part, run: &Run, grouping: &mut Grouping<'_>, start_ns: i64) -> bool {
         let bucket = self.bucket(run.oldest_ns);
-        let is_whole = run.oldest_ns >= self.range.start
+        let is_whole = run.oldest_ns >= start_ns
             && run.newest_ns < self.range.end
             && bucket == self.bucket(run.newest_ns);
         if !is_whole {
@@ -261,11 +285,12 @@ impl<'a> Tally<'a> {
         grouping: &Grouping<'_>,
         rows: Range<usize>,
         deleted: &[bool],
+        start_ns: i64,
     ) {
         let columns: Vec<Option<&Column>> =
             grouping.from_rows.iter().map(|name| sections.columns.get(*name)).collect();
         let of_run = &sections.times[rows.clone()];
-        let first = rows.start + of_run.partition_point(|&time| time < self.range.start);
+        let first = rows.start + of_run.partition_point(|&time| time < start_ns);
         let end = rows.start + of_run.partition_point(|&time| time < self.range.end);
         let is_deleted = |row: usize| deleted.get(row - rows.start).copied().unwrap_or(false);
         if columns.iter().all(Option::is_none) && deleted.is_empty() {

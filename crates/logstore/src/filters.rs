@@ -45,7 +45,11 @@ impl Filters {
             LineFilter::MatchesNot { regex, .. } => Ready::MatchesNot(regex.clone()),
         });
         let anchors = filters.iter().filter_map(anchors).max_by_key(|texts| shortest(texts));
-        let is_needle = matches!(filters, [LineFilter::ContainsAny(_)]);
+        let is_needle = match filters {
+            [LineFilter::ContainsAny(_)] => true,
+            [LineFilter::Matches { pattern, .. }] => literals::texts(pattern).is_some(),
+            _ => false,
+        };
         Filters {
             ready: ready.collect(),
             anchors_decide: anchors.is_some() && is_needle,
@@ -55,6 +59,11 @@ impl Filters {
                 .map(|(text, fold)| Wanted::new(text, *fold))
                 .collect(),
         }
+    }
+
+    /// Whether every line passes.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty()
     }
 
     /// Whether a line passes all filters.
@@ -97,7 +106,10 @@ type Anchor = (Vec<u8>, bool);
 fn anchors(filter: &LineFilter) -> Option<Vec<Anchor>> {
     let texts = match filter {
         LineFilter::ContainsAny(needles) => needles.iter().map(|needle| (needle.clone(), false)).collect(),
-        LineFilter::Matches { pattern, .. } => anchors_of(&literals::required(pattern))?,
+        LineFilter::Matches { pattern, .. } => match literals::texts(pattern) {
+            Some(texts) => texts,
+            None => anchors_of(&literals::required(pattern))?,
+        },
         LineFilter::ContainsNone(_) | LineFilter::MatchesNot { .. } => return None,
     };
     let is_useful =
@@ -160,6 +172,8 @@ mod tests {
             vec![any(&["o"]), regex("^f", false)],
             vec![regex("foo|bar", false), regex("é", true)],
             vec![regex("(?i)FOO", false)],
+            vec![regex("foo", false)],
+            vec![regex("(?i)o 1|X9", false)],
             vec![regex("$", false), LineFilter::ContainsNone(vec![b"bar".to_vec()])],
         ] {
             let ready = Filters::new(&filters);

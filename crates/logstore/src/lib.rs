@@ -16,6 +16,7 @@ mod counts;
 mod damage;
 mod filters;
 mod flush;
+mod groups;
 mod literals;
 mod logstore;
 mod maintain;
@@ -25,7 +26,10 @@ mod merge;
 mod options;
 mod part;
 mod probe;
+mod quiet;
 mod record;
+mod recover;
+mod retention;
 mod scan;
 mod selector;
 mod stream;
@@ -37,6 +41,7 @@ mod tombstone;
 
 pub use logstore::Logstore;
 pub use options::LogstoreOptions;
+pub use retention::StreamRetention;
 
 use model::{BatchId, Labels, LogBatch, Matcher, TimeRange};
 use store::{

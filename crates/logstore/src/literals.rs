@@ -21,6 +21,50 @@ pub(crate) fn required(pattern: &str) -> Condition {
     if count(&condition) > LITERALS_MAX { Condition::True } else { condition }
 }
 
+/// The texts of which a line must contain one, and nothing else is asked, for `pattern` to match:
+/// each with whether any case of its letters will do. `None` when there is more to the pattern.
+pub(crate) fn texts(pattern: &str) -> Option<Vec<(Vec<u8>, bool)>> {
+    let hir = ParserBuilder::new().utf8(false).build().parse(pattern).ok()?;
+    match hir.kind() {
+        HirKind::Alternation(parts) => parts.iter().map(whole_text).collect(),
+        _ => whole_text(&hir).map(|text| vec![text]),
+    }
+}
+
+/// The one text that an expression matches, give or take the case of all of its letters.
+fn whole_text(hir: &Hir) -> Option<(Vec<u8>, bool)> {
+    let mut text = Text::default();
+    let mut has_exact_letters = false;
+    let parts = match hir.kind() {
+        HirKind::Concat(parts) => parts.as_slice(),
+        _ => std::slice::from_ref(hir),
+    };
+    for part in parts {
+        match part.kind() {
+            HirKind::Literal(literal) => {
+                let mut folded = Vec::new();
+                tokens::fold(&literal.0, &mut folded);
+                has_exact_letters |= folded != *literal.0 || folded.iter().any(u8::is_ascii_alphabetic);
+            }
+            HirKind::Class(class) if has_all_cases(class) => {}
+            _ => return None,
+        }
+        if !text.take(part) {
+            return None;
+        }
+    }
+    let is_text = !text.bytes.is_empty() && !(text.fold && has_exact_letters);
+    is_text.then_some((text.bytes, text.fold))
+}
+
+/// Whether a class of one letter in either case has every character that folds onto it.
+fn has_all_cases(class: &Class) -> bool {
+    let Class::Unicode(class) = class else { return false };
+    let members = class.iter().flat_map(|range| range.start()..=range.end()).take(5).count();
+    let has = |letter: char| class.iter().any(|range| (range.start()..=range.end()).contains(&letter));
+    members == if has('s') || has('k') { 3 } else { 2 }
+}
+
 fn count(condition: &Condition) -> usize {
     match condition {
         Condition::True => 0,
@@ -124,6 +168,32 @@ mod tests {
 
     fn folded(text: &str) -> Condition {
         Condition::contains(text.as_bytes(), true)
+    }
+
+    #[test]
+    fn plain_texts_are_told_from_patterns() {
+        for (pattern, expected) in [
+            ("foo", Some(&[("foo", false)][..])),
+            ("foo|bar 1", Some(&[("foo", false), ("bar 1", false)])),
+            ("(?i)Foo 1", Some(&[("foo 1", true)])),
+            ("(?i)risk", Some(&[("risk", true)])),
+            ("(?i:fo)o", None),
+            ("[eE]rr", None),
+            ("[sS]1", None),
+            ("[eE]1", Some(&[("e1", true)])),
+            ("^foo", None),
+            ("fo+", None),
+            ("foo|", None),
+            ("", None),
+            ("[ab]", None),
+            ("(", None),
+        ] {
+            let found = texts(pattern);
+            let found: Option<Vec<(&str, bool)>> = found.as_ref().map(|texts| {
+                texts.iter().map(|(text, fold)| (std::str::from_utf8(text).unwrap(), *fold)).collect()
+            });
+            assert_eq!(found.as_deref(), expected, "{pattern}");
+        }
     }
 
     #[test]

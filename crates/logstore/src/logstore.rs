@@ -6,26 +6,27 @@
 
 use crate::{
     LogstoreOptions,
+    append::Accepted,
+    bytes::Damaged,
     damage::Damage,
-    manifest::{MANIFEST_FILE, Manifest},
+    manifest::{DELETIONS_FILE, MANIFEST_FILE, Manifest, encode_deletions},
     memory::{Memory, MemorySnapshot, hash_of},
-    part::{Part, PartId, cache::Cache, lookup::Cached, writer::Shape},
+    part::{Part, cache::Cache, lookup::Cached, writer::Shape},
+    probe,
+    quiet::{Days, Watch},
     record::{self, RecordWriter},
+    recover::{Recovered, recover},
+    retention::{Cuts, Rules},
     stream::Registry,
     tombstone::Tombstone,
 };
 use disk::{Dir, DirLock, Log, LogError, LogOptions};
+use model::BatchId;
 use std::{
     io,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 use store::{BatchLedger, Commit, StoreError};
-
-/// Ending of the name of a folder of a part that could not be opened.
-const DAMAGED_SUFFIX: &str = ".damaged";
 
 /// Logs on local disk; see the crate.
 pub struct Logstore {
@@ -39,11 +40,11 @@ pub struct Logstore {
     pub(crate) damage: Arc<Damage>,
     pub(crate) merging: Mutex<()>,
     pub(crate) flushing: Mutex<()>,
+    pub(crate) watch: Mutex<Watch>,
+    pub(crate) days: Mutex<Days>,
     pub(crate) appender: Mutex<Appender>,
     pub(crate) manifest: Mutex<Manifest>,
     pub(crate) state: RwLock<State>,
-    /// Older rows are not shown: retention, as the last maintenance saw it.
-    pub(crate) oldest_ns: AtomicI64,
     _lock: DirLock,
 }
 
@@ -65,6 +66,17 @@ pub(crate) struct State {
     /// Ascending by day, then rank.
     pub(crate) parts: Arc<Vec<Arc<Part>>>,
     pub(crate) tombstones: Arc<Vec<Arc<Tombstone>>>,
+    /// Older rows are not shown: retention, as the last maintenance saw it.
+    pub(crate) cuts: Cuts,
+}
+
+impl State {
+    /// Time of the newest row.
+    pub(crate) fn newest_ns(&self) -> Option<i64> {
+        let frozen = self.frozen.iter().filter_map(|frozen| frozen.memory.newest_ns());
+        let parts = self.parts.iter().map(|part| part.range.end);
+        frozen.chain(parts).chain(self.memory.newest_ns()).max()
+    }
 }
 
 /// A full memory on its way to disk.
@@ -85,7 +97,7 @@ pub(crate) struct View {
     pub(crate) memories: Vec<MemorySnapshot>,
     pub(crate) parts: Arc<Vec<Arc<Part>>>,
     pub(crate) tombstones: Arc<Vec<Arc<Tombstone>>>,
-    pub(crate) oldest_ns: i64,
+    pub(crate) cuts: Cuts,
 }
 
 impl Logstore {
@@ -108,10 +120,17 @@ impl Logstore {
     ) -> Result<Logstore, StoreError> {
         let lock = dir.lock()?;
         let damage = Arc::new(Damage::default());
-        let mut manifest = read_manifest(&dir)?;
         let parts_dir = dir.sub("parts")?;
-        let registry = Registry::default();
-        let parts = open_parts(&parts_dir, &mut manifest, &registry, &damage)?;
+        let registry = Registry::new(Rules::new(options.limits, &options.stream_retention));
+        let Recovered { manifest, parts, is_rebuilt } = recover(&dir, &parts_dir, &registry, &damage)?;
+        let parts = Arc::new(parts);
+        let tombstones = Arc::new(manifest.tombstones.clone());
+        let stored = is_rebuilt.then(|| View {
+            memories: Vec::new(),
+            parts: parts.clone(),
+            tombstones: tombstones.clone(),
+            cuts: registry.rules().cuts(i64::MIN, i64::MIN),
+        });
         let mut ledger = BatchLedger::decode(&manifest.ledger).unwrap_or_default();
         let mut memory = Memory::default();
         let mut has_unflushed = false;
@@ -120,12 +139,7 @@ impl Logstore {
                 return;
             }
             has_unflushed = true;
-            let read = record::read(bytes, |labels, entry| {
-                if let Some(stream) = registry.get_or_add(labels, usize::MAX) {
-                    memory.insert(&stream, hash_of(&stream, &entry), &entry, now_ns);
-                }
-            });
-            match read {
+            match replay_record(bytes, &registry, &mut memory, stored.as_ref(), now_ns) {
                 Ok(Some(id)) => {
                     ledger.record(&id);
                 }
@@ -136,17 +150,18 @@ impl Logstore {
         let (log, recovery) = Log::open(dir.sub("wal")?, LogOptions::default(), replay).map_err(log_error)?;
         recovery.damage.iter().for_each(|gap| damage.note(gap.to_string()));
         log.remove_before(manifest.replay_from).map_err(log_error)?;
-        let state = State {
+        let mut state = State {
             memory,
             frozen: Vec::new(),
-            parts: Arc::new(parts),
-            tombstones: Arc::new(manifest.tombstones.clone()),
+            parts,
+            tombstones,
+            cuts: registry.rules().cuts(i64::MIN, i64::MIN),
         };
+        state.cuts = registry.rules().cuts(now_ns, state.newest_ns().unwrap_or(now_ns));
         let appender =
             Appender { ledger, record: RecordWriter::default(), last_commit: Commit::done(), has_unflushed };
         Ok(Logstore {
             cache: Cache::new(options.cache_bytes_max),
-            oldest_ns: AtomicI64::new(options.limits.oldest_ns(now_ns)),
             options,
             shape,
             log,
@@ -156,6 +171,8 @@ impl Logstore {
             damage,
             merging: Mutex::default(),
             flushing: Mutex::default(),
+            watch: Mutex::default(),
+            days: Mutex::default(),
             appender: Mutex::new(appender),
             manifest: Mutex::new(manifest),
             state: RwLock::new(state),
@@ -175,7 +192,7 @@ impl Logstore {
             memories,
             parts: state.parts.clone(),
             tombstones: state.tombstones.clone(),
-            oldest_ns: self.oldest_ns.load(Relaxed),
+            cuts: state.cuts.clone(),
         }
     }
 
@@ -190,6 +207,9 @@ impl Logstore {
         let mut next = manifest.clone();
         change(&mut next);
         next.sort();
+        if next.tombstones.len() != manifest.tombstones.len() {
+            self.dir.write_atomic(DELETIONS_FILE, &encode_deletions(&next.tombstones)).map_err(io_error)?;
+        }
         self.dir.write_atomic(MANIFEST_FILE, &next.encode()).map_err(io_error)?;
         *manifest = next;
         let mut state = write(&self.state);
@@ -205,49 +225,30 @@ impl Logstore {
     }
 }
 
-fn read_manifest(dir: &Dir) -> Result<Manifest, StoreError> {
-    match dir.read(MANIFEST_FILE) {
-        Ok(bytes) => Ok(Manifest::decode(&bytes)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(Manifest { next_part: 1, ..Manifest::default() })
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Opens the listed parts, sets aside those that cannot be opened, and removes all else.
-fn open_parts(
-    parts_dir: &Dir,
-    manifest: &mut Manifest,
+/// Takes the rows of a record of the write-ahead log into memory; returns the batch's id. With
+/// `stored`, rows that its parts have already are left out.
+fn replay_record(
+    bytes: &[u8],
     registry: &Registry,
-    damage: &Arc<Damage>,
-) -> Result<Vec<Arc<Part>>, StoreError> {
-    let found = parts_dir.list()?;
-    let mut parts = Vec::new();
-    let listed = std::mem::take(&mut manifest.parts);
-    for &id in &listed {
-        let name = id.name();
-        if !found.contains(&name) {
-            damage.note(format!("`{name}` is missing"));
-            continue;
+    memory: &mut Memory,
+    stored: Option<&View>,
+    now_ns: i64,
+) -> Result<Option<BatchId>, Damaged> {
+    let mut rows = Vec::new();
+    let id = record::read(bytes, |labels, entry| {
+        if let Some(stream) = registry.get_or_add(labels, usize::MAX) {
+            let hash = hash_of(&stream, &entry);
+            rows.push(Accepted { stream, entry, hash });
         }
-        match Part::open(parts_dir.sub(&name)?, id, registry, damage) {
-            Ok(part) => {
-                manifest.parts.push(id);
-                parts.push(Arc::new(part));
-            }
-            Err(error) => {
-                damage.note(format!("`{name}`: {error}"));
-                parts_dir.rename(&name, &format!("{name}{DAMAGED_SUFFIX}"))?;
-            }
-        }
+    });
+    let mut is_repeat = vec![false; rows.len()];
+    if let Some(view) = stored {
+        probe::mark_stored(view, &rows, &mut is_repeat);
     }
-    let is_listed = |name: &str| listed.iter().any(|id: &PartId| id.name() == name);
-    for name in found.iter().filter(|name| !is_listed(name) && !name.ends_with(DAMAGED_SUFFIX)) {
-        parts_dir.remove_all(name)?;
+    for row in rows.iter().zip(is_repeat).filter(|(_, is_repeat)| !is_repeat).map(|(row, _)| row) {
+        memory.insert(&row.stream, row.hash, &row.entry, now_ns);
     }
-    parts_dir.sync_dir()?;
-    Ok(parts)
+    id
 }
 
 pub(crate) fn log_error(error: LogError) -> StoreError {

@@ -2,23 +2,27 @@
 
 use crate::{
     Logstore,
-    flush::day_of,
-    logstore::{lock, read},
+    logstore::{lock, read, write},
     part::Part,
     tombstone::Tombstone,
 };
 use model::{Matcher, TimeRange};
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::Arc;
 use store::{LineFilter, LogStats, StoreError};
 
 impl Logstore {
     pub(crate) fn maintain_at(&self, now_ns: i64) -> Result<(), StoreError> {
-        self.oldest_ns.store(self.options.limits.oldest_ns(now_ns), Relaxed);
+        {
+            let mut state = write(&self.state);
+            let newest_ns = state.newest_ns().unwrap_or(now_ns);
+            state.cuts = self.registry.rules().cuts(now_ns, newest_ns);
+        }
         if self.is_flush_due(now_ns) {
             self.flush_memory()?;
         }
         self.drop_old_parts()?;
-        self.merge_all(day_of(now_ns))?;
+        self.merge_all(now_ns)?;
+        self.rewrite_expired()?;
         self.drop_settled_tombstones()?;
         self.registry.forget_unused();
         Ok(())
@@ -26,18 +30,24 @@ impl Logstore {
 
     fn is_flush_due(&self, now_ns: i64) -> bool {
         let state = read(&self.state);
-        let is_old = |since_ns: i64| now_ns.saturating_sub(since_ns) >= self.options.flush_age_ns;
-        !state.frozen.is_empty()
-            || state.memory.since_ns().is_some_and(is_old)
-            || state.memory.bytes() >= self.options.memory_bytes_max / 2
+        let (memory, age_ns) = (&state.memory, self.options.flush_age_ns);
+        let is_old = |since_ns: i64| now_ns.saturating_sub(since_ns) >= age_ns;
+        let is_due = lock(&self.watch).is_due(memory.rows(), memory.bytes(), now_ns, age_ns);
+        is_due
+            || !state.frozen.is_empty()
+            || memory.since_ns().is_some_and(is_old)
+            || memory.bytes() >= self.options.memory_bytes_max / 2
     }
 
-    /// Drops parts whose newest row is too old, and the oldest parts while there are too many
+    /// Drops parts all of whose rows are too old, and the oldest parts while there are too many
     /// bytes.
     fn drop_old_parts(&self) -> Result<(), StoreError> {
         let _merging = lock(&self.merging);
-        let parts = read(&self.state).parts.clone();
-        let oldest_ns = self.oldest_ns.load(Relaxed);
+        let (parts, cuts) = {
+            let state = read(&self.state);
+            (state.parts.clone(), state.cuts.clone())
+        };
+        let is_old = |part: &Part| part.shares.iter().all(|share| share.newest_ns < cuts.of(share.rule));
         let mut excess = match self.options.size_bytes_max {
             None => 0,
             Some(bytes_max) => self.disk_bytes(&parts).saturating_sub(bytes_max),
@@ -46,7 +56,7 @@ impl Logstore {
         by_age.sort_by_key(|part| part.range.end);
         let mut doomed = Vec::new();
         for part in by_age {
-            if part.range.end < oldest_ns || excess > 0 {
+            if is_old(part) || excess > 0 {
                 excess = excess.saturating_sub(part.disk_bytes);
                 doomed.push(part.id);
             }

@@ -165,6 +165,8 @@ pub(crate) struct Memory {
     line_bytes: u64,
     /// When the oldest row arrived.
     since_ns: Option<i64>,
+    /// Time of the newest row.
+    newest_ns: Option<i64>,
 }
 
 impl Memory {
@@ -190,6 +192,11 @@ impl Memory {
     /// When the oldest row arrived.
     pub(crate) fn since_ns(&self) -> Option<i64> {
         self.since_ns
+    }
+
+    /// Time of the newest row.
+    pub(crate) fn newest_ns(&self) -> Option<i64> {
+        self.newest_ns
     }
 
     /// Blocks, the open one included.
@@ -240,6 +247,7 @@ impl Memory {
         self.bytes += row_bytes + ROW_OVERHEAD_BYTES;
         self.line_bytes += entry.line.len() as u64;
         self.since_ns.get_or_insert(now_ns);
+        self.newest_ns = self.newest_ns.max(Some(entry.timestamp_ns));
     }
 
     fn index_of(&mut self, stream: &Arc<Stream>) -> u32 {

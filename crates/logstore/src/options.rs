@@ -1,5 +1,6 @@
 //! How a log store is kept.
 
+use crate::StreamRetention;
 use store::AgeLimits;
 
 /// See each field; [`Default`] suits one machine.
@@ -7,6 +8,8 @@ use store::AgeLimits;
 pub struct LogstoreOptions {
     /// How old lines may be when they arrive, and how long they are kept.
     pub limits: AgeLimits,
+    /// Streams that are kept for another time than `limits` says; the first that matches counts.
+    pub stream_retention: Vec<StreamRetention>,
     /// Bytes on disk above which the oldest days are dropped; `None` for no bound.
     pub size_bytes_max: Option<u64>,
     /// Memory for recent rows. Half of it is written to disk while the other half fills.
@@ -27,13 +30,14 @@ impl Default for LogstoreOptions {
     fn default() -> Self {
         LogstoreOptions {
             limits: AgeLimits::default(),
+            stream_retention: Vec::new(),
             size_bytes_max: None,
-            memory_bytes_max: 128 << 20,
-            cache_bytes_max: 64 << 20,
+            memory_bytes_max: 64 << 20,
+            cache_bytes_max: 128 << 20,
             flush_age_ns: 300_000_000_000,
             line_bytes_max: 1 << 20,
             streams_max: 1_000_000,
-            part_bytes_max: 512 << 20,
+            part_bytes_max: 256 << 20,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
         table::range_of,
     },
     probe::run_rows,
+    retention::Cuts,
     selector::Selector,
     stream::{Stream, line_id},
     tombstone::Tombstone,
@@ -26,17 +27,21 @@ use std::{
     ops::{ControlFlow, Range},
     sync::Arc,
 };
-use store::{Direction, LogRequest, LogScan, QueryContext, Row, RowSink, ScanUnit, StoreError, StreamId};
+use store::{
+    Direction, GroupRequest, LogRequest, LogScan, QueryContext, Row, RowGroup, RowSink, ScanUnit, StoreError,
+    StreamId,
+};
 
 /// Rows between two looks at the context.
-const CHECK_ROWS: usize = 4096;
+pub(crate) const CHECK_ROWS: usize = 4096;
 
 /// See the module.
 pub(crate) struct Scan {
-    view: View,
-    range: TimeRange,
+    pub(crate) view: View,
+    /// Half-open.
+    pub(crate) range: TimeRange,
     direction: Direction,
-    filters: Filters,
+    pub(crate) filters: Filters,
     units: Vec<ScanUnit>,
     sources: Vec<Source>,
 }
@@ -64,19 +69,19 @@ impl Logstore {
         context: &QueryContext,
     ) -> Result<Scan, StoreError> {
         let view = self.view();
-        let range = TimeRange::new(request.range.start.max(view.oldest_ns), request.range.end);
+        let range = request.range;
         let mut found: Vec<(ScanUnit, u64, Source)> = Vec::new();
         let selector = Selector::new(&request.matchers);
         let condition = Condition::of_request(request);
         for (index, part) in view.parts.iter().enumerate() {
             context.check()?;
-            for (unit, source) in self.part_units(index, part, &selector, &condition, range) {
+            for (unit, source) in self.part_units(index, part, &selector, &condition, range, &view.cuts) {
                 found.push((unit, part.id.rank, source));
             }
         }
         for (index, memory) in view.memories.iter().enumerate() {
             context.check()?;
-            for (unit, source) in memory_units(index, memory, &selector, range) {
+            for (unit, source) in memory_units(index, memory, &selector, range, &view.cuts) {
                 found.push((unit, u64::MAX, source));
             }
         }
@@ -100,6 +105,7 @@ impl Logstore {
         selector: &Selector<'_>,
         condition: &Condition,
         range: TimeRange,
+        cuts: &Cuts,
     ) -> Vec<(ScanUnit, Source)> {
         let mut units = Vec::new();
         if part.range.start >= range.end || part.range.end < range.start {
@@ -115,7 +121,8 @@ impl Logstore {
                 continue;
             }
             let is_wanted = |run: &crate::part::table::Run| {
-                selected[run.stream as usize] && run.oldest_ns < range.end && run.newest_ns >= range.start
+                let start = range.start.max(cuts.of(part.streams[run.stream as usize].rule));
+                selected[run.stream as usize] && run.oldest_ns < range.end && run.newest_ns >= start
             };
             let runs: Vec<usize> =
                 meta.runs.iter().enumerate().filter(|(_, run)| is_wanted(run)).map(|(run, _)| run).collect();
@@ -144,6 +151,7 @@ fn memory_units(
     memory: &MemorySnapshot,
     selector: &Selector<'_>,
     range: TimeRange,
+    cuts: &Cuts,
 ) -> Vec<(ScanUnit, Source)> {
     let selected = selector.select(memory.streams.iter().map(|stream| &**stream));
     let mut units = Vec::new();
@@ -151,8 +159,8 @@ fn memory_units(
         let mut unit = ScanUnit { range: TimeRange::new(i64::MAX, i64::MIN), rows_max: 0, bytes: 0 };
         let mut runs = Vec::new();
         for (stream, run) in block.runs() {
-            let run =
-                if selected[stream as usize] { block.narrow(&run, range.start, range.end) } else { 0..0 };
+            let start = range.start.max(cuts.of(memory.streams[stream as usize].rule));
+            let run = if selected[stream as usize] { block.narrow(&run, start, range.end) } else { 0..0 };
             if run.is_empty() {
                 continue;
             }
@@ -175,28 +183,62 @@ impl LogScan for Scan {
     }
 
     fn read(&self, index: usize, context: &QueryContext, sink: &mut dyn RowSink) -> Result<(), StoreError> {
+        self.read_within(index, TimeRange::ALL, context, sink)
+    }
+
+    fn read_within(
+        &self,
+        index: usize,
+        within: TimeRange,
+        context: &QueryContext,
+        sink: &mut dyn RowSink,
+    ) -> Result<(), StoreError> {
+        let range = self.range_within(within);
         match &self.sources[index] {
             Source::Block { memory, block, runs } => {
-                self.read_block(&self.view.memories[*memory], *block, runs, context, sink)
+                self.read_block(&self.view.memories[*memory], *block, runs, range, context, sink)
             }
             Source::Chunk { part, chunk, runs } => {
                 let part = &self.view.parts[*part];
-                match self.read_chunk(part, *chunk, runs, context, sink) {
-                    Err(ChunkError::Read(ReadError::Damaged(damaged))) => {
-                        part.note_damage(*chunk, &ReadError::Damaged(damaged));
-                        Ok(())
-                    }
-                    Err(ChunkError::Read(error)) => Err(read_error(error)),
-                    Err(ChunkError::Store(error)) => Err(error),
-                    Ok(()) => Ok(()),
-                }
+                settle(part, *chunk, self.read_chunk(part, *chunk, runs, range, context, sink))
+            }
+        }
+    }
+
+    fn count(
+        &self,
+        index: usize,
+        request: &GroupRequest<'_>,
+        context: &QueryContext,
+        sink: &mut dyn FnMut(RowGroup<'_>) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        match &self.sources[index] {
+            Source::Block { memory, block, runs } => {
+                self.count_block(&self.view.memories[*memory], *block, runs, request, context, sink)
+            }
+            Source::Chunk { part, chunk, runs } => {
+                let part = &self.view.parts[*part];
+                settle(part, *chunk, self.count_chunk(part, *chunk, runs, request, context, sink))
             }
         }
     }
 }
 
+/// A chunk that cannot be read is noted, and the rest is served.
+fn settle(part: &Part, chunk: usize, result: Result<(), ChunkError>) -> Result<(), StoreError> {
+    match result {
+        Err(ChunkError::Read(ReadError::Damaged(damaged))) => {
+            part.note_damage(chunk, &ReadError::Damaged(damaged));
+            Ok(())
+        }
+        Err(ChunkError::Read(error)) => Err(read_error(error)),
+        Err(ChunkError::Store(error)) => Err(error),
+        Ok(()) => Ok(()),
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
-enum ChunkError {
+pub(crate) enum ChunkError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -210,18 +252,27 @@ impl From<store::StopReason> for ChunkError {
 }
 
 impl Scan {
+    /// The scan's half-open range as far as it lies in the closed `within`.
+    fn range_within(&self, within: TimeRange) -> TimeRange {
+        let end = self.range.end.min(within.end.saturating_add(1));
+        TimeRange::new(self.range.start.max(within.start), end)
+    }
+
     fn read_block(
         &self,
         memory: &MemorySnapshot,
         block: usize,
         runs: &[Range<usize>],
+        range: TimeRange,
         context: &QueryContext,
         sink: &mut dyn RowSink,
     ) -> Result<(), StoreError> {
         let block = &memory.blocks[block];
         for run in runs {
             let stream = &memory.streams[block.ordered(run.start).stream as usize];
-            for slice in in_direction(run.clone(), CHECK_ROWS, self.direction) {
+            let run =
+                if range == self.range { run.clone() } else { block.narrow(run, range.start, range.end) };
+            for slice in in_direction(run, CHECK_ROWS, self.direction) {
                 let bytes = slice.clone().map(|at| block.ordered(at).line.len() as u64).sum();
                 context.charge_read(slice.len() as u64, bytes)?;
                 for at in in_direction(slice, 1, self.direction).map(|slice| slice.start) {
@@ -237,17 +288,27 @@ impl Scan {
         Ok(())
     }
 
-    fn read_chunk(
+    /// Yields the rows of these runs that lie in the half-open `range`.
+    pub(crate) fn read_chunk(
         &self,
         part: &Part,
         chunk: usize,
         runs: &[usize],
+        range: TimeRange,
         context: &QueryContext,
         sink: &mut dyn RowSink,
     ) -> Result<(), ChunkError> {
         context.check()?;
         let reader = ChunkReader::new(part, chunk);
-        let mut rows = ChunkRows::new(self, part, &reader, runs)?;
+        let is_due = |run: &usize| {
+            let run = &reader.meta.runs[*run];
+            run.oldest_ns < range.end && run.newest_ns >= range.start
+        };
+        let runs: Vec<usize> = runs.iter().copied().filter(is_due).collect();
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let mut rows = ChunkRows::new(self, part, &reader, &runs, range)?;
         let starts = reader.frame_starts();
         for frame in in_direction(0..reader.meta.frames.len(), 1, self.direction).map(|frame| frame.start) {
             let (first, end) = (starts[frame], starts[frame + 1]);
@@ -282,6 +343,7 @@ impl<'a> ChunkRows<'a> {
         part: &'a Part,
         reader: &ChunkReader<'_>,
         runs: &[usize],
+        range: TimeRange,
     ) -> Result<Self, ReadError> {
         let times = reader.times()?;
         let all: Vec<Range<usize>> = run_rows(reader.meta).collect();
@@ -289,11 +351,12 @@ impl<'a> ChunkRows<'a> {
         let mut streams = Vec::with_capacity(runs.len());
         for &run in runs {
             let (meta, rows) = (&reader.meta.runs[run], all[run].clone());
-            let of_run = &times[rows.clone()];
-            let first = rows.start + of_run.partition_point(|&time| time < scan.range.start);
-            let end = rows.start + of_run.partition_point(|&time| time < scan.range.end);
-            wanted.push(first..end.max(first));
             let stream = &part.streams[meta.stream as usize];
+            let of_run = &times[rows.clone()];
+            let oldest_ns = range.start.max(scan.view.cuts.of(stream.rule));
+            let first = rows.start + of_run.partition_point(|&time| time < oldest_ns);
+            let end = rows.start + of_run.partition_point(|&time| time < range.end);
+            wanted.push(first..end.max(first));
             let closed = TimeRange::new(meta.oldest_ns, meta.newest_ns);
             let tombstones = scan.view.tombstones.iter().map(|tombstone| &**tombstone);
             let covering =
@@ -368,7 +431,7 @@ impl<'a> ChunkRows<'a> {
 }
 
 /// Those of `wanted` that lie in `rows`, counted from its first.
-fn clamp(wanted: &Range<usize>, rows: &Range<usize>) -> Range<usize> {
+pub(crate) fn clamp(wanted: &Range<usize>, rows: &Range<usize>) -> Range<usize> {
     let start = wanted.start.clamp(rows.start, rows.end);
     start - rows.start..wanted.end.clamp(start, rows.end) - rows.start
 }
@@ -393,7 +456,7 @@ fn emit(
 }
 
 /// Stretches of up to `step` of `range`, the last first when backward.
-fn in_direction(
+pub(crate) fn in_direction(
     range: Range<usize>,
     step: usize,
     direction: Direction,

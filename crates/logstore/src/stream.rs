@@ -3,6 +3,7 @@
 //! Bounds: as many streams as [`crate::LogstoreOptions::streams_max`] are taken by appends; those
 //! that no part and no buffer names any more are forgotten by maintenance.
 
+use crate::retention::{RuleNumber, Rules};
 use hashbrown::HashTable;
 use model::{Labels, LabelsRef};
 use std::sync::{
@@ -18,6 +19,8 @@ pub(crate) struct Stream {
     pub(crate) labels: Labels,
     /// Hash of the labels, the same for ever: part of every line's id.
     pub(crate) hash: u64,
+    /// How long its lines are kept.
+    pub(crate) rule: RuleNumber,
     /// Newest instant of it in a part; rows after it cannot be in any part.
     newest_in_parts_ns: AtomicI64,
 }
@@ -56,9 +59,9 @@ fn service_of(labels: &Labels) -> &str {
 }
 
 /// Every stream, by labels.
-#[derive(Default)]
 pub(crate) struct Registry {
     known: Mutex<Known>,
+    rules: Rules,
 }
 
 #[derive(Default)]
@@ -68,6 +71,15 @@ struct Known {
 }
 
 impl Registry {
+    pub(crate) fn new(rules: Rules) -> Registry {
+        Registry { known: Mutex::default(), rules }
+    }
+
+    /// How long lines are kept.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// The stream of these labels; made known unless `streams_max` are.
     pub(crate) fn get_or_add(&self, labels: LabelsRef<'_>, streams_max: usize) -> Option<Arc<Stream>> {
         let hash = labels.stable_hash();
@@ -79,10 +91,12 @@ impl Registry {
         if known.by_labels.len() >= streams_max {
             return None;
         }
+        let labels = labels.to_owned();
         let stream = Arc::new(Stream {
             number: known.next,
             hash,
-            labels: labels.to_owned(),
+            rule: self.rules.rule_of(&labels),
+            labels,
             newest_in_parts_ns: AtomicI64::new(i64::MIN),
         });
         known.next += 1;

@@ -56,7 +56,6 @@ impl Logstore {
         mut visit: impl FnMut(&Labels, bool),
     ) -> Result<(), StoreError> {
         let view = self.view();
-        let range = TimeRange::new(range.start.max(view.oldest_ns), range.end);
         let selector = Selector::new(matchers);
         for part in view.parts.iter() {
             context.check()?;
@@ -64,9 +63,11 @@ impl Logstore {
             for chunk in &part.table.chunks {
                 let mut is_new = true;
                 for run in &chunk.runs {
-                    let overlaps = run.oldest_ns < range.end && run.newest_ns >= range.start;
+                    let stream = &part.streams[run.stream as usize];
+                    let start = range.start.max(view.cuts.of(stream.rule));
+                    let overlaps = run.oldest_ns < range.end && run.newest_ns >= start;
                     if overlaps && selected[run.stream as usize] {
-                        visit(&part.streams[run.stream as usize].labels, is_new);
+                        visit(&stream.labels, is_new);
                         is_new = false;
                     }
                 }
@@ -78,8 +79,11 @@ impl Logstore {
             for block in &memory.blocks {
                 let mut is_new = true;
                 for (stream, run) in block.runs() {
-                    if selected[stream as usize] && !block.narrow(&run, range.start, range.end).is_empty() {
-                        visit(&memory.streams[stream as usize].labels, is_new);
+                    let is_selected = selected[stream as usize];
+                    let stream = &memory.streams[stream as usize];
+                    let start = range.start.max(view.cuts.of(stream.rule));
+                    if is_selected && !block.narrow(&run, start, range.end).is_empty() {
+                        visit(&stream.labels, is_new);
                         is_new = false;
                     }
                 }

@@ -8,8 +8,12 @@
 //! an instant in which one ends and the next, of a higher number, begins.
 
 use crate::{
-    part::{Part, table::ChunkMeta, writer::Shape},
-    tombstone::Tombstone,
+    logstore::View,
+    part::{
+        Part,
+        table::{ChunkMeta, Run},
+        writer::Shape,
+    },
 };
 use model::{Labels, TimeRange};
 use std::{collections::HashMap, sync::Arc};
@@ -18,12 +22,12 @@ use std::{collections::HashMap, sync::Arc};
 const RUNS_MAX: usize = 32;
 
 /// For every input and each of its chunks: whether it is copied.
-pub(super) fn copyable(inputs: &[Arc<Part>], tombstones: &[Arc<Tombstone>], shape: Shape) -> Vec<Vec<bool>> {
+pub(super) fn copyable(inputs: &[Arc<Part>], view: &View, shape: Shape) -> Vec<Vec<bool>> {
     let mut copies: Vec<Vec<bool>> = inputs
         .iter()
         .map(|part| {
             let has_index = part.index().is_some();
-            let is_good = |chunk| has_index && is_good(part, chunk, tombstones, shape);
+            let is_good = |chunk| has_index && is_good(part, chunk, view, shape);
             part.table.chunks.iter().map(is_good).collect()
         })
         .collect();
@@ -33,17 +37,22 @@ pub(super) fn copyable(inputs: &[Arc<Part>], tombstones: &[Arc<Tombstone>], shap
     copies
 }
 
-fn is_good(part: &Part, chunk: &ChunkMeta, tombstones: &[Arc<Tombstone>], shape: Shape) -> bool {
-    let is_large = chunk.line_bytes() as usize >= shape.chunk_bytes / 2
-        || chunk.rows() as usize >= shape.chunk_rows_max / 2;
+fn is_good(part: &Part, chunk: &ChunkMeta, view: &View, shape: Shape) -> bool {
+    // What a flush brings is good enough but for the last chunk of a part.
+    let is_large = chunk.line_bytes() as usize >= shape.chunk_bytes / 4
+        || chunk.rows() as usize >= shape.chunk_rows_max / 4;
     let is_deleted_from = || {
         chunk.runs.iter().any(|run| {
             let labels = &part.table.streams[run.stream as usize];
             let range = TimeRange::new(run.oldest_ns, run.newest_ns);
-            tombstones.iter().any(|tombstone| tombstone.may_cover(part.id.id, labels, range))
+            view.tombstones.iter().any(|tombstone| tombstone.may_cover(part.id.id, labels, range))
         })
     };
-    is_large && chunk.runs.len() <= RUNS_MAX && !is_deleted_from()
+    let has_expired = || {
+        let cut = |run: &Run| view.cuts.of(part.streams[run.stream as usize].rule);
+        chunk.runs.iter().any(|run| run.newest_ns < cut(run))
+    };
+    is_large && chunk.runs.len() <= RUNS_MAX && !is_deleted_from() && !has_expired()
 }
 
 /// A run, and the input and chunk it is in.

@@ -1,4 +1,4 @@
-//! Merges small parts of a day into larger ones, with deletions applied.
+//! Merges small parts of a day into larger ones, with deletions and retention applied.
 //!
 //! Chunks that are good already are copied as they are ([`copies`]); the rows of all others are
 //! sorted into new ones ([`rows`]). Only parts that are neighbours in rank are merged, so equal
@@ -7,40 +7,67 @@
 mod copies;
 mod rows;
 
-use crate::{Logstore, logstore::lock, part::Part, tombstone::Tombstone};
-use std::{ops::Range, sync::Arc};
+use crate::{
+    Logstore,
+    flush::day_of,
+    logstore::{View, lock},
+    part::Part,
+};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 use store::StoreError;
 
 /// Most parts merged at once.
 const INPUTS_MAX: usize = 16;
 /// A merge must make a part at least this many times as large as its largest input, so that every
 /// row is rewritten a logarithmic number of times.
-const GROWTH_MIN: u64 = 3;
+const GROWTH_MIN: u64 = 4;
+/// A part is written anew when more than this share of it has expired.
+const EXPIRED_SHARE: u64 = 4;
 /// Level of merged lines: they stay.
 const MERGE_ZSTD_LEVEL: i32 = 6;
 
 impl Logstore {
     /// Merges until nothing is worth it.
-    pub(crate) fn merge_all(&self, today: i64) -> Result<(), StoreError> {
+    pub(crate) fn merge_all(&self, now_ns: i64) -> Result<(), StoreError> {
         let _merging = lock(&self.merging);
+        let settled = {
+            let view = self.view();
+            let ranks = view.parts.iter().map(|part| (part.id.day, part.id.rank));
+            lock(&self.days).settled(ranks, day_of(now_ns), now_ns)
+        };
         loop {
             let view = self.view();
-            let Some(inputs) = choose(&view.parts, self.options.part_bytes_max, today) else {
+            let Some(inputs) = choose(&view.parts, self.options.part_bytes_max, &settled) else {
                 return Ok(());
             };
-            if !self.merge(&view.parts[inputs], &view.tombstones)? {
+            if !self.merge(&view.parts[inputs], &view)? {
                 return Ok(());
             }
         }
     }
 
+    /// Writes parts anew that lines have been deleted from, or of which a good part belongs to
+    /// rules that keep none of it any longer.
+    pub(crate) fn rewrite_expired(&self) -> Result<(), StoreError> {
+        let _merging = lock(&self.merging);
+        let view = self.view();
+        for part in view.parts.iter().filter(|part| !part.is_damaged()) {
+            let expired = part.shares.iter().filter(|share| share.newest_ns < view.cuts.of(share.rule));
+            let expired_bytes: u64 = expired.map(|share| share.bytes).sum();
+            if expired_bytes > part.line_bytes / EXPIRED_SHARE || is_deleted_from(part, &view) {
+                self.merge(std::slice::from_ref(part), &view)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Merges neighbours; whether the parts have changed.
-    fn merge(&self, inputs: &[Arc<Part>], tombstones: &[Arc<Tombstone>]) -> Result<bool, StoreError> {
+    fn merge(&self, inputs: &[Arc<Part>], view: &View) -> Result<bool, StoreError> {
         let raw_bytes = inputs.iter().map(|part| part.line_bytes).sum();
-        let (day, rank) = (inputs[0].id.day, inputs[0].id.rank);
-        let merged = self.write_part(day, Some(rank), raw_bytes, MERGE_ZSTD_LEVEL, |writer| {
-            let copies = copies::copyable(inputs, tombstones, writer.shape());
-            rows::Merge::new(inputs, tombstones, copies, writer)?.write(writer)
+        let day = inputs[0].id.day;
+        let merged = self.write_part(day, inputs, raw_bytes, MERGE_ZSTD_LEVEL, |writer| {
+            let copies = copies::copyable(inputs, view, writer.shape());
+            rows::Merge::new(inputs, view, copies, writer)?.write(writer)
         });
         let merged = match merged {
             Err(StoreError::Damaged(reason)) => {
@@ -77,9 +104,16 @@ impl crate::logstore::State {
     }
 }
 
+/// Whether a deletion may have rows of the part.
+fn is_deleted_from(part: &Part, view: &View) -> bool {
+    view.tombstones.iter().any(|tombstone| {
+        part.table.streams.iter().any(|labels| tombstone.may_cover(part.id.id, labels, part.range))
+    })
+}
+
 /// The longest stretch of neighbours worth merging: of one day, whole, not too large together, and
-/// enough larger than the largest. Parts of days that are over are merged down to one.
-fn choose(parts: &[Arc<Part>], bytes_max: u64, today: i64) -> Option<Range<usize>> {
+/// enough larger than the largest. Parts of settled days are merged down to as few as can be.
+fn choose(parts: &[Arc<Part>], bytes_max: u64, settled: &BTreeSet<i64>) -> Option<Range<usize>> {
     let is_open = |part: &Part| part.line_bytes < bytes_max / 2 && !part.is_damaged();
     for start in 0..parts.len() {
         let mut best = None;
@@ -90,8 +124,8 @@ fn choose(parts: &[Arc<Part>], bytes_max: u64, today: i64) -> Option<Range<usize
             if part.id.day != parts[start].id.day || !is_open(part) || total > bytes_max {
                 break;
             }
-            let is_over = part.id.day + 1 < today;
-            if end > start && (total >= largest.saturating_mul(GROWTH_MIN) || is_over) {
+            let is_settled = settled.contains(&part.id.day);
+            if end > start && (total >= largest.saturating_mul(GROWTH_MIN) || is_settled) {
                 best = Some(start..end + 1);
             }
         }

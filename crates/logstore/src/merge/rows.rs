@@ -5,6 +5,7 @@
 //! out of order; of copied chunks, four bytes for each (chunk, term) pair.
 
 use crate::{
+    logstore::View,
     part::{
         Part,
         index::CopiedTerms,
@@ -30,7 +31,7 @@ pub(super) struct Merge<'a> {
     /// By input and the part's stream: its place among all.
     ranks: Vec<Vec<u32>>,
     inputs: &'a [Arc<Part>],
-    tombstones: &'a [Arc<Tombstone>],
+    view: &'a View,
     sources: Vec<Source>,
 }
 
@@ -88,7 +89,7 @@ impl<'a> Merge<'a> {
     /// A merge of `inputs` into `writer` that copies the chunks marked in `copies`.
     pub(super) fn new(
         inputs: &'a [Arc<Part>],
-        tombstones: &'a [Arc<Tombstone>],
+        view: &'a View,
         copies: Vec<Vec<bool>>,
         writer: &mut PartWriter,
     ) -> Result<Self, ReadError> {
@@ -109,7 +110,7 @@ impl<'a> Merge<'a> {
                 sources.push(Source { input, chunk, state, row: 0 });
             }
         }
-        Ok(Merge { streams, ranks, inputs, tombstones, sources })
+        Ok(Merge { streams, ranks, inputs, view, sources })
     }
 
     /// Writes everything.
@@ -199,7 +200,15 @@ impl<'a> Merge<'a> {
         for (run, rows) in reader.meta.runs.iter().zip(run_rows(reader.meta)) {
             let labels = &part.table.streams[run.stream as usize];
             let range = TimeRange::new(run.oldest_ns, run.newest_ns);
+            let cut_ns = self.view.cuts.of(part.streams[run.stream as usize].rule);
+            if run.oldest_ns < cut_ns {
+                decoded.deleted.resize(decoded.times.len(), false);
+                for row in rows.clone() {
+                    decoded.deleted[row] = decoded.times[row] < cut_ns;
+                }
+            }
             let covering: Vec<&Arc<Tombstone>> = self
+                .view
                 .tombstones
                 .iter()
                 .filter(|tombstone| tombstone.may_cover(part.id.id, labels, range))
@@ -212,7 +221,7 @@ impl<'a> Merge<'a> {
                 let first = rows.start.max(frame.first_row);
                 for row in first..rows.end.min(frame.first_row + frame.rows()) {
                     let line = frame.line(row - frame.first_row);
-                    decoded.deleted[row] =
+                    decoded.deleted[row] |=
                         covering.iter().any(|tombstone| tombstone.covers(decoded.times[row], line));
                 }
             }

@@ -2,14 +2,15 @@
 //!
 //! One tantivy document per chunk, with three fields:
 //! * `w`: every letter run of the chunk's lines;
-//! * `n`: ids (tokens with a digit) that are short or occur in several chunks of the part;
+//! * `n`: short ids (tokens with a digit);
 //! * `m`: `name=value` pairs of structured metadata that occur in several chunks.
 //!
-//! Ids and pairs of one chunk only go to that chunk's filter ([`super::filter`]): they are nine
-//! tenths of all terms, and a filter byte each is far cheaper than a dictionary entry.
+//! Longer ids, and pairs of one chunk only, go to the chunk's filter ([`super::filter`]): they are
+//! nine tenths of all terms, and a filter byte each is far cheaper than a dictionary entry, to
+//! build as well as to look up.
 //!
-//! Whether a term has been seen in an earlier chunk is told by a fixed bitmap of hashes. A
-//! collision there only sends a term to the dictionary that could have gone to a filter. Terms
+//! Whether a pair has been seen in an earlier chunk is told by a fixed bitmap of hashes. A
+//! collision there only sends a pair to the dictionary that could have gone to a filter. Terms
 //! are told apart by 64-bit hashes within one part (2^-64 per pair).
 //!
 //! Bounds: 8 bytes per (chunk, term) pair and the text of dictionary terms while building.
@@ -36,7 +37,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Longer runs are not indexed; their chunk is flagged instead.
 pub(crate) const RUN_BYTES_MAX: usize = 256;
-/// Ids up to this length always go to the dictionary: status codes, octets, ports.
+/// Ids up to this length go to the dictionary: status codes, octets, ports.
 pub(crate) const SHORT_ID_BYTES: usize = 5;
 /// Longer metadata pairs never go to the dictionary.
 pub(crate) const DICTIONARY_PAIR_BYTES_MAX: usize = 128;
@@ -143,7 +144,7 @@ struct SeenBits {
 }
 
 impl SeenBits {
-    /// About 16 bits for each distinct id that `raw_bytes` of lines may hold.
+    /// About 16 bits for each distinct pair that `raw_bytes` of metadata may hold.
     fn for_raw_bytes(raw_bytes: u64) -> Self {
         let bits = (raw_bytes / 4).next_power_of_two().clamp(1 << 12, 1 << 27);
         SeenBits { bits: vec![0; (bits / 64) as usize], mask: bits - 1 }
@@ -185,6 +186,12 @@ impl Terms {
         numbers.iter().map(|&number| self.line(number)).collect()
     }
 
+    /// Bit n: a term of n bytes, fewer than 64, is here.
+    fn lengths(&self) -> u64 {
+        let lengths = (0..self.ends.len() as u32).map(|number| self.line(number).len() - 1);
+        lengths.fold(0, |mask, length| mask | 1u64.checked_shl(length as u32).unwrap_or(0))
+    }
+
     fn line(&self, number: u32) -> &str {
         let number = number as usize;
         let start = if number == 0 { 0 } else { self.ends[number - 1] as usize };
@@ -196,8 +203,11 @@ impl Terms {
 #[derive(Default)]
 struct ChunkTerms {
     runs: Vec<u32>,
-    /// Hash and length of every distinct id of at most [`filter::LONG_ID_BYTES`] bytes.
-    ids: Vec<(u64, u8)>,
+    /// Ids of the dictionary.
+    ids: Vec<u32>,
+    /// Hashes of the ids for the filter, and bit n for one of n bytes.
+    filter_ids: Vec<u64>,
+    id_lengths: u64,
     pairs: Vec<u64>,
     /// Ids longer than that, each followed by a newline.
     long_ids: Vec<u8>,
@@ -207,7 +217,7 @@ struct ChunkTerms {
 }
 
 /// Terms of a chunk that is copied from another part: its dictionary terms, by their numbers here,
-/// and its filter as it is. Ids of the filter that other chunks bring into the dictionary stay in
+/// and its filter as it is. Pairs of the filter that other chunks bring into the dictionary stay in
 /// the filter as well, which is asked for every chunk that the dictionary does not name.
 #[derive(Default)]
 pub(crate) struct CopiedTerms {
@@ -224,12 +234,18 @@ pub(crate) struct ChunkIndex {
     pub(crate) flags: u64,
 }
 
+/// What goes elsewhere of a finished index.
+pub(crate) struct FinishedIndex {
+    pub(crate) chunks: Vec<ChunkIndex>,
+    /// Bit n: an id of n bytes is in the dictionary.
+    pub(crate) id_lengths: u64,
+}
+
 /// See the module.
 pub(crate) struct IndexBuilder {
     runs: Terms,
     ids: Terms,
     pairs: Terms,
-    seen_ids: SeenBits,
     seen_pairs: SeenBits,
     chunks: Vec<ChunkTerms>,
     /// Hashes met in the current chunk, kept for its memory.
@@ -244,7 +260,6 @@ impl IndexBuilder {
             runs: Terms::default(),
             ids: Terms::default(),
             pairs: Terms::default(),
-            seen_ids: SeenBits::for_raw_bytes(raw_bytes),
             seen_pairs: SeenBits::for_raw_bytes(raw_bytes / 4),
             chunks: Vec::new(),
             chunk_runs: HashSet::default(),
@@ -333,9 +348,9 @@ impl IndexBuilder {
         terms.pairs.dedup();
     }
 
-    /// Writes the tantivy index as a bundle into `file`; returns its bytes and every chunk's
-    /// filter.
-    pub(crate) fn finish(self, file: &mut WriteFile) -> io::Result<(u64, Vec<ChunkIndex>)> {
+    /// Writes the tantivy index as a bundle into `file`.
+    pub(crate) fn finish(self, file: &mut WriteFile) -> io::Result<FinishedIndex> {
+        let id_lengths = self.ids.lengths();
         let (schema, fields) = schema();
         let ram = RamDirectory::create();
         let mut writer: SingleSegmentIndexWriter<TantivyDocument> = {
@@ -360,19 +375,8 @@ impl IndexBuilder {
             }
             let mut document = TantivyDocument::default();
             document.add_text(fields.runs, self.runs.lines(&chunk.runs));
-            let mut keys = Vec::new();
-            let mut id_lengths = 0;
-            let mut ids = String::new();
-            for &(hash, length) in &chunk.ids {
-                match self.ids.numbers.get(&hash) {
-                    Some(&number) => ids.push_str(self.ids.line(number)),
-                    None => {
-                        keys.push(hash);
-                        id_lengths |= 1 << length;
-                    }
-                }
-            }
-            document.add_text(fields.ids, ids);
+            document.add_text(fields.ids, self.ids.lines(&chunk.ids));
+            let mut keys = chunk.filter_ids;
             let mut pairs = String::new();
             for hash in &chunk.pairs {
                 match self.pairs.numbers.get(hash) {
@@ -382,21 +386,20 @@ impl IndexBuilder {
             }
             document.add_text(fields.pairs, pairs);
             writer.add_document(document).map_err(io::Error::other)?;
-            finished.push(finish_chunk(keys, id_lengths, &chunk));
+            finished.push(finish_chunk(keys, chunk.id_lengths, chunk.long_ids, chunk.flags));
         }
         let index = writer.finalize().map_err(io::Error::other)?;
-        let bytes = bundle::write(&index, &ram, file)?;
-        Ok((bytes, finished))
+        bundle::write(&index, &ram, file)?;
+        Ok(FinishedIndex { chunks: finished, id_lengths })
     }
 }
 
-fn finish_chunk(keys: Vec<u64>, id_lengths: u64, chunk: &ChunkTerms) -> ChunkIndex {
-    let mut flags = chunk.flags;
+fn finish_chunk(keys: Vec<u64>, id_lengths: u64, long_ids: Vec<u8>, mut flags: u64) -> ChunkIndex {
     let fuse = filter::build(keys).unwrap_or_else(|| {
         flags |= FLAG_NO_FILTER;
         Vec::new()
     });
-    ChunkIndex { filter: ChunkFilter { fuse, long_ids: chunk.long_ids.clone(), id_lengths }, flags }
+    ChunkIndex { filter: ChunkFilter { fuse, long_ids, id_lengths }, flags }
 }
 
 /// Takes the pieces of one chunk's lines.
@@ -427,12 +430,11 @@ impl Pieces<'_> {
         tokens::for_each_run(piece, |run| self.run(run));
         if piece.len() > filter::LONG_ID_BYTES {
             self.long_id(piece);
-            return;
-        }
-        self.terms.ids.push((hash, piece.len() as u8));
-        let was_seen = self.index.seen_ids.insert(hash);
-        if was_seen || piece.len() <= SHORT_ID_BYTES {
-            self.index.ids.add(hash, piece);
+        } else if piece.len() <= SHORT_ID_BYTES {
+            self.terms.ids.push(self.index.ids.add(hash, piece));
+        } else {
+            self.terms.filter_ids.push(hash);
+            self.terms.id_lengths |= 1 << piece.len();
         }
     }
 

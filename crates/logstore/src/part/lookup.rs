@@ -9,7 +9,7 @@ use super::{
     filter::{self, ChunkFilter, LONG_ID_BYTES},
     filter_file::FilterFile,
     index::{DICTIONARY_PAIR_BYTES_MAX, Fields, RUN_BYTES_MAX, id_hash, pair_hash, schema},
-    table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER},
+    table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER, Table},
 };
 use crate::{
     bytes::Damaged,
@@ -61,6 +61,8 @@ pub(crate) struct PartIndex {
     ids: Arc<InvertedIndexReader>,
     pairs: Arc<InvertedIndexReader>,
     filters: FilterFile,
+    /// Bit n: an id of n bytes is in the dictionary.
+    id_lengths: u64,
     /// Chunks that the index cannot rule out by runs.
     long_runs: RoaringBitmap,
 }
@@ -69,13 +71,13 @@ pub(crate) struct PartIndex {
 type Candidates = Option<RoaringBitmap>;
 
 impl PartIndex {
-    /// Opens and checks the index of part `part`.
+    /// Opens and checks the index of part `part`, from its file and that of its filters.
     pub(crate) fn open(
         part: u64,
-        file: Arc<disk::ReadFile>,
-        filters: Arc<disk::ReadFile>,
-        chunks: &[ChunkMeta],
+        (file, filters): (Arc<disk::ReadFile>, Arc<disk::ReadFile>),
+        table: &Table,
     ) -> Result<PartIndex, BundleError> {
+        let chunks = &table.chunks;
         let index = Index::open(Bundle::open(file)?).map_err(io::Error::other)?;
         let segments = index.searchable_segments().map_err(io::Error::other)?;
         let [segment] = segments.as_slice() else {
@@ -96,6 +98,7 @@ impl PartIndex {
             ids: field(ids)?,
             pairs: field(pairs)?,
             filters: FilterFile::open(filters)?,
+            id_lengths: table.id_lengths,
             long_runs: chunks.iter().enumerate().filter_map(flagged).collect(),
         })
     }
@@ -335,6 +338,12 @@ impl<'a> Lookup<'a> {
         fold: bool,
     ) -> io::Result<Candidates> {
         let mut found = RoaringBitmap::new();
+        // Most ids are longer than any of the dictionary, which then need not be searched.
+        let is_longer =
+            kind == KIND_IDS && piece.text.len() < 64 && self.index.id_lengths >> piece.text.len() == 0;
+        if is_longer && !fold {
+            return Ok(Some(found));
+        }
         if piece.left && piece.right && !fold {
             if let Some(info) = reader.terms().get(&piece.text)? {
                 self.read_postings(reader, &info, &mut found)?;

@@ -26,6 +26,7 @@ use crate::{
     bytes::Damaged,
     condition::Condition,
     damage::Damage,
+    retention::{RuleNumber, Share},
     stream::{Registry, Stream},
 };
 use cache::Cache;
@@ -34,9 +35,12 @@ use lookup::{Cached, Lookup, PartIndex};
 use model::TimeRange;
 use reader::ReadError;
 use roaring::RoaringBitmap;
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use table::Table;
 
@@ -63,6 +67,12 @@ impl PartId {
     pub(crate) fn name(&self) -> String {
         format!("part-{:016x}", self.id)
     }
+
+    /// The id in a folder's name, if it is that of a part.
+    pub(crate) fn number_of(name: &str) -> Option<u64> {
+        let digits = name.strip_prefix("part-").filter(|digits| digits.len() == 16)?;
+        u64::from_str_radix(digits, 16).ok()
+    }
 }
 
 /// An open part.
@@ -72,6 +82,8 @@ pub(crate) struct Part {
     /// By index of the table's streams.
     pub(crate) streams: Vec<Arc<Stream>>,
     pub(crate) range: TimeRange,
+    /// What each rule of retention governs, ascending by rule.
+    pub(crate) shares: Vec<Share>,
     pub(crate) rows: u64,
     pub(crate) line_bytes: u64,
     pub(crate) disk_bytes: u64,
@@ -106,12 +118,19 @@ impl Part {
             .iter()
             .filter_map(|labels| registry.get_or_add(labels.as_ref(), usize::MAX))
             .collect();
+        let mut shares: BTreeMap<RuleNumber, Share> = BTreeMap::new();
         for run in table.chunks.iter().flat_map(|chunk| &chunk.runs) {
-            streams[run.stream as usize].note_in_parts(run.newest_ns);
+            let stream = &streams[run.stream as usize];
+            stream.note_in_parts(run.newest_ns);
+            let empty = Share { rule: stream.rule, bytes: 0, newest_ns: i64::MIN };
+            let share = shares.entry(stream.rule).or_insert(empty);
+            share.bytes += run.bytes;
+            share.newest_ns = share.newest_ns.max(run.newest_ns);
         }
         let (index_file, filter_file) = (Arc::new(dir.open(INDEX_FILE)?), Arc::new(dir.open(FILTER_FILE)?));
         Ok(Part {
             id,
+            shares: shares.into_values().collect(),
             range: table::range_of(table.chunks.iter().flat_map(|chunk| &chunk.runs)),
             rows: table.chunks.iter().map(|chunk| chunk.rows()).sum(),
             line_bytes: table.chunks.iter().map(|chunk| chunk.line_bytes()).sum(),
@@ -152,7 +171,7 @@ impl Part {
     fn open_index(&self) -> Option<PartIndex> {
         let open = || {
             let files = (self.index_file.clone(), self.filter_file.clone());
-            PartIndex::open(self.id.id, files.0, files.1, &self.table.chunks)
+            PartIndex::open(self.id.id, files, &self.table)
         };
         match open() {
             Ok(index) => Some(index),

@@ -7,6 +7,7 @@ use super::{
     table::{ChunkMeta, FrameMeta, Section},
 };
 use crate::bytes::{Damaged, decompress, put_bytes};
+use hashbrown::HashMap;
 use model::LabelsRef;
 use std::io;
 
@@ -136,12 +137,21 @@ impl<'a> ChunkReader<'a> {
 
     /// All columns of metadata.
     pub(crate) fn metadata(&self) -> Result<MetadataColumns, ReadError> {
+        self.metadata_named(None)
+    }
+
+    /// The columns of metadata that have one of these names, and the shared one; all for `None`.
+    pub(crate) fn metadata_named(&self, names: Option<&[String]>) -> Result<MetadataColumns, ReadError> {
+        let is_wanted = |name: &String| name == REST_NAME || names.is_none_or(|names| names.contains(name));
         let mut at = self.columns_at();
-        let mut columns = Vec::with_capacity(self.meta.columns.len());
+        let mut columns = Vec::new();
         for column in &self.meta.columns {
-            let bytes = self.section(at, &column.section)?;
-            let name = self.part.table.names[column.name as usize].clone();
-            columns.push((name, Column::decode(&bytes, self.rows())?));
+            let name = &self.part.table.names[column.name as usize];
+            // Nobody asks for anything when no name is given, so the shared column is not read.
+            if is_wanted(name) && names.is_none_or(|names| !names.is_empty()) {
+                let bytes = self.section(at, &column.section)?;
+                columns.push((name.clone(), Column::decode(&bytes, self.rows())?));
+            }
             at += column.section.disk_bytes();
         }
         columns.sort_by(|a, b| a.0.cmp(&b.0));
@@ -221,6 +231,39 @@ impl MetadataColumns {
                 put_bytes(out, value);
             }
         }
+    }
+
+    /// Whether all rows have the same metadata.
+    pub(crate) fn is_same_for_all(&self) -> bool {
+        self.columns.iter().all(|(_, column)| matches!(column, Column::Constant(_)))
+    }
+
+    /// Those of the chunk's rows `first_row + found[..]` that have the same metadata, together.
+    pub(crate) fn grouped(&self, first_row: usize, found: &[usize]) -> Vec<Vec<usize>> {
+        if let [(_, Column::Codes { values, codes })] = self.columns.as_slice()
+            && values.len() <= 256
+        {
+            let mut groups = vec![Vec::new(); values.len()];
+            found.iter().for_each(|&row| groups[usize::from(codes[first_row + row])].push(row));
+            groups.retain(|group| !group.is_empty());
+            return groups;
+        }
+        let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut set = Vec::new();
+        for &row in found {
+            self.put(first_row + row, &mut set);
+            let group = match known.get(&set) {
+                Some(&group) => group,
+                None => {
+                    groups.push(Vec::new());
+                    known.insert(set.clone(), groups.len() - 1);
+                    groups.len() - 1
+                }
+            };
+            groups[group].push(row);
+        }
+        groups
     }
 
     /// One name's values for all rows, wherever they lie.

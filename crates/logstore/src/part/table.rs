@@ -27,6 +27,12 @@ pub(crate) struct Table {
     /// Values of `detected_level`; index 0 is the absent one.
     pub(crate) levels: Vec<String>,
     pub(crate) chunks: Vec<ChunkMeta>,
+    /// The part's rank, and the ids of the parts whose rows it has taken over: for when the manifest
+    /// is lost.
+    pub(crate) rank: u64,
+    pub(crate) replaces: Vec<u64>,
+    /// Bit n: the index has an id of n bytes in its dictionary.
+    pub(crate) id_lengths: u64,
 }
 
 /// One chunk: rows of streams `runs[..]`, each run sorted by time.
@@ -145,6 +151,9 @@ impl Table {
         put_list(&mut raw, &self.names, |out, name| put_bytes(out, name.as_bytes()));
         put_list(&mut raw, &self.levels, |out, level| put_bytes(out, level.as_bytes()));
         put_list(&mut raw, &self.chunks, put_chunk);
+        put_varint(&mut raw, self.rank);
+        put_list(&mut raw, &self.replaces, |out, &id| put_varint(out, id));
+        put_varint(&mut raw, self.id_lengths);
         let mut payload = Vec::new();
         put_varint(&mut payload, raw.len() as u64);
         payload.extend_from_slice(&compress(&raw, TABLE_ZSTD_LEVEL)?);
@@ -167,6 +176,9 @@ impl Table {
             names: list(&mut reader, |reader| Ok(reader.text()?.to_owned()))?,
             levels: list(&mut reader, |reader| Ok(reader.text()?.to_owned()))?,
             chunks: list(&mut reader, chunk)?,
+            rank: reader.varint()?,
+            replaces: list(&mut reader, Reader::varint)?,
+            id_lengths: reader.varint()?,
         };
         table.check()?;
         Ok(table)
@@ -318,6 +330,9 @@ mod tests {
             names: vec!["detected_level".into()],
             levels: vec!["".into(), "info".into()],
             chunks: vec![chunk],
+            rank: 3,
+            replaces: vec![3, 9],
+            id_lengths: 1 << 32,
         };
         let bytes = table.encode().unwrap();
         assert_eq!(Table::decode(&bytes, "t").unwrap(), table);

@@ -17,7 +17,7 @@ use std::{collections::HashMap, io};
 /// How large the pieces of a part are; tests make them small.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
-    /// A chunk ends when it has this much, or at the end of a stream when it has half of it.
+    /// A chunk ends when it has this much, or at the end of a stream when it has three quarters.
     pub(crate) chunk_bytes: usize,
     /// A chunk of short lines ends at this many rows.
     pub(crate) chunk_rows_max: usize,
@@ -130,7 +130,7 @@ impl PartWriter {
 
     /// Goes on with a stream, the next in storage order; rows pushed from now on belong to it.
     pub(crate) fn stream(&mut self, labels: &Labels) -> io::Result<()> {
-        if self.chunk.bytes() >= self.shape.chunk_bytes / 2 {
+        if self.chunk.bytes() >= self.shape.chunk_bytes / 4 * 3 {
             self.end_chunk()?;
         }
         self.stream = self.stream_number(labels);
@@ -312,14 +312,14 @@ impl PartWriter {
     }
 
     /// Writes the rest and makes every file durable.
-    pub(crate) fn finish(mut self) -> io::Result<Written> {
+    pub(crate) fn finish(mut self, rank: u64, replaces: Vec<u64>) -> io::Result<Written> {
         self.end_chunk()?;
         self.data.sync()?;
         let mut index = self.dir.create(INDEX_FILE)?;
-        let (_, filters) = self.index.finish(&mut index)?;
+        let finished_index = self.index.finish(&mut index)?;
         index.sync()?;
         let mut filter_bytes = Vec::new();
-        for (chunk, finished) in self.chunks.iter_mut().zip(filters) {
+        for (chunk, finished) in self.chunks.iter_mut().zip(finished_index.chunks) {
             chunk.flags = finished.flags;
             chunk.filter = FilterMeta {
                 offset: filter_bytes.len() as u64,
@@ -337,6 +337,9 @@ impl PartWriter {
             names: self.names.names,
             levels: self.levels.names,
             chunks: self.chunks,
+            rank,
+            replaces,
+            id_lengths: finished_index.id_lengths,
         };
         write_whole(&self.dir, TABLE_FILE, &table.encode()?)?;
         self.dir.sync_dir()?;

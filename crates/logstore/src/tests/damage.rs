@@ -3,6 +3,7 @@
 use super::open;
 use crate::{
     Logstore,
+    manifest::MANIFEST_FILE,
     part::{DATA_FILE, FILTER_FILE, INDEX_FILE, TABLE_FILE},
 };
 use disk::{Dir, Faults};
@@ -89,4 +90,110 @@ fn a_damaged_index_costs_time_not_lines() {
         assert_eq!((count(&store, "line 7 "), count(&store, "part 0")), (2, 40));
         assert!(!store.stats().damage.is_empty());
     }
+}
+
+/// Rows in parts of their own, a merged part, a deletion, and rows that only the log has.
+fn a_store_with_everything() -> (Dir, usize) {
+    let dir = two_parts();
+    let store = open(&dir);
+    for part in 2..7 {
+        let mut batch = LogBatch::default();
+        batch.begin_with(Labels::from_pairs([("app", "b")]).as_ref());
+        (0..40).for_each(|line| {
+            batch.entry(part * 1000 + line, &format!("part {part} line {line}"), Labels::empty().as_ref());
+        });
+        store.append(&batch, None, 0).unwrap().commit.wait().unwrap();
+        if part < 6 {
+            store.flush().unwrap();
+        }
+        if part == 3 {
+            store.maintain(0).unwrap();
+        }
+    }
+    store.delete(&[], TimeRange::new(4000, 4010), &[]).unwrap();
+    let mut batch = LogBatch::default();
+    batch.begin_with(Labels::from_pairs([("app", "b")]).as_ref());
+    (0..40)
+        .for_each(|line| batch.entry(7000 + line, &format!("part 7 line {line}"), Labels::empty().as_ref()));
+    store.append(&batch, None, 0).unwrap().commit.wait().unwrap();
+    let lines = count(&store, "part");
+    assert_eq!(lines, 8 * 40 - 10);
+    (dir, lines)
+}
+
+#[test]
+fn a_damaged_manifest_is_set_aside_and_made_anew() {
+    let (dir, lines) = a_store_with_everything();
+    let bytes = dir.read(MANIFEST_FILE).unwrap().len();
+    for at in [0, 7, 8, bytes / 2, bytes - 1] {
+        dir.flip_bit(MANIFEST_FILE, 8 * at as u64 + 3);
+        let store = open(&dir);
+        assert_eq!(count(&store, "part"), lines, "flipped in byte {at}");
+        assert_eq!(store.stats().damage.len(), 1, "{:?}", store.stats().damage);
+        drop(store);
+        assert!(dir.list().unwrap().contains(&format!("{MANIFEST_FILE}.damaged")));
+        let store = open(&dir);
+        assert_eq!((count(&store, "part"), store.stats().damage.len()), (lines, 0));
+    }
+}
+
+#[test]
+fn a_lost_manifest_loses_no_line() {
+    let (dir, lines) = a_store_with_everything();
+    dir.remove(MANIFEST_FILE).unwrap();
+    let store = open(&dir);
+    assert_eq!(count(&store, "part"), lines);
+    store.flush().unwrap();
+    store.maintain(i64::MAX / 2).unwrap();
+    assert_eq!(count(&store, "part"), lines, "rows of the log were not taken twice");
+}
+
+#[test]
+fn a_merge_beside_its_inputs_counts_once() {
+    let dir = two_parts();
+    let parts = dir.sub("parts").unwrap();
+    let inputs: Vec<(String, Vec<(String, Vec<u8>)>)> = parts
+        .list()
+        .unwrap()
+        .into_iter()
+        .map(|name| {
+            let part = parts.sub(&name).unwrap();
+            let files =
+                part.list().unwrap().into_iter().map(|file| (file.clone(), part.read(&file).unwrap()));
+            (name, files.collect())
+        })
+        .collect();
+    let store = open(&dir);
+    store.maintain(10 * 86_400_000_000_000).unwrap();
+    store.maintain(11 * 86_400_000_000_000).unwrap();
+    assert_eq!(store.stats().parts, 1);
+    drop(store);
+    for (name, files) in &inputs {
+        let part = parts.sub(name).unwrap();
+        files.iter().for_each(|(file, bytes)| part.write_atomic(file, bytes).unwrap());
+    }
+    dir.remove(MANIFEST_FILE).unwrap();
+    assert_eq!(count(&open(&dir), "part"), 80);
+}
+
+#[test]
+fn a_manifest_of_a_newer_release_is_refused() {
+    let dir = two_parts();
+    let bytes = dir.read(MANIFEST_FILE).unwrap();
+    let mut magic = *bytes.first_chunk::<8>().unwrap();
+    magic[7] += 1;
+    dir.write_atomic(MANIFEST_FILE, &crate::bytes::seal(&magic, &bytes[8..bytes.len() - 4])).unwrap();
+    let error = super::try_open(&dir).err().unwrap().to_string();
+    assert!(error.contains("newer release"), "{error}");
+    assert_eq!(dir.sub("parts").unwrap().list().unwrap().len(), 2, "nothing is touched");
+}
+
+#[test]
+fn a_missing_part_is_reported_and_the_rest_is_served() {
+    let dir = two_parts();
+    let parts = dir.sub("parts").unwrap();
+    parts.remove_all(&parts.list().unwrap().remove(0)).unwrap();
+    let store = open(&dir);
+    assert_eq!((count(&store, "part 0"), count(&store, "part 1")), (0, 40));
+    assert_eq!(store.stats().damage.len(), 1, "{:?}", store.stats().damage);
 }

@@ -1,9 +1,12 @@
 //! Tests of the whole store: the shared suite, comparison with the in-memory reference, crashes.
 
+mod bounds;
 mod crash;
 mod damage;
+mod groups;
 mod merge;
 mod model;
+mod retention;
 
 use crate::{Logstore, LogstoreOptions, part::writer::Shape};
 use disk::{Dir, Faults};

@@ -16,7 +16,7 @@ const DAY: i64 = 86_400_000_000_000;
 
 /// One row of a batch, by small numbers.
 #[derive(Clone, Debug)]
-struct Line {
+pub(super) struct Line {
     stream: u8,
     time: i64,
     text: String,
@@ -24,7 +24,7 @@ struct Line {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Append(Vec<Line>),
     Flush,
     Maintain,
@@ -40,6 +40,8 @@ fn word() -> impl Strategy<Value = String> {
         "[0-9a-f]{40}",
         "(ab1|ab12|AB1|x9y|10\\.0\\.0\\.[0-9])",
         "[A-Z][a-z]{2}",
+        // Colours, escapes of JSON, and bytes that text seldom has.
+        "(\x1b\\[[0-9]{1,2}m|\\\\u00e9|\\\\\"|\\\\/|\x00|\x7f|\u{85}|\u{1f600})",
     ]
 }
 
@@ -55,7 +57,7 @@ fn line() -> impl Strategy<Value = Line> {
     })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => prop::collection::vec(line(), 1..30).prop_map(Step::Append),
         3 => Just(Step::Flush),
@@ -89,7 +91,7 @@ fn batch(lines: &[Line]) -> LogBatch {
 }
 
 /// Runs the steps on both stores.
-fn run(steps: &[Step]) -> (Dir, Logstore, MemLogStore, Vec<Line>) {
+pub(super) fn run(steps: &[Step]) -> (Dir, Logstore, MemLogStore, Vec<Line>) {
     let dir = Dir::simulated(7, Faults::default());
     let (mut store, reference) = (open(&dir), MemLogStore::new());
     let mut lines = Vec::new();
@@ -103,7 +105,11 @@ fn run(steps: &[Step]) -> (Dir, Logstore, MemLogStore, Vec<Line>) {
                 lines.extend(rows.iter().cloned());
             }
             Step::Flush => store.flush().unwrap(),
-            Step::Maintain => store.maintain(10 * DAY).unwrap(),
+            Step::Maintain => {
+                // The day is over, and then it is settled.
+                store.maintain(10 * DAY).unwrap();
+                store.maintain(11 * DAY).unwrap();
+            }
             Step::Reopen => {
                 drop(store);
                 store = open(&dir);
@@ -121,7 +127,7 @@ fn run(steps: &[Step]) -> (Dir, Logstore, MemLogStore, Vec<Line>) {
 }
 
 /// All rows of a scan as comparable values, in order of time, label and text.
-fn rows(store: &dyn LogStore, request: &LogRequest) -> Vec<(Labels, i64, String, Labels)> {
+pub(super) fn rows(store: &dyn LogStore, request: &LogRequest) -> Vec<(Labels, i64, String, Labels)> {
     let context = QueryContext::default();
     let scan = store.scan(request, &context).unwrap();
     let mut rows = Vec::new();
@@ -165,7 +171,7 @@ fn regex(pattern: String, negate: bool) -> LineFilter {
 
 /// How to make filters from stored lines: which line, where to cut, which kind.
 #[derive(Clone, Debug)]
-struct Question {
+pub(super) struct Question {
     picks: Vec<(usize, usize, usize)>,
     kind: u8,
     start: i64,
@@ -174,9 +180,9 @@ struct Question {
     pod: u8,
 }
 
-fn question() -> impl Strategy<Value = Question> {
+pub(super) fn question() -> impl Strategy<Value = Question> {
     let pick = (0usize..1000, 0usize..1000, 1usize..24);
-    (prop::collection::vec(pick, 1..4), 0u8..12, -1i64..41, 1i64..42, any::<bool>(), 0u8..8).prop_map(
+    (prop::collection::vec(pick, 1..4), 0u8..19, -1i64..41, 1i64..42, any::<bool>(), 0u8..8).prop_map(
         |(picks, kind, start, length, backward, pod)| Question {
             picks,
             kind,
@@ -217,6 +223,13 @@ impl Question {
                 LineFilter::ContainsNone(vec![b"error".to_vec()]),
             ],
             10 => vec![regex(format!("(?:{joined})+[a-z]"), false)],
+            11 => vec![regex(format!("(?s)^.*(?:{joined})$"), false)],
+            12 => vec![regex(format!(r"\b(?:{joined})\b"), false)],
+            13 => vec![regex(format!("[a-f0-9]{{2,}}(?:{joined})"), false)],
+            14 => vec![regex(format!(r"(?:{joined})|\x1b\[[0-9;]*m"), false)],
+            15 => vec![regex(format!("(?i){joined}"), true)],
+            16 => vec![regex(format!("(?:{joined})[^a-z]?$"), false), LineFilter::ContainsAny(needles)],
+            17 => vec![LineFilter::ContainsNone(needles), regex("(?i)[[:alpha:]]{3}".to_owned(), false)],
             _ => vec![regex(joined, true)],
         }
     }
@@ -231,7 +244,7 @@ impl Question {
         }
     }
 
-    fn request(&self, lines: &[Line]) -> LogRequest {
+    pub(super) fn request(&self, lines: &[Line]) -> LogRequest {
         LogRequest {
             matchers: self.matchers(),
             range: TimeRange::new(self.start, self.end),

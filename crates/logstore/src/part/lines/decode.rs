@@ -6,7 +6,7 @@ use super::{
     column::{Bytes, Column, Sections, append},
 };
 use crate::bytes::{Damaged, Reader};
-use std::ops::Range;
+use std::{cell::OnceCell, ops::Range};
 
 /// One template of a frame.
 pub(super) struct Template {
@@ -25,8 +25,8 @@ pub(crate) struct EncodedLines {
     pub(super) columns: Vec<Column>,
     /// For every row: 0, or its template's place and one.
     pub(super) row_codes: Vec<u16>,
-    /// For every row: how many rows before it have the same code.
-    pub(super) ordinals: Vec<u32>,
+    /// For every row: how many rows before it have the same code; counted when first asked for.
+    ordinals: OnceCell<Vec<u32>>,
     /// Rows without template, in `head`.
     raw: Vec<Range<usize>>,
 }
@@ -52,7 +52,8 @@ impl EncodedLines {
             Sections { head: &head, meta, text, codes_at: 0, codes: &codes, dense_at: 0, dense_bytes };
         let count = sections.meta.count()?;
         let row_codes = row_codes(&mut sections, rows, count)?;
-        let (ordinals, counts) = ordinals(&row_codes, count);
+        let mut counts = vec![0u32; count + 1];
+        row_codes.iter().for_each(|&code| counts[usize::from(code)] += 1);
         let mut templates = Vec::with_capacity(count);
         let mut first_column = 0;
         for rows in &counts[1..] {
@@ -74,7 +75,7 @@ impl EncodedLines {
             let line = sections.text.take(length)?;
             raw.push(sections.place(line));
         }
-        Ok(EncodedLines { templates, columns, row_codes, ordinals, raw, head, codes })
+        Ok(EncodedLines { templates, columns, row_codes, ordinals: OnceCell::new(), raw, head, codes })
     }
 
     /// Adds the dense section.
@@ -92,9 +93,14 @@ impl EncodedLines {
         self.row_codes.len()
     }
 
-    /// The text of a row without template.
-    pub(super) fn raw_line(&self, row: usize) -> &[u8] {
-        &self.head[self.raw[self.ordinals[row] as usize].clone()]
+    /// How many rows before this one have the same code.
+    pub(super) fn ordinal(&self, row: usize) -> usize {
+        self.ordinals.get_or_init(|| ordinals(&self.row_codes, self.templates.len()))[row] as usize
+    }
+
+    /// The text of the row without template that has `number` such rows before it.
+    pub(super) fn raw_line(&self, number: usize) -> &[u8] {
+        &self.head[self.raw[number].clone()]
     }
 }
 
@@ -104,12 +110,12 @@ impl ReadyLines {
         let lines = &self.lines;
         let code = usize::from(lines.row_codes[row]);
         if code == 0 {
-            out.extend_from_slice(lines.raw_line(row));
+            out.extend_from_slice(lines.raw_line(lines.ordinal(row)));
             return;
         }
         let template = &lines.templates[code - 1];
         let bytes = Bytes { head: &lines.head, codes: &lines.codes, dense: &self.dense };
-        let ordinal = lines.ordinals[row] as usize;
+        let ordinal = lines.ordinal(row);
         let mut literals = template.literals.iter();
         if let Some(literal) = literals.next() {
             append(&lines.head[literal.clone()], out);
@@ -143,18 +149,17 @@ fn row_codes(sections: &mut Sections<'_>, rows: usize, templates: usize) -> Resu
     Ok(row_codes)
 }
 
-/// Every row's place among those of its code, and how many rows each code has.
-fn ordinals(row_codes: &[u16], templates: usize) -> (Vec<u32>, Vec<u32>) {
+/// Every row's place among those of its code.
+fn ordinals(row_codes: &[u16], templates: usize) -> Vec<u32> {
     let mut counts = vec![0u32; templates + 1];
-    let ordinals = row_codes
+    row_codes
         .iter()
         .map(|&code| {
             let count = &mut counts[usize::from(code)];
             *count += 1;
             *count - 1
         })
-        .collect();
-    (ordinals, counts)
+        .collect()
 }
 
 fn literals(place: Range<usize>, text: &[u8]) -> Vec<Range<usize>> {

@@ -80,7 +80,9 @@ impl Wanted {
         let mut reaches_in = |edge: &Finder<'_>| {
             let mut has = |range: &Range<usize>| self.is_in(edge, &lines.head[range.clone()], scratch);
             !edge.needle().is_empty()
-                && columns.iter().any(|column| column.may_contain(edge.needle(), &mut has))
+                && columns
+                    .iter()
+                    .any(|column| column.may_contain(edge.needle(), self.fold, &lines.head, &mut has))
         };
         let is_one = self.edges[0].needle().len() == self.finder.needle().len();
         if reaches_in(&self.edges[0]) || (!is_one && reaches_in(&self.edges[1])) {
@@ -160,7 +162,7 @@ impl ReadyLines {
                 return true;
             }
             let Some((places, id)) = &packed[code - 1] else { return true };
-            let offset = lines.ordinals[row] as usize * id.len();
+            let offset = lines.ordinal(row) * id.len();
             places.iter().any(|at| self.dense[at + offset..].starts_with(id))
         });
     }
@@ -176,10 +178,12 @@ impl EncodedLines {
         };
         let verdicts: Vec<Verdict> = self.templates.iter().map(each).collect();
         let mut found = Vec::new();
+        let mut raw = self.row_codes[..rows.start].iter().filter(|code| **code == 0).count();
         for row in rows {
             let verdict = match usize::from(self.row_codes[row]) {
                 0 => {
-                    let line = self.raw_line(row);
+                    let line = self.raw_line(raw);
+                    raw += 1;
                     let is_there = |text: &Wanted| text.is_in(&text.finder, line, &mut scratch);
                     if texts.iter().any(is_there) { Verdict::Yes } else { Verdict::No }
                 }
@@ -195,17 +199,67 @@ impl EncodedLines {
 
 impl Column {
     /// Whether some value may contain `letters`, which have no digit; `has` tells whether a range
-    /// of the head contains them.
-    fn may_contain(&self, letters: &[u8], has: &mut impl FnMut(&Range<usize>) -> bool) -> bool {
+    /// of the head contains them, in any case if they are folded.
+    fn may_contain(
+        &self,
+        letters: &[u8],
+        fold: bool,
+        head: &[u8],
+        has: &mut impl FnMut(&Range<usize>) -> bool,
+    ) -> bool {
         match self {
             Column::Constant(value) => has(value),
             Column::Codes { values, .. } => values.iter().any(has),
-            // Letters may reach from a common end into what is between.
-            Column::Text { ends, all, .. } => !ends.is_bare() || has(all),
-            Column::Hex { ends, .. } => !ends.is_bare() || letters.iter().all(u8::is_ascii_hexdigit),
+            // Folded letters could reach from a common end into what is between in many ways.
+            Column::Text { ends, .. } | Column::Hex { ends, .. } if fold && !ends.is_bare() => true,
+            Column::Text { ends, all, .. } => {
+                has(all) || has(&ends.prefix) || has(&ends.suffix) || {
+                    let (begins, ends_with) = (
+                        |text: &[u8]| begins_a_value(&head[all.clone()], text),
+                        |text: &[u8]| ends_a_value(&head[all.clone()], text),
+                    );
+                    ends.straddle(letters, head, begins, ends_with)
+                }
+            }
+            Column::Hex { ends, .. } => {
+                let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
+                is_hex(letters)
+                    || has(&ends.prefix)
+                    || has(&ends.suffix)
+                    || ends.straddle(letters, head, is_hex, is_hex)
+            }
             Column::Numbers { ends, .. }
             | Column::NarrowNumbers { ends, .. }
             | Column::Differences { ends, .. } => has(&ends.prefix) || has(&ends.suffix),
         }
     }
+}
+
+impl Ends {
+    /// Whether `letters` may reach from a common end into the values between: what is between has
+    /// a digit, so they never reach through it. `begins` and `ends` tell whether some value may
+    /// begin, or end, with a text.
+    fn straddle(
+        &self,
+        letters: &[u8],
+        head: &[u8],
+        begins: impl Fn(&[u8]) -> bool,
+        ends: impl Fn(&[u8]) -> bool,
+    ) -> bool {
+        let (prefix, suffix) = (&head[self.prefix.clone()], &head[self.suffix.clone()]);
+        (1..letters.len()).map(|cut| letters.split_at(cut)).any(|(left, right)| {
+            (prefix.ends_with(left) && begins(right)) || (suffix.starts_with(right) && ends(left))
+        })
+    }
+}
+
+/// Whether one of `values`, each followed by a newline, begins with `text`.
+fn begins_a_value(values: &[u8], text: &[u8]) -> bool {
+    let line = [b"\n", text].concat();
+    values.starts_with(text) || memchr::memmem::find(values, &line).is_some()
+}
+
+/// Whether one of `values`, each followed by a newline, ends with `text`.
+fn ends_a_value(values: &[u8], text: &[u8]) -> bool {
+    memchr::memmem::find(values, &[text, b"\n"].concat()).is_some()
 }
