@@ -4,7 +4,7 @@
 
 use crate::{
     auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, packs::PackModes,
-    receive::SyslogConfig,
+    receive::SyslogConfig, stream_retention::StreamRetentionConfig,
 };
 use daemon::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -130,6 +130,8 @@ pub struct RetentionConfig {
     pub logs_age: Duration,
     /// Bytes of logs, `0` for 40 % of the file system.
     pub logs_size: Bytes,
+    /// Log streams that are kept for another age.
+    pub logs_streams: Vec<StreamRetentionConfig>,
 }
 
 impl Default for RetentionConfig {
@@ -141,6 +143,7 @@ impl Default for RetentionConfig {
             metrics_1h_age: Duration(0),
             logs_age: Duration(0),
             logs_size: Bytes(0),
+            logs_streams: Vec::new(),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod config;
 mod demo;
 mod egress;
 mod evaluate;
+mod log_metrics;
 mod maintain;
 mod packs;
 mod query;
@@ -27,6 +28,8 @@ mod shipped;
 #[cfg(test)]
 mod slo_tests;
 mod store_metrics;
+mod steady_clock;
+mod stream_retention;
 mod tail;
 mod ui;
 mod wiring;

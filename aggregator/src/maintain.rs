@@ -1,11 +1,11 @@
 //! Keeps both stores in shape: sealing, merging and retention, each on a thread of its own, so
 //! that a long merge of one never delays the other and neither takes a place in a pool.
 
-use crate::app::AppState;
+use crate::{app::AppState, steady_clock::SteadyClock};
 use daemon::{Shutdown, clock};
 use std::{
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Pause between two looks at what is due.
@@ -24,7 +24,9 @@ pub(crate) fn start(app: &AppState, shutdown: &Shutdown) -> std::io::Result<Vec<
     };
     let logs = {
         let store = app.logs.clone();
-        spawn("maintain-logs", shutdown, move || store.maintain(clock::now_ns()))?
+        let (begun, mut steady) = (Instant::now(), SteadyClock::default());
+        let mut now_ns = move || steady.now_ns(clock::now_ns(), begun.elapsed());
+        spawn("maintain-logs", shutdown, move || store.maintain(now_ns()))?
     };
     Ok(vec![metrics, logs])
 }
@@ -32,7 +34,7 @@ pub(crate) fn start(app: &AppState, shutdown: &Shutdown) -> std::io::Result<Vec<
 fn spawn(
     name: &'static str,
     shutdown: &Shutdown,
-    work: impl Fn() -> Result<(), store::StoreError> + Send + 'static,
+    mut work: impl FnMut() -> Result<(), store::StoreError> + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     let shutdown = shutdown.clone();
     thread::Builder::new().name(name.to_owned()).spawn(move || {

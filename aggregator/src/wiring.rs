@@ -11,10 +11,11 @@ use crate::{
     config::{AuthMode, Bytes, Config, Duration, RetentionConfig},
     egress::{self, Egress},
     evaluate::{Evaluator, RecordedSamples},
-    maintain, packs,
+    log_metrics, maintain, packs,
     readings::PolicyReadings,
     receive::{self, syslog::Syslog},
     reload, self_monitor, shipped,
+    stream_retention::StreamRetentionConfig,
 };
 use alerting::Alerting;
 use anyhow::{Context, bail};
@@ -63,6 +64,7 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     let metrics = egress.as_ref().map_or(metrics.clone(), |egress| egress.forwarding(metrics));
     let app = Arc::new(App::new(config, metrics, logs, Agents::open(dir.sub("agents")?)));
     let sending = egress.map(|egress| start_egress(&app, egress, shutdown)).transpose()?;
+    log_metrics::register(&app.own, &app.logs);
     let evaluator = evaluator(&app);
     look_for_packs(&app).await?;
     start_alerting(&app, evaluator.clone()).await?;
@@ -212,6 +214,8 @@ async fn open_stores(
     if let Some(clickhouse) = config.storage.clickhouse.clone() {
         return tokio::task::spawn_blocking(move || open_clickhouse(&clickhouse, &retention)).await?;
     }
+    let stream_retention =
+        retention.logs_streams.iter().map(StreamRetentionConfig::rule).collect::<anyhow::Result<_>>()?;
     let share = default_share(config)?;
     let (metrics_dir, logs_dir) = (dir.sub("metrics")?, dir.sub("logs")?);
     tokio::task::spawn_blocking(move || {
@@ -229,6 +233,7 @@ async fn open_stores(
             .context("failed to open the metric store")?;
         let options = logstore::LogstoreOptions {
             limits: age_limits(retention.logs_age),
+            stream_retention,
             size_bytes_max: Some(size(retention.logs_size, share)),
             ..logstore::LogstoreOptions::default()
         };
