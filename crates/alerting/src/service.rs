@@ -28,6 +28,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+/// Alerts of one transaction; between them others are served.
+const POSTED_AT_ONCE: usize = 500;
+
 /// What alerting is told by its user.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -239,12 +242,17 @@ impl Alerting {
     /// # Errors
     /// When alerting is busy, has stopped, or could not write.
     pub async fn post(&self, posted: Vec<PostedAlert>) -> Result<Vec<PostError>, OwnerError> {
-        let take = move |dispatcher: &mut Dispatcher, now_ms: i64| {
-            let timeout_ms = dispatcher.config().resolve_timeout_ms;
-            let mut one = |alert| dispatcher.post(ingest(alert, timeout_ms, now_ms)?, now_ms);
-            posted.into_iter().filter_map(|alert| one(alert).err()).collect()
-        };
-        self.owner.act(move |dispatcher, _, now_ms| take(dispatcher, now_ms)).await
+        let mut refused = Vec::new();
+        for part in posted.chunks(POSTED_AT_ONCE) {
+            let part = part.to_vec();
+            let take = move |dispatcher: &mut Dispatcher, now_ms: i64| -> Vec<PostError> {
+                let timeout_ms = dispatcher.config().resolve_timeout_ms;
+                let mut one = |alert| dispatcher.post(ingest(alert, timeout_ms, now_ms)?, now_ms);
+                part.into_iter().filter_map(|alert| one(alert).err()).collect()
+            };
+            refused.extend(self.owner.act(move |dispatcher, _, now_ms| take(dispatcher, now_ms)).await?);
+        }
+        Ok(refused)
     }
 
     /// Every silence, in order of id.

@@ -50,6 +50,11 @@ impl AlertFilter {
         Ok(filter)
     }
 
+    /// The matchers of all `filter` parameters.
+    pub(super) fn matchers(&self) -> Vec<Matcher> {
+        self.matchers.clone()
+    }
+
     /// Whether an alert is wanted, whoever is told of it.
     pub(super) fn wants(&self, view: &AlertView) -> bool {
         let status = &view.status;

@@ -24,6 +24,8 @@ use std::{
     sync::Arc,
 };
 
+/// Groups flushed at one tick; the next tick goes on at once. Between ticks others are served.
+const FLUSHES_MAX: usize = 500;
 /// A delivery is tried for at least this long, however short the group's interval.
 const DELIVERY_MS_MIN: i64 = 10_000;
 
@@ -44,8 +46,8 @@ struct Address<'a> {
 
 impl Dispatcher {
     pub(super) fn flush_due(&mut self, now_ms: i64) {
-        let due: Vec<GroupId> =
-            self.groups.iter().filter(|(_, group)| group.is_due(now_ms)).map(|(id, _)| id.clone()).collect();
+        let due = self.groups.iter().filter(|(_, group)| group.is_due(now_ms));
+        let due: Vec<GroupId> = due.take(FLUSHES_MAX).map(|(id, _)| id.clone()).collect();
         if due.is_empty() {
             return;
         }
