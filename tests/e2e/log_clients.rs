@@ -276,16 +276,17 @@ async fn syslog_over_tls_asks_for_a_certificate() {
         let mut input = child.stdin.take().expect("its input is piped");
         // A refused client may have closed its input already.
         std::io::Write::write_all(&mut input, message.as_bytes()).ok();
-        std::thread::sleep(Duration::from_millis(500));
-        drop(input);
-        child.kill().expect("the client can be ended");
-        child.wait().expect("a killed child can be waited for");
+        (Daemon(child), input)
     };
-    send(&[], "<13>1 - stranger app - - - without a certificate\n");
-    send(
-        &["-cert", &path("cert.pem"), "-key", &path("key.pem")],
-        "<13>1 - friend app - - - with a certificate\n",
-    );
+    let (mut stranger, _input) = send(&[], "<13>1 - stranger app - - - without a certificate\n");
+    for _ in 0..200 {
+        if stranger.0.try_wait().expect("a child can be waited for").is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let certificate = ["-cert", &path("cert.pem"), "-key", &path("key.pem")];
+    let _friend = send(&certificate, "<13>1 - friend app - - - with a certificate\n");
     let client = server.client();
     has_lines(&client, "{job=\"syslog\"}", 1).await;
     assert_eq!(client.lines("{host=\"friend\"}").await.len(), 1);
