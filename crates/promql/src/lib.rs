@@ -6,6 +6,7 @@
 
 mod annotation;
 pub mod ast;
+pub mod description;
 mod eval;
 pub mod function;
 mod histogram;

@@ -1,7 +1,9 @@
 //! The commands of a script.
 
-use super::series::{SeriesLine, parse_series_line};
-use crate::quote::unquote;
+use crate::{
+    description::{SeriesLine, parse_series_line, parse_signed},
+    quote::unquote,
+};
 use model::{parse_duration_ms, parse_float};
 use regex::Regex;
 
@@ -147,14 +149,6 @@ fn parse_eval(head: &str) -> Result<Eval, String> {
         _ => {}
     }
     Ok(eval)
-}
-
-/// A duration with an optional sign.
-pub(super) fn parse_signed(text: &str) -> Result<i64, String> {
-    if let Some(rest) = text.strip_prefix('-') {
-        return Ok(-parse_duration_ms(rest)?);
-    }
-    parse_duration_ms(text.strip_prefix('+').unwrap_or(text))
 }
 
 impl Eval {

@@ -1,7 +1,10 @@
 //! Whether a result is what a script expects.
 
-use super::series::{Item, SeriesLine};
-use crate::{MatrixSeries, Point, QueryValue, histogram};
+use crate::{
+    MatrixSeries, Point, QueryValue,
+    description::{Item, SeriesLine},
+    histogram,
+};
 use model::{Histogram, Labels, Value, VectorSample};
 
 const EPSILON: f64 = 1e-6;

@@ -5,11 +5,11 @@ use super::{
     command::{Eval, When},
     compare,
     run::{check_value, evaluate},
-    series::SeriesLine,
 };
 use crate::{
     ParseOptions, QueryValue,
     ast::{At, Expr},
+    description::SeriesLine,
     parse,
 };
 use store::MemMetricStore;

@@ -1,7 +1,9 @@
 //! Fills a store with the series of a script.
 
-use super::series::{Item, SeriesLine};
-use crate::histogram;
+use crate::{
+    description::{Item, SeriesLine},
+    histogram,
+};
 use model::{
     CUSTOM_BUCKETS_SCHEMA, Histogram, Labels, METRIC_NAME, MetricBatch, Samples, Value, parse_float,
 };

@@ -8,7 +8,6 @@ mod compare;
 mod guise;
 mod load;
 mod run;
-mod series;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 

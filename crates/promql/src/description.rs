@@ -1,27 +1,43 @@
-//! Lines of a series and its values: `name{a="b"} 1+2x3 _ stale {{sum:1}}`.
+//! A series and its values as text, as tests of rules and of the language write them:
+//! `name{a="b"} 1+2x3 _ stale {{sum:1}}`.
+//!
+//! Bound: [`VALUES_MAX`] values of one series.
 
-use super::command::parse_signed;
 use crate::{histogram, quote::unquote};
-use model::{Histogram, Labels, METRIC_NAME, ResetHint, STALE_NAN, Value, parse_float};
+use model::{
+    Buckets, Histogram, Labels, METRIC_NAME, ResetHint, STALE_NAN, Value, format_float,
+    is_legacy_metric_name, parse_duration_ms, parse_float,
+};
 use std::sync::Arc;
 
-/// A value of a line, and whether its reset hint was written.
+/// Most values of one series; `1x1000000000` is a mistake.
+pub const VALUES_MAX: usize = 5_000_000;
+
+/// A value of a line.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
-    pub(super) value: Value,
-    pub(super) has_hint: bool,
+pub struct Item {
+    /// The value.
+    pub value: Value,
+    /// Whether a histogram's reset hint was written.
+    pub has_hint: bool,
 }
 
 /// A series and its values; `None` is a gap.
 #[derive(Clone, Debug)]
-pub(super) struct SeriesLine {
-    pub(super) labels: Labels,
-    pub(super) values: Vec<Option<Item>>,
+pub struct SeriesLine {
+    /// The series, with its name.
+    pub labels: Labels,
+    /// One for each step.
+    pub values: Vec<Option<Item>>,
     /// Start timestamps relative to the sample, when the line is `series@st …`.
-    pub(super) starts: Option<Vec<Option<i64>>>,
+    pub starts: Option<Vec<Option<i64>>>,
 }
 
-pub(super) fn parse_series_line(line: &str) -> Result<SeriesLine, String> {
+/// Reads a line.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_series_line(line: &str) -> Result<SeriesLine, String> {
     let mut rest = line;
     let labels = parse_labels(&mut rest)?;
     if let Some(items) = rest.strip_prefix("@st") {
@@ -39,6 +55,9 @@ fn parse_labels(rest: &mut &str) -> Result<Labels, String> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     let name_end = rest.find(|c| !is_name_char(c)).unwrap_or(rest.len());
     if name_end > 0 {
+        if !is_legacy_metric_name(&rest[..name_end]) {
+            return Err(format!("bad metric name: {}", &rest[..name_end]));
+        }
         pairs.push((METRIC_NAME.to_owned(), rest[..name_end].to_owned()));
     }
     *rest = &rest[name_end..];
@@ -54,6 +73,9 @@ fn parse_labels(rest: &mut &str) -> Result<Labels, String> {
         } else {
             let end = body.find(|c| !is_name_char(c)).ok_or("unclosed labels")?;
             let name = body[..end].to_owned();
+            if !is_legacy_metric_name(&name) {
+                return Err(format!("bad label name: `{name}` before `{}`", &body[end..]));
+            }
             body = &body[end..];
             name
         };
@@ -110,7 +132,8 @@ fn split_items(text: &str) -> Vec<String> {
 fn split_times(item: &str) -> Result<(&str, Option<usize>), String> {
     match item.rsplit_once('x') {
         Some((base, times)) if !times.is_empty() && times.bytes().all(|b| b.is_ascii_digit()) => {
-            Ok((base, Some(times.parse().map_err(|_| format!("bad repetition: {item}"))?)))
+            let times = times.parse().ok().filter(|times| *times < VALUES_MAX);
+            Ok((base, Some(times.ok_or_else(|| format!("too many repetitions: {item}"))?)))
         }
         _ => Ok((item, None)),
     }
@@ -130,6 +153,9 @@ fn parse_values(text: &str) -> Result<Vec<Option<Item>>, String> {
         } else {
             push_floats(base, times, &mut values)?;
         }
+        if values.len() > VALUES_MAX {
+            return Err(format!("more than {VALUES_MAX} values"));
+        }
     }
     Ok(values)
 }
@@ -147,8 +173,11 @@ fn push_floats(base: &str, times: Option<usize>, values: &mut Vec<Option<Item>>)
 /// `a+b` or `a-b`; the sign of an exponent is no step.
 fn split_step(base: &str, repeated: bool) -> Result<(f64, f64), String> {
     let bad = || format!("bad value: {base}");
-    if let (Some(value), _) = (parse_float(base), repeated) {
+    if let Some(value) = parse_float(base) {
         return Ok((value, 0.0));
+    }
+    if !repeated {
+        return Err(bad());
     }
     for (index, c) in base.char_indices().skip(1) {
         if (c == '+' || c == '-') && !base[..index].ends_with(['e', 'E']) {
@@ -179,6 +208,7 @@ fn push_histograms(base: &str, times: Option<usize>, values: &mut Vec<Option<Ite
     Ok(())
 }
 
+/// Reads a histogram, and says whether its reset hint was written.
 fn parse_histogram(text: &str) -> Result<(Histogram, bool), String> {
     let body = text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).ok_or("bad histogram")?;
     let mut histogram = Histogram::default();
@@ -265,4 +295,89 @@ fn parse_starts(text: &str) -> Result<Vec<Option<i64>>, String> {
         starts.extend((0..=times.unwrap_or(0)).map(|i| Some(first + step * i as i64)));
     }
     Ok(starts)
+}
+
+/// A duration with an optional sign.
+pub(crate) fn parse_signed(text: &str) -> Result<i64, String> {
+    if let Some(rest) = text.strip_prefix('-') {
+        return Ok(-parse_duration_ms(rest)?);
+    }
+    parse_duration_ms(text.strip_prefix('+').unwrap_or(text))
+}
+
+/// A histogram in the notation that [`parse_series_line`] reads; equal ones have equal texts.
+pub fn histogram_text(histogram: &Histogram) -> String {
+    let mut fields = vec![format!("schema:{}", histogram.schema)];
+    let mut number = |name: &str, value: f64| {
+        if value != 0.0 {
+            fields.push(format!("{name}:{}", format_float(value)));
+        }
+    };
+    number("count", histogram.count);
+    number("sum", histogram.sum);
+    number("z_bucket", histogram.zero_count);
+    number("z_bucket_w", histogram.zero_threshold);
+    if !histogram.custom_values.is_empty() {
+        fields.push(format!("custom_values:{}", list(&histogram.custom_values)));
+    }
+    match histogram.reset_hint {
+        ResetHint::Unknown | ResetHint::NotReset => {}
+        ResetHint::Reset => fields.push("counter_reset_hint:reset".to_owned()),
+        ResetHint::Gauge => fields.push("counter_reset_hint:gauge".to_owned()),
+    }
+    for (side, offset, buckets) in
+        [(&histogram.positive, "offset", "buckets"), (&histogram.negative, "n_offset", "n_buckets")]
+    {
+        let (first, counts) = run(side);
+        if first != 0 {
+            fields.push(format!("{offset}:{first}"));
+        }
+        if !counts.is_empty() {
+            fields.push(format!("{buckets}:{}", list(&counts)));
+        }
+    }
+    format!("{{{{{}}}}}", fields.join(" "))
+}
+
+/// The first populated bucket's index, and the counts from there to the last.
+fn run(buckets: &Buckets) -> (i32, Vec<f64>) {
+    let sparse = histogram::sparse(buckets);
+    let (Some((first, _)), Some((last, _))) = (sparse.first(), sparse.last()) else { return (0, Vec::new()) };
+    let mut counts = vec![0.0; (last.saturating_sub(*first) as usize).saturating_add(1).min(VALUES_MAX)];
+    for (index, count) in &sparse {
+        if let Some(slot) = counts.get_mut((index - first) as usize) {
+            *slot = *count;
+        }
+    }
+    (*first, counts)
+}
+
+fn list(values: &[f64]) -> String {
+    let texts: Vec<String> = values.iter().map(|value| format_float(*value)).collect();
+    format!("[{}]", texts.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_are_written_as_they_are_read() {
+        for text in [
+            "{{schema:1 count:7 sum:3.5 z_bucket:2 z_bucket_w:0.01 offset:-2 buckets:[1 0 4]}}",
+            "{{schema:-53 count:3 sum:9 custom_values:[1 2.5] buckets:[1 2]}}",
+            "{{schema:0 count:1 counter_reset_hint:gauge n_offset:3 n_buckets:[1]}}",
+            "{{schema:0}}",
+        ] {
+            assert_eq!(histogram_text(&parse_histogram(text).unwrap().0), text);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for line in ["1up 1", "up{1a=\"b\"} 1", "up 1+1", "up 1x", "up 1x99999999999", "up{a=\"b} 1", "up x"]
+        {
+            assert!(parse_series_line(line).is_err(), "{line}");
+        }
+    }
 }
