@@ -4,10 +4,13 @@ use crate::{
     Definitions, ExecError, Function, Functions, ParseError, Value,
     error::line_and_column,
     functions::{Call, Control, Runtime, access},
-    parse,
+    html, parse,
     tree::{Branch, Command, Node, Operand, OperandKind, Pipeline, Tree},
 };
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 /// A parsed template, ready to be executed from any thread.
 #[derive(Clone)]
@@ -108,7 +111,9 @@ impl Template {
     /// As [`Template::execute`].
     pub fn execute_with(&self, data: &Value, options: &Options) -> Result<String, ExecError> {
         let steps = Cell::new(0);
-        let run = Run { definitions: &self.definitions, options, root: data, steps: &steps, depth: 0 };
+        let html = RefCell::default();
+        let run =
+            Run { definitions: &self.definitions, options, root: data, steps: &steps, html: &html, depth: 0 };
         run.tree(&self.main, data)
     }
 }
@@ -120,6 +125,8 @@ struct Run<'a> {
     options: &'a Options,
     root: &'a Value,
     steps: &'a Cell<u64>,
+    /// Where in the HTML text we are, when that is what is written.
+    html: &'a RefCell<html::Context>,
     depth: usize,
 }
 
@@ -155,6 +162,14 @@ impl Runtime for Run<'_> {
             return Err(format!("exceeded maximum template depth ({})", self.options.limits.depth_max));
         }
         Run { depth: self.depth + 1, ..*self }.tree(tree, data).map_err(|error| error.to_string())
+    }
+}
+
+/// The function that makes a pipeline's value.
+fn last_function(pipeline: &Pipeline) -> Option<&str> {
+    match &pipeline.commands.last()?.operands.first()?.kind {
+        OperandKind::Function(name, _) => Some(name),
+        _ => None,
     }
 }
 
@@ -215,6 +230,10 @@ impl<'a> Exec<'a> {
 
     fn node(&mut self, dot: &Value, node: &'a Node) -> Result<(), Flow> {
         match node {
+            Node::Text(text) if self.run.options.html => {
+                let text = self.run.html.borrow_mut().feed(text);
+                self.write(0, &text)
+            }
             Node::Text(text) => self.write(0, text),
             Node::Action(pipeline) => {
                 let value = self.pipeline(dot, pipeline)?;
@@ -238,16 +257,15 @@ impl<'a> Exec<'a> {
 
     fn print(&mut self, pipeline: &Pipeline, value: &Value) -> Result<(), Flow> {
         match value {
-            Value::Html(text) => self.write(pipeline.position, text),
-            Value::String(text) if !self.run.options.html => self.write(pipeline.position, text),
             Value::Function(_) => {
                 self.fail(pipeline.position, pipeline, format!("can't print {pipeline} of type func"))
             }
-            other => {
-                let text = other.print();
-                let text = if self.run.options.html { access::escape_html(&text) } else { text };
+            value if self.run.options.html => {
+                let text = self.run.html.borrow_mut().escape(value, last_function(pipeline));
                 self.write(pipeline.position, &text)
             }
+            Value::Html(text) | Value::String(text) => self.write(pipeline.position, text),
+            other => self.write(pipeline.position, &other.print()),
         }
     }
 

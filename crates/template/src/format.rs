@@ -161,8 +161,12 @@ impl<'a> Printer<'a> {
     }
 }
 
-fn format_value(value: &Value, verb: char, flags: Flags) -> String {
+fn format_value(value: &Value, verb: char, mut flags: Flags) -> String {
+    // `%+v` is about the names of fields, never about the sign.
+    flags.plus &= verb != 'v';
     match (value, verb) {
+        (Value::String(text), 'v') if flags.sharp => pad(quote(text), flags),
+        (Value::Float(value), 'x' | 'X') if value.is_finite() => pad(hex_float(*value, verb == 'X'), flags),
         (_, 'T') => pad(value.type_name().to_owned(), flags),
         (Value::Nil, 'v') => pad("<nil>".to_owned(), flags),
         (Value::Nil, _) => format!("%!{verb}(<nil>)"),
@@ -191,6 +195,30 @@ fn format_value(value: &Value, verb: char, flags: Flags) -> String {
         (_, 'q') => pad(quote(&value.print_nested()), flags),
         _ => pad(truncate(&value.print_nested(), flags), flags),
     }
+}
+
+/// `0x1.cp+01`
+fn hex_float(value: f64, upper: bool) -> String {
+    const MANTISSA_BITS: u32 = 52;
+    let bits = value.to_bits();
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    let (mut mantissa, mut exponent) =
+        (bits & ((1 << MANTISSA_BITS) - 1), ((bits >> MANTISSA_BITS) & 0x7ff) as i64);
+    if exponent == 0 && mantissa != 0 {
+        // A denormal is written as if it were not one.
+        let shift = mantissa.leading_zeros() - (63 - MANTISSA_BITS);
+        mantissa = (mantissa << shift) & ((1 << MANTISSA_BITS) - 1);
+        exponent = 1 - i64::from(shift);
+    }
+    let is_zero = value == 0.0;
+    let exponent = if is_zero { 0 } else { exponent - 1023 };
+    let digits = format!("{mantissa:013x}");
+    let digits = digits.trim_end_matches('0');
+    let point = if digits.is_empty() { "" } else { "." };
+    let direction = if exponent < 0 { '-' } else { '+' };
+    let text =
+        format!("{sign}0x{}{point}{digits}p{direction}{:02}", u8::from(!is_zero), exponent.unsigned_abs());
+    if upper { text.to_uppercase() } else { text }
 }
 
 fn bad_verb(verb: char, value: impl std::fmt::Display, type_name: &str) -> String {

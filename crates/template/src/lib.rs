@@ -28,6 +28,7 @@ pub mod functions;
 mod fuzz;
 mod go_duration;
 mod go_time;
+mod html;
 mod lexer;
 mod object;
 mod parse;

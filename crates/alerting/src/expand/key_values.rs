@@ -75,6 +75,11 @@ impl Object for Pairs {
         Some(self.0.iter().map(pair).collect())
     }
 
+    fn print(&self) -> String {
+        let pairs: Vec<_> = self.0.iter().map(|(name, value)| format!("{{{name} {value}}}")).collect();
+        format!("[{}]", pairs.join(" "))
+    }
+
     fn method(&self, name: &str, args: &[Value]) -> Option<Result<Value, String>> {
         let texts: Vec<&str> = match (name, args) {
             ("Names", []) => self.0.iter().map(|(name, _)| name.as_str()).collect(),

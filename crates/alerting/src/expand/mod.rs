@@ -7,3 +7,6 @@ mod rule;
 pub use notification::NotificationTemplates;
 pub(crate) use notification::data as notification_data;
 pub(crate) use rule::{RuleData, RuleTemplates, check_rule_template, graph_link};
+
+#[cfg(test)]
+mod golden;

@@ -66,9 +66,18 @@ fn to_float(value: &Value) -> Result<f64, String> {
         Value::Float(value) => Ok(*value),
         Value::Int(value) => Ok(*value as f64),
         Value::Duration(nanoseconds) => Ok(*nanoseconds as f64 / 1e9),
-        Value::String(text) => model::parse_float(text).ok_or_else(|| {
-            format!("strconv.ParseFloat: parsing {}: invalid syntax", crate::format::quote(text))
-        }),
+        Value::String(text) => {
+            let failed =
+                |why: &str| format!("strconv.ParseFloat: parsing {}: {why}", crate::format::quote(text));
+            match model::parse_float(text) {
+                None => Err(failed("invalid syntax")),
+                // Digits that come to infinity are too many.
+                Some(value) if value.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) => {
+                    Err(failed("value out of range"))
+                }
+                Some(value) => Ok(value),
+            }
+        }
         other => Err(format!("can't convert {} to float", other.type_name())),
     }
 }
