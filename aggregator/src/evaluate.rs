@@ -47,6 +47,12 @@ impl Evaluator {
         }
     }
 
+    /// The same with another step for subqueries that name none.
+    pub(crate) fn with_subquery_step(mut self, step_ms: i64) -> Self {
+        self.options.subquery_step_ms = step_ms;
+        self
+    }
+
     /// How far back a selector looks.
     pub(crate) fn lookback_ms(&self) -> i64 {
         self.options.lookback_ms

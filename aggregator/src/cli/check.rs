@@ -19,8 +19,8 @@ const DEPTH_MAX: usize = 8;
 ///
 /// Says every problem as file:line:column and ends with status 1 when there is one. What a file is,
 /// is told from what it holds: `groups:` and `slos:` are rules, `route:` is an Alertmanager configuration,
-/// `policies:` are scaling policies, `tests:` are unit tests of rules, which are passed over, and
-/// anything else is the aggregator's own configuration.
+/// `policies:` are scaling policies, `tests:` are unit tests of rules, of which only the form is
+/// checked, and anything else is the aggregator's own configuration.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// Files, or folders of *.yml and *.yaml files
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The named files, and the YAML files in named folders.
-fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -126,7 +126,13 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
             let rules: usize = loaded.groups.iter().map(|group| group.rules.len()).sum();
             Ok(format!("{rules} rules in {} groups", loaded.groups.len()))
         }
-        Kind::RuleTests => Ok("unit tests of rules, not checked here".to_owned()),
+        Kind::RuleTests => match crate::rule_tests::check(&text) {
+            Ok(tests) => Ok(format!("{tests} unit tests; `bellwether test` runs them")),
+            Err(failure) => {
+                let (line, column) = (failure.line, failure.column);
+                Err(vec![format!("{}:{line}:{column}: {}", path.display(), failure.message)])
+            }
+        },
         Kind::Routes => {
             let config = alerting::config::Config::load(path).map_err(|problems| each(&problems.0))?;
             Ok(format!("routes to {} receivers", config.receivers.len()))

@@ -25,4 +25,4 @@ pub use policy::{
     Problems, Receiver, Schedule, Select, Step, Target, load_policies,
 };
 pub use readings::{Reading, Readings};
-pub use service::{DeliveryStatus, Parts, PolicyView, Scaling, Settings, StartError};
+pub use service::{DeliveryStatus, Parts, PolicyView, Scaling, Settings, StartError, measure};

@@ -375,7 +375,7 @@ impl PolicyTask {
 }
 
 /// Asks for everything that a decision needs.
-fn measure(policy: &Policy, readings: &dyn Readings, now_ms: i64) -> Inputs {
+pub fn measure(policy: &Policy, readings: &dyn Readings, now_ms: i64) -> Inputs {
     let read = |expr: &str| match readings.read(expr, now_ms) {
         Err(error) => Measured::NoData(error),
         Ok(elements) => match elements.as_slice() {

@@ -15,6 +15,7 @@ mod group;
 mod ingest;
 mod mutes;
 mod outbox;
+mod rehearse;
 mod told;
 mod views;
 
@@ -24,6 +25,7 @@ pub use explain::{
     RouteStep,
 };
 pub use ingest::{PostedAlert, ingest};
+pub use rehearse::{Rehearsal, Told};
 pub use views::{AlertStatus, AlertView, GroupView};
 
 use crate::{
