@@ -2,7 +2,7 @@
 
 use crate::{
     agents::Agents, api::QueryMetrics, config::Config, egress::Egress, packs::Packs, receive::Receivers,
-    store_metrics::StoreMetrics, tail::Tail,
+    rules_git::RuleRepositories, store_metrics::StoreMetrics, tail::Tail,
 };
 use alerting::Alerting;
 use daemon::{Pool, clock, metrics::Metrics};
@@ -44,6 +44,7 @@ pub struct App {
     pub started_ms: i64,
     alerting: OnceLock<Arc<Alerting>>,
     scaling: OnceLock<Scaling>,
+    rule_repositories: OnceLock<RuleRepositories>,
     egress: OnceLock<Arc<Egress>>,
     ready: AtomicBool,
 }
@@ -89,6 +90,7 @@ impl App {
             started_ms: clock::now_ms(),
             alerting: OnceLock::new(),
             scaling: OnceLock::new(),
+            rule_repositories: OnceLock::new(),
             egress: OnceLock::new(),
             ready: AtomicBool::new(false),
         }
@@ -132,6 +134,16 @@ impl App {
     /// Hands over remote write out; the first one stays.
     pub(crate) fn set_egress(&self, egress: Arc<Egress>) {
         self.egress.get_or_init(|| egress);
+    }
+
+    /// The repositories that rules come from, `None` until alerting has started.
+    pub(crate) fn rule_repositories(&self) -> Option<&RuleRepositories> {
+        self.rule_repositories.get()
+    }
+
+    /// Hands over the repositories; the first ones stay.
+    pub(crate) fn set_rule_repositories(&self, repositories: RuleRepositories) {
+        self.rule_repositories.get_or_init(|| repositories);
     }
 
     /// Whether requests can be answered.

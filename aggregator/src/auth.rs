@@ -103,11 +103,13 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     Some(out)
 }
 
-/// The role a request needs, `None` for health, which everybody may ask.
+/// The role a request needs, `None` for health, which everybody may ask, and for webhooks of git
+/// servers, which are signed.
 fn needed_role(method: &Method, path: &str) -> Option<Role> {
     let path =
         path.strip_prefix("/prometheus").or_else(|| path.strip_prefix("/alertmanager")).unwrap_or(path);
-    if matches!(path, "/-/healthy" | "/-/ready" | "/ready") {
+    let is_git_hook = path.starts_with("/api/bellwether/v1/rules/git/") && path.ends_with("/hook");
+    if matches!(path, "/-/healthy" | "/-/ready" | "/ready") || is_git_hook {
         return None;
     }
     let writes = [
@@ -134,6 +136,7 @@ fn needed_role(method: &Method, path: &str) -> Option<Role> {
         return Some(Role::Admin);
     }
     let changes = path == "/-/reload"
+        || path == "/api/bellwether/v1/rules/replay"
         || (path.starts_with("/api/v2/") || path.starts_with("/api/bellwether/v1/alerting/"))
             && *method != Method::GET;
     Some(if changes { Role::Operator } else { Role::Viewer })

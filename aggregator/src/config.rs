@@ -4,7 +4,7 @@
 
 use crate::{
     auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, packs::PackModes,
-    receive::SyslogConfig, stream_retention::StreamRetentionConfig,
+    receive::SyslogConfig, rules_git::RuleSource, stream_retention::StreamRetentionConfig,
 };
 use daemon::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -233,8 +233,8 @@ impl Default for PromqlConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertingConfig {
-    /// Rule files, or folders of them.
-    pub rules: Vec<PathBuf>,
+    /// Rule files, folders of them, and git repositories.
+    pub rules: Vec<RuleSource>,
     /// Whether the rules shipped inside the program are evaluated too.
     pub shipped_rules: bool,
     /// Packs of shipped rules that are on or off whatever their metrics say.

@@ -23,12 +23,15 @@ mod query;
 mod readings;
 pub mod receive;
 mod reload;
+mod replay;
+mod rule_tests;
+pub mod rules_git;
 mod self_monitor;
 mod shipped;
 #[cfg(test)]
 mod slo_tests;
-mod store_metrics;
 mod steady_clock;
+mod store_metrics;
 mod stream_retention;
 mod tail;
 mod ui;

@@ -14,7 +14,9 @@ use crate::{
     log_metrics, maintain, packs,
     readings::PolicyReadings,
     receive::{self, syslog::Syslog},
-    reload, self_monitor, shipped,
+    reload,
+    rules_git::{self, RuleRepositories},
+    self_monitor, shipped,
     stream_retention::StreamRetentionConfig,
 };
 use alerting::Alerting;
@@ -67,7 +69,7 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     log_metrics::register(&app.own, &app.logs);
     let evaluator = evaluator(&app);
     look_for_packs(&app).await?;
-    start_alerting(&app, evaluator.clone()).await?;
+    start_alerting(&app, evaluator.clone(), shutdown).await?;
     start_scaling(&app, evaluator).await?;
     reload::on_hangup(app.clone(), shutdown.clone())?;
     let maintenance = maintain::start(&app, shutdown)?;
@@ -157,10 +159,17 @@ async fn look_for_packs(app: &AppState) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start_alerting(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Result<()> {
+async fn start_alerting(
+    app: &AppState,
+    evaluator: Arc<Evaluator>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
     let config = &app.config.alerting;
+    let (rules, repositories) = rules_git::split(&config.rules)?;
+    let repositories = RuleRepositories::new(repositories);
     let settings = alerting::Settings {
-        rules: config.rules.clone(),
+        rules,
+        sources: repositories.names(),
         built_in_rules: app.packs.rules(),
         evaluation_interval_ms: i64::try_from(config.evaluation_interval.0).unwrap_or(i64::MAX),
         alertmanager_config: config.alertmanager_config.clone(),
@@ -180,7 +189,10 @@ async fn start_alerting(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Re
         clock: clock::now_ms,
     };
     let alerting = Alerting::start(settings, parts, &app.own).await.context("failed to start alerting")?;
-    app.set_alerting(Arc::new(alerting));
+    let alerting = Arc::new(alerting);
+    repositories.start(&alerting, &app.own, app.config.data_dir.0.join("rules-git"), shutdown);
+    app.set_rule_repositories(repositories);
+    app.set_alerting(alerting);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `GET /api/v1/rules` and `/api/v1/alerts`: rule groups and their alerts, in Prometheus' shapes.
 
 use super::alertmanager::params::pairs;
-use crate::app::AppState;
+use crate::{app::AppState, rules_git::ProblemJson};
 use alerting::{
     matchers::all_match,
     rules::{ActiveAlert, AlertState, Group, Health, RuleKind, RuleState},
@@ -40,7 +40,11 @@ async fn rules(State(app): State<AppState>, RawQuery(query): RawQuery) -> Respon
         }
     };
     let groups: Vec<_> = groups(&app).iter().filter_map(|group| group_json(group, &filter)).collect();
-    success(&json!({ "groups": groups }))
+    // What only Bellwether has stands beside: clients of Prometheus read `groups` alone.
+    let repositories = app.rule_repositories().map(|it| it.status()).unwrap_or_default();
+    let reload = app.alerting().map(|alerting| alerting.reload_status()).unwrap_or_default();
+    let problems: Vec<_> = reload.problems.iter().map(ProblemJson::from).collect();
+    success(&json!({ "groups": groups, "repositories": repositories, "problems": problems }))
 }
 
 fn groups(app: &AppState) -> Vec<Arc<Group>> {

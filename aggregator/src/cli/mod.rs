@@ -1,13 +1,21 @@
 //! The operator's command line: one subcommand a file.
 
+mod alerts;
 mod check;
+mod client;
 mod completions;
 mod demo;
+mod explain;
+mod history;
 mod logs;
+mod notify;
 mod query;
 mod remote;
+mod rules;
 mod serve;
+mod silence;
 mod span;
+mod test;
 mod token;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +40,13 @@ enum Command {
     Check(check::Args),
     Query(query::Args),
     Logs(logs::Args),
+    Test(test::Args),
+    Alerts(alerts::Args),
+    Silence(silence::Args),
+    Explain(explain::Args),
+    History(history::Args),
+    Notify(notify::Args),
+    Rules(rules::Args),
     Token(token::Args),
     Completions(completions::Args),
 }
@@ -45,6 +60,13 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Query(args) => query::run(args).map(success),
         Command::Logs(args) => logs::run(args).map(success),
+        Command::Test(args) => test::run(&args),
+        Command::Alerts(args) => alerts::run(&args).map(success),
+        Command::Silence(args) => silence::run(&args).map(success),
+        Command::Explain(args) => explain::run(&args).map(success),
+        Command::History(args) => history::run(&args).map(success),
+        Command::Notify(args) => notify::run(&args),
+        Command::Rules(args) => rules::run(&args).map(success),
         Command::Token(args) => token::run(&args).map(success),
         Command::Completions(args) => completions::run(&args).map(success),
     };

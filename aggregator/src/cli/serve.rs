@@ -1,6 +1,9 @@
 //! `bellwether serve`
 
-use crate::config::{Config, DataDir, Listen};
+use crate::{
+    config::{Config, DataDir, Listen},
+    rules_git::RuleSource,
+};
 use anyhow::Context;
 use daemon::Shutdown;
 use std::{net::SocketAddr, path::PathBuf};
@@ -54,7 +57,7 @@ impl Args {
         if let Some(address) = self.listen {
             config.listen = Listen(address);
         }
-        config.alerting.rules.extend(self.rules.iter().cloned());
+        config.alerting.rules.extend(self.rules.iter().cloned().map(RuleSource::Path));
         config.alerting.shipped_rules &= !self.no_shipped_rules;
         if let Some(file) = &self.alertmanager_config {
             config.alerting.alertmanager_config = Some(file.clone());

@@ -108,15 +108,16 @@ function matcherText({ name, value, isRegex, isEqual = true }) {
 }
 
 async function loadRules({ signal, note }) {
-  const { groups } = await prom.rules({ signal });
+  const { groups, repositories = [], problems = [] } = await prom.rules({ signal });
   const rules = groups.flatMap((group) => group.rules.map((rule) => ({ group, rule })));
   const failing = rules.filter(({ rule }) => rule.health === "err");
   note(`${rules.length} in ${groups.length} groups, ${failing.length} failing`);
-  if (!rules.length) return empty("No rules are loaded.", "Name rule files with --rules, or in the configuration under rules.");
+  const sources = [refusedFiles(problems), ...repositories.map(repository)];
+  if (!rules.length) return [...sources, empty("No rules are loaded.", "Name rule files with --rules, or in the configuration under rules.")];
   const order = { err: 0, unknown: 1, ok: 2 };
   rules.sort((a, b) => order[a.rule.health] - order[b.rule.health]);
   const columns = [{ name: "Health" }, { name: "Rule" }, { name: "Group" }, { name: "Expression" }, { name: "State" }, { name: "Evaluated", class: "num" }, { name: "Took", class: "num" }];
-  return table(columns, rules.map(({ group, rule }) => [
+  return [...sources, table(columns, rules.map(({ group, rule }) => [
     rule.health === "ok" ? tag("✔ ok", "ok") : tag(`${rule.health === "err" ? "✖" : "?"} ${rule.health}`, rule.health === "err" ? "critical" : "none"),
     [h("strong", {}, rule.name), rule.lastError && h("div", { class: "failure" }, rule.lastError)],
     h("span", { title: group.file }, group.name),
@@ -124,5 +125,24 @@ async function loadRules({ signal, note }) {
     rule.type === "alerting" ? rule.state : "records",
     ago(Date.parse(rule.lastEvaluation)),
     duration(rule.evaluationTime * 1000),
-  ]), { class: "wide-4" });
+  ]), { class: "wide-4" })];
+}
+
+const problemLine = ({ file, line, message }) => h("div", {}, h("code", {}, line ? `${file}:${line}` : file), ` ${message}`);
+
+// What the last reload refused; the rules before it are in force.
+function refusedFiles(problems) {
+  if (!problems.length) return null;
+  return h("div", { class: "failure pad" }, "✖ The rule files are refused; the rules before them stay in force.", problems.map(problemLine));
+}
+
+// A repository that rules come from: what of it is in force, and what is wrong with it.
+function repository({ name, url, branch, revision, files, seen_at_ms: seen, newest_revision: newest, problems, error }) {
+  const short = (id) => (id ? id.slice(0, 10) : "nothing");
+  const well = !error && !problems.length;
+  return h("div", { class: "pad" },
+    h("div", {}, tag(well ? "✔ git" : "✖ git", well ? "ok" : "critical"), " ", h("strong", {}, name), ` ${url}${branch ? ` (${branch})` : ""}: `,
+      h("code", { title: revision ?? "" }, short(revision)), ` in force, ${number(files)} files`, seen && `, seen ${ago(seen)}`),
+    error && h("div", { class: "failure" }, `cannot be fetched: ${error}`),
+    problems.length > 0 && h("div", { class: "failure" }, `revision ${short(newest)} is refused:`, problems.map(problemLine)));
 }

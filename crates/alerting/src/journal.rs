@@ -9,6 +9,7 @@
 //! | `rule_groups` | file and group | active alerts of each rule of the group |
 //! | `history` | event id | [`crate::history::Event`] |
 //! | `cursors` | name | how far a reader of the history has come |
+//! | `rule_texts` | source | [`crate::rules::Offer`] |
 //! | `meta` | `format` | [`FORMAT`] |
 //!
 //! A commit is on disk when it returns, so neither kill -9 nor a power cut forgets an alert or
@@ -79,6 +80,7 @@ pub(crate) enum Table {
     RuleGroups,
     History,
     Cursors,
+    RuleTexts,
 }
 
 impl Table {
@@ -91,6 +93,7 @@ impl Table {
             Table::RuleGroups => "rule_groups",
             Table::History => "history",
             Table::Cursors => "cursors",
+            Table::RuleTexts => "rule_texts",
         }
     }
 

@@ -49,6 +49,7 @@ pub use problem::{Problem, Problems};
 pub use querier::{
     Condition, EventSink, ExpressionError, GraphSeries, Querier, QueryFailure, Reading, SampleSink, Source,
 };
+pub use rules::Offer;
 pub use service::{
     Alerting, HistoryError, Parts, ReloadStatus, Revision, Settings, SilenceChangeError, StartError,
     TestError, TestOutcome, read_rules,

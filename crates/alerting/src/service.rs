@@ -1,6 +1,7 @@
 //! The running whole: rules, dispatcher, journal and deliveries behind one handle.
 
 mod insight;
+mod offers;
 mod revision;
 mod trial;
 
@@ -18,7 +19,7 @@ use crate::{
     owner::{Owner, OwnerError},
     problem::{Problem, Problems},
     querier::{EventSink, Querier, SampleSink},
-    rules::{Environment, Group, RuleEngine},
+    rules::{Environment, Group, RuleEngine, Texts},
     silence::{Silence, SilenceError},
 };
 use model::Labels;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub rules: Vec<PathBuf>,
     /// Rule files that come with the program: name and text.
     pub built_in_rules: Vec<(String, String)>,
+    /// Names of the sources that will offer rules with [`Alerting::offer`].
+    pub sources: Vec<String>,
     /// Between evaluations of groups that do not say; 0 for a minute, as Prometheus has it.
     pub evaluation_interval_ms: i64,
     /// A file in Alertmanager's format; without one, alerts are recorded and nobody is told.
@@ -119,6 +122,8 @@ pub struct Alerting {
     /// Looks whether the files of silences have changed.
     watch: tokio::task::AbortHandle,
     reload: Mutex<ReloadStatus>,
+    /// Rules in force that came as texts.
+    texts: Mutex<Texts>,
     started_ms: i64,
 }
 
@@ -134,9 +139,10 @@ impl Alerting {
         own: &daemon::metrics::Metrics,
     ) -> Result<Self, StartError> {
         let started_ms = (parts.clock)();
-        let revision = Revision::read(&settings, &parts).await?;
-        let warnings = revision.warnings();
         let journal = Arc::new(Journal::open(&settings.state_dir)?);
+        let (kept, mut text_records) = Texts::load(&journal, &settings.sources)?;
+        let (revision, texts, refused) = Revision::read_at_start(&settings, kept, &parts).await?;
+        let warnings = revision.warnings();
         let records = journal.load(Table::RuleGroups)?.into_iter().collect();
         let mut dispatcher = Dispatcher::restored(Arc::new(revision.config), &journal, started_ms)?;
         dispatcher.set_file_silences(revision.silences.silences);
@@ -162,9 +168,11 @@ impl Alerting {
             external_labels: settings.external_labels.clone(),
         };
         let engine = RuleEngine::new(environment, owner.clone(), metrics.clone(), parts.clock);
-        let reload = ReloadStatus { at_ms: started_ms, problems: Vec::new(), warnings };
+        metrics.reloaded(refused.is_empty());
+        let reload = ReloadStatus { at_ms: started_ms, problems: refused, warnings };
         engine.start(revision.rules, records).await;
-        metrics.reloaded(true);
+        text_records.push(Texts::put_files(texts.files.as_deref().unwrap_or_default(), started_ms));
+        offers::keep(&owner, text_records).await;
         let built_in = Mutex::new(settings.built_in_rules.clone());
         let watch = revision::watch_silences(&settings, owner.clone(), parts.clock);
         Ok(Alerting {
@@ -181,6 +189,7 @@ impl Alerting {
             shipper: Mutex::new(shipper),
             watch,
             reload: Mutex::new(reload),
+            texts: Mutex::new(texts),
             started_ms,
         })
     }

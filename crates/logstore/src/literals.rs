@@ -53,7 +53,7 @@ fn whole_text(hir: &Hir) -> Option<(Vec<u8>, bool)> {
             return None;
         }
     }
-    let is_text = !text.bytes.is_empty() && !(text.fold && has_exact_letters);
+    let is_text = !text.bytes.is_empty() && (!text.fold || !has_exact_letters);
     is_text.then_some((text.bytes, text.fold))
 }
 

@@ -5,6 +5,8 @@ mod hosts;
 mod own_metrics;
 mod packs;
 mod reload;
+mod replay;
+mod rules_git;
 mod runbooks;
 mod scaling;
 mod status;
@@ -23,6 +25,9 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/api/bellwether/v1/hosts/{instance}", delete(hosts::retire))
         .route("/api/bellwether/v1/packs", get(packs::packs))
         .route("/runbooks/{alert}", get(runbooks::runbook))
+        .route("/api/bellwether/v1/rules/replay", post(replay::post))
+        .route("/api/bellwether/v1/rules/git", get(rules_git::repositories))
+        .route("/api/bellwether/v1/rules/git/{name}/hook", post(rules_git::hook))
         .route("/api/bellwether/v1/scaling", get(scaling::scaling))
         .route("/api/bellwether/v1/scaling/{uid}", get(scaling::policy))
         .route("/api/bellwether/v1/status", get(status::status))

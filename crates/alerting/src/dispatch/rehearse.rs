@@ -113,6 +113,7 @@ receivers: [{name: r, webhook_configs: [{url: 'http://sink.test/'}]}]
             generator_url: String::new(),
             timeout: false,
             held: true,
+            measure: None,
         }
     }
 

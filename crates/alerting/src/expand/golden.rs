@@ -26,6 +26,7 @@ fn message() -> Message {
             generator_url: "http://prom.test/graph?g0.expr=a+%3E+b&g0.tab=1".into(),
             timeout: false,
             held: false,
+            measure: None,
         },
         resolved,
     };
@@ -44,7 +45,7 @@ fn message() -> Message {
 #[test]
 fn templates_of_notifications_give_what_alertmanager_gives() {
     let templates = NotificationTemplates::default();
-    let data = data(&message(), "http://am.test/p");
+    let data = data(&message(), "http://am.test/p", &Default::default());
     let mut differences = Vec::new();
     for line in TABLE.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let columns: Vec<&str> = line.split('\t').collect();

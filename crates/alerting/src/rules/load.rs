@@ -25,6 +25,8 @@ pub struct LoadedRules {
     pub groups: Vec<GroupDefinition>,
     /// Such as one rule written twice.
     pub warnings: Vec<Problem>,
+    /// Name and text of each file that was read.
+    pub(crate) texts: Vec<(String, String)>,
     /// Between evaluations of groups that do not say.
     default_interval_ms: i64,
     seen: BTreeSet<RuleIdentity>,
@@ -42,7 +44,13 @@ impl Default for LoadedRules {
 impl LoadedRules {
     /// Nothing yet; groups that give no interval will have this one.
     pub fn with_default_interval(default_interval_ms: i64) -> Self {
-        LoadedRules { groups: Vec::new(), warnings: Vec::new(), default_interval_ms, seen: BTreeSet::new() }
+        LoadedRules {
+            groups: Vec::new(),
+            warnings: Vec::new(),
+            texts: Vec::new(),
+            default_interval_ms,
+            seen: BTreeSet::new(),
+        }
     }
 }
 
@@ -67,7 +75,11 @@ pub(crate) fn read_files(
 ) {
     for path in rule_files(paths, problems) {
         match read_file(&path) {
-            Ok(text) => parse_rules(&path.display().to_string(), &text, querier, loaded, problems),
+            Ok(text) => {
+                let name = path.display().to_string();
+                parse_rules(&name, &text, querier, loaded, problems);
+                loaded.texts.push((name, text));
+            }
             Err(problem) => problems.push(problem),
         }
     }
@@ -102,6 +114,11 @@ fn collect(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> std::io::Resul
         std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     entries.sort();
     entries.iter().filter(|entry| !is_hidden(entry)).try_for_each(|entry| collect(entry, false, files))
+}
+
+/// Whether a folder that holds `path` would load it: a rule file, and nothing on the way is hidden.
+pub fn is_rule_path(path: &Path) -> bool {
+    is_rule_file(path) && !path.iter().any(|part| is_hidden(Path::new(part)))
 }
 
 fn is_hidden(path: &Path) -> bool {

@@ -6,6 +6,7 @@ mod definition;
 mod engine;
 mod group;
 mod load;
+mod offered;
 mod schedule;
 mod schema;
 mod series;
@@ -15,6 +16,7 @@ pub use active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, RESOLVED_KEPT
 pub use definition::{DEFAULT_INTERVAL_MS, GroupDefinition, NoData, RuleDefinition, RuleKind};
 pub(crate) use engine::RuleEngine;
 pub use group::{Environment, Group, Health, Outcome, RuleState};
-pub(crate) use load::read_files;
-pub use load::{LoadedRules, load_rules, parse_rules, rule_files};
+pub use load::{LoadedRules, is_rule_path, load_rules, parse_rules, rule_files};
+pub use offered::Offer;
+pub(crate) use offered::{Texts, read, read_at_start};
 pub use schedule::Slots;

@@ -8,7 +8,7 @@ use crate::{
     owner::Owner,
     problem::{Place, Problem, Problems},
     querier::Querier,
-    rules::{DEFAULT_INTERVAL_MS, Group, LoadedRules, parse_rules, read_files, rule_files},
+    rules::{self, Group, LoadedRules, Texts, rule_files},
     silence::{LoadedSilences, load_silences},
 };
 use std::{
@@ -47,12 +47,41 @@ impl Revision {
         .await
     }
 
+    /// As [`Revision::read`], at a start: where rules are wrong, those that were good before are
+    /// taken instead. Returns the texts in force and what is wrong, too.
+    pub(super) async fn read_at_start(
+        settings: &Settings,
+        kept: Texts,
+        parts: &Parts,
+    ) -> Result<(Self, Texts, Vec<Problem>), Problems> {
+        let (settings, querier, now_ms) = (settings.clone(), parts.querier.clone(), (parts.clock)());
+        in_background(move || {
+            let read = rules::read_at_start(&settings, kept, querier.as_ref());
+            let config =
+                settings.alertmanager_config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
+            let silences = load_silences(&settings.silences, now_ms);
+            match (read, config, silences) {
+                (Ok((rules, texts, refused)), Ok(config), Ok(silences)) => {
+                    for problem in &refused {
+                        tracing::error!(%problem, "a rule file is wrong; the rules that were good before are in force");
+                    }
+                    Ok((Revision { rules, config, silences }, texts, refused))
+                }
+                (read, config, silences) => {
+                    let all = read.err().into_iter().chain(config.err()).chain(silences.err());
+                    Err(Problems(all.flat_map(|problems| problems.0).collect()))
+                }
+            }
+        })
+        .await
+    }
+
     pub(super) fn warnings(&self) -> Vec<Problem> {
         self.rules.warnings.iter().chain(&self.silences.warnings).cloned().collect()
     }
 }
 
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(failure) => std::panic::resume_unwind(failure.into_panic()),
@@ -64,15 +93,7 @@ async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
 /// # Errors
 /// Every problem of every file.
 pub fn read_rules(settings: &Settings, querier: &dyn Querier) -> Result<LoadedRules, Problems> {
-    let given_ms = settings.evaluation_interval_ms;
-    let interval_ms = if given_ms > 0 { given_ms } else { DEFAULT_INTERVAL_MS };
-    let mut loaded = LoadedRules::with_default_interval(interval_ms);
-    let mut problems = Vec::new();
-    read_files(&settings.rules, querier, &mut loaded, &mut problems);
-    for (name, text) in &settings.built_in_rules {
-        parse_rules(name, text, querier, &mut loaded, &mut problems);
-    }
-    if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
+    rules::read(settings, &Texts::default(), querier)
 }
 
 impl Alerting {
@@ -145,7 +166,12 @@ impl Alerting {
             let problem = Place::default().problem(&file.display().to_string(), error.to_string());
             return Err(Problems(vec![problem]));
         }
-        self.engine.replace(revision.rules).await;
+        let mut rules = revision.rules;
+        let files = std::mem::take(&mut rules.texts);
+        // What was offered is not in files, and stays.
+        rules.groups.extend(self.offered_groups());
+        self.engine.replace(rules).await;
+        self.keep_files(files).await;
         let status = ReloadStatus { at_ms: (self.parts.clock)(), problems: Vec::new(), warnings };
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = status;
         Ok(())

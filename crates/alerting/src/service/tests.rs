@@ -453,3 +453,38 @@ async fn events_reach_the_log_once_each_however_busy_it_is() {
     let ids = log.0.lock().unwrap().1.clone();
     assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<_>>());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_with_bad_rules_goes_on_with_the_good_ones_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
+    let world = Arc::new(World(Mutex::new(false)));
+    let first = start(folder.path(), config, "groups: [{nam: x}]", &world).await;
+    assert!(matches!(first, Err(StartError::Problems(_))), "nothing good is known yet");
+    start(folder.path(), config, RULES, &world).await.unwrap().stop().await;
+    let alerting = start(folder.path(), config, "groups: [{nam: x}]", &world).await.unwrap();
+    let problems = alerting.reload_status().problems;
+    assert_eq!((alerting.rules().len(), problems.len(), problems[0].line), (1, 1, 1));
+    assert!(alerting.reload().await.is_err());
+
+    // Rules that are offered do not hang on files that are wrong.
+    let text = RULES.replace("name: g", "name: offered");
+    let offer = |text: &str, revision: &str| crate::Offer {
+        revision: revision.into(),
+        at_ms: 7,
+        files: vec![("git:x/a.yml".into(), text.into())],
+    };
+    // This server was not told of the source, so the next start would forget it.
+    alerting.offer("git:x", offer(&text, "1")).await.unwrap();
+    assert_eq!((alerting.rules().len(), alerting.offered("git:x")), (2, Some(("1".into(), 7, 1))));
+    let problems = alerting.offer("git:x", offer("groups: [{}]", "2")).await.unwrap_err();
+    assert!(problems.to_string().starts_with("git:x/a.yml:1:"), "{problems}");
+    assert_eq!((alerting.rules().len(), alerting.offered("git:x")), (2, Some(("1".into(), 7, 1))));
+    std::fs::write(folder.path().join("rules.yml"), RULES.replace("name: g", "name: h")).unwrap();
+    alerting.reload().await.unwrap();
+    let groups: Vec<_> = alerting.rules().iter().map(|group| group.definition.name.clone()).collect();
+    assert_eq!(groups, ["h", "offered"]);
+    alerting.offer("git:x", offer("groups: []", "3")).await.unwrap();
+    assert_eq!(alerting.rules().len(), 1, "what is deleted is deleted");
+    alerting.stop().await;
+}

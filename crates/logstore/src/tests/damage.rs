@@ -152,15 +152,14 @@ fn a_lost_manifest_loses_no_line() {
 fn a_merge_beside_its_inputs_counts_once() {
     let dir = two_parts();
     let parts = dir.sub("parts").unwrap();
-    let inputs: Vec<(String, Vec<(String, Vec<u8>)>)> = parts
+    let inputs: Vec<_> = parts
         .list()
         .unwrap()
         .into_iter()
         .map(|name| {
             let part = parts.sub(&name).unwrap();
-            let files =
-                part.list().unwrap().into_iter().map(|file| (file.clone(), part.read(&file).unwrap()));
-            (name, files.collect())
+            let files = part.list().unwrap().into_iter();
+            (name, files.map(|file| (file.clone(), part.read(&file).unwrap())).collect::<Vec<_>>())
         })
         .collect();
     let store = open(&dir);

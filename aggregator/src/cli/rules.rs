@@ -1,0 +1,104 @@
+//! `bellwether rules`
+
+use super::client::{Server, Table, block_on, labels, span, text};
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use serde_json::{Value, json};
+use std::{path::PathBuf, time::Duration};
+
+/// Longest that a replay may take.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// Ask a running server about rules.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum Command {
+    /// Show what would have fired
+    ///
+    /// The server evaluates the rules over what it has stored, at the times of the past, with the
+    /// evaluator that it uses now. Nobody is told and nothing is stored. Without files, the rules in
+    /// force are replayed.
+    ///
+    ///   bellwether rules replay --last 7d rules/disks.yml
+    Replay {
+        /// Rule files, or folders of them
+        #[arg(value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// How far back
+        #[arg(long, value_name = "DURATION", default_value = "24h")]
+        last: String,
+        /// Only alerts of this name
+        #[arg(long, value_name = "NAME")]
+        alert: Option<String>,
+    },
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let Command::Replay { paths, last, alert } = &args.command;
+    let last_ms = model::parse_duration_ms(last).map_err(anyhow::Error::msg).context("--last")?;
+    let mut files = Vec::new();
+    let mut problems = Vec::new();
+    for path in alerting::rules::rule_files(paths, &mut problems) {
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("failed to read `{}`", path.display()))?;
+        files.push(json!({"name": path.display().to_string(), "text": text}));
+    }
+    if !problems.is_empty() {
+        bail!("{}", alerting::Problems(problems));
+    }
+    if !paths.is_empty() && files.is_empty() {
+        bail!("no rule files there");
+    }
+    let connection = args.server.connect(PATIENCE)?;
+    block_on(async {
+        let wanted = json!({"files": files, "last_ms": last_ms, "alert": alert});
+        let answer = connection.post("api/bellwether/v1/rules/replay", &wanted).await?;
+        if connection.shows_json(&answer)? {
+            return Ok(());
+        }
+        let mut table = Table::new(["ALERT", "FIRED", "LASTED", "LABELS"]);
+        for episode in answer["episodes"].as_array().into_iter().flatten() {
+            table.row(row(episode));
+        }
+        table.show("nothing would have fired")?;
+        for error in answer["errors"].as_array().into_iter().flatten() {
+            eprintln!(
+                "rule `{}` failed {} times: {}",
+                text(error, "rule"),
+                error["count"],
+                text(error, "error")
+            );
+        }
+        if answer["truncated"].as_bool().unwrap_or(false) {
+            eprintln!("there were more; ask for less time, or for one --alert");
+        }
+        eprintln!(
+            "{} evaluations in {:.1} s",
+            answer["evaluations"],
+            answer["seconds"].as_f64().unwrap_or(0.0)
+        );
+        Ok(())
+    })
+}
+
+fn row(episode: &Value) -> [String; 4] {
+    let fired_ms = episode["fired_at_ms"].as_i64().unwrap_or(0);
+    let lasted = match episode["resolved_at_ms"].as_i64() {
+        Some(resolved_ms) => span((resolved_ms - fired_ms) / 1000),
+        None => "still".to_owned(),
+    };
+    let set = &episode["labels"];
+    [
+        text(set, "alertname").to_owned(),
+        alerting::timestamp::millis(fired_ms),
+        lasted,
+        labels(set, &["alertname"]),
+    ]
+}
