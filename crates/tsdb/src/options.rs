@@ -36,7 +36,7 @@ impl Default for TsdbOptions {
             size_bytes_max: None,
             series_max: 20_000_000,
             head_bytes_min: 8 << 20,
-            head_bytes_per_series: 96,
+            head_bytes_per_series: 64,
             head_bytes_slack: 256 << 20,
             head_age_max_ms: 2 * 3_600_000,
             wal_segment_bytes: 32 << 20,
