@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+mod allocator;
 
 fn main() -> ExitCode {
     daemon::memory::use_small_pages();
+    if let Err(error) = allocator::give_back_what_is_freed() {
+        eprintln!("bellwether: freed memory stays with the process: {error}");
+    }
     bellwether::cli::run()
 }
