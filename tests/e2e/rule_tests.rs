@@ -84,7 +84,7 @@ const TESTS: [&str; 24] = [
     "promql_expr_test: [{expr: 'vector(1)', eval_time: 0, exp_samples: [{value: 1}, {value: 1}]}]",
     "promql_expr_test: [{expr: 'vector(0.1) + vector(0.2)', eval_time: 0, exp_samples: [{value: 0.3}]}]",
     "promql_expr_test: [{expr: 'vector(0.1) + vector(0.2)', eval_time: 0, exp_samples: [{value: 0.30000000000000004}]}]",
-    "input_series: [{series: 'm', values: '1 2 3 4'}]\n  promql_expr_test: [{expr: 'sum_over_time(m[3m:])', eval_time: 3m, exp_samples: [{value: 9}]}]",
+    "input_series: [{series: 'm', values: '1 2 3 4'}]\n  promql_expr_test: [{expr: 'sum_over_time(m[2m30s:1m])', eval_time: 3m, exp_samples: [{value: 9}]}]",
     "input_series: [{series: 'm', values: '1 2 3 4'}]\n  promql_expr_test: [{expr: 'm @ 60', eval_time: 3m, exp_samples: [{labels: m, value: 2}]}]",
     "input_series: [{series: 'm', values: '1 2 3 4'}]\n  promql_expr_test: [{expr: 'm', eval_time: 150s, exp_samples: [{labels: m, value: 3}]}]",
     "input_series: [{series: 'm', values: '1 _ _ _ _ _ _ 2'}]\n  promql_expr_test: [{expr: 'm', eval_time: 6m}, {expr: 'count(m)', eval_time: 7m, exp_samples: [{labels: '{}', value: 1}]}]",

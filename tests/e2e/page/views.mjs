@@ -136,7 +136,8 @@ export async function liveTail({ page, log }) {
 export async function alerts({ page }) {
   await open(page, "alerts");
   const rules = page.locator("section.panel", { has: page.locator("h2", { hasText: /^Rules$/ }) });
-  await rules.locator("td", { hasText: "DiskFull" }).first().waitFor({ timeout: 15_000 });
+  // The rules of hosts are switched on when metrics of hosts are seen, at most half a minute later.
+  await rules.locator("td", { hasText: "DiskFull" }).first().waitFor({ timeout: 60_000 });
   const active = page.locator("section.panel", { has: page.locator("h2", { hasText: "Active alerts" }) });
   await active.locator("td", { hasText: "Watchdog" }).first().waitFor({ timeout: 60_000 });
   await page.click("button:has-text('new silence')");
