@@ -52,7 +52,8 @@ impl Logstore {
         let next_segment = self.log.rotate().map_err(log_error)?;
         appender.has_unflushed = false;
         let mut state = write(&self.state);
-        let mut memory = std::mem::take(&mut state.memory);
+        let next = state.memory.successor();
+        let mut memory = std::mem::replace(&mut state.memory, next);
         let snapshot = memory.snapshot();
         let ledger = appender.ledger.encode();
         let frozen = Frozen { memory, snapshot, next_segment, ledger, parts: OnceLock::new() };

@@ -94,6 +94,10 @@ impl Block {
     }
 
     fn push(&mut self, stream: u32, entry: &LogEntryRef<'_>) {
+        if self.text.capacity() == 0 {
+            // At once, because growing copies; what a short block leaves over is given back.
+            self.text.reserve_exact(BLOCK_BYTES);
+        }
         let text_start = self.text.len() as u32;
         self.text.extend_from_slice(entry.line.as_bytes());
         self.text.extend_from_slice(entry.metadata.as_bytes());
@@ -113,7 +117,11 @@ impl Block {
         self.rows.extend(next.rows.iter().map(|row| RowEntry { text_start: row.text_start + shift, ..*row }));
     }
 
-    fn sort(&mut self) {
+    fn seal(&mut self) {
+        self.rows.shrink_to_fit();
+        if self.text.len() < self.text.capacity() / 4 * 3 {
+            self.text.shrink_to_fit();
+        }
         self.order = (0..self.rows.len() as u32).collect();
         self.order.sort_by_key(|&index| {
             let row = &self.rows[index as usize];
@@ -170,6 +178,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// An empty memory that will hold about as many rows as this one.
+    pub(crate) fn successor(&self) -> Memory {
+        Memory { seen: HashTable::with_capacity(self.seen.len()), ..Memory::default() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rows == 0
     }
@@ -279,7 +292,7 @@ impl Memory {
             (block, first_row) = (joined, last.first_row);
             self.sealed.pop();
         }
-        block.sort();
+        block.seal();
         self.sealed.push(Sealed { first_row, block: Arc::new(block) });
     }
 

@@ -124,15 +124,7 @@ impl Head {
     /// samples' ends enclose a part of `range`.
     pub(crate) fn matching(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<(Labels, u32)> {
         let registry = self.registry.read();
-        let mut series = match selectors {
-            [] => registry.matching(&[]),
-            [only] => registry.matching(only),
-            many => many.iter().flat_map(|matchers| registry.matching(matchers)).collect(),
-        };
-        if selectors.len() > 1 {
-            series.sort_unstable();
-            series.dedup();
-        }
+        let mut series = registry.matching_any(selectors);
         let tails = self.read();
         series.retain(|&series| tails.bounds(series).is_some_and(|bounds| bounds.overlaps(&range)));
         drop(tails);

@@ -19,6 +19,7 @@ mod codec;
 mod columns;
 mod extras;
 mod head;
+mod listing;
 mod maintain;
 mod options;
 mod part;

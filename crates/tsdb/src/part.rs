@@ -21,7 +21,11 @@ pub(crate) use meta::{Meta, Origin};
 pub(crate) use page::Page;
 pub(crate) use writer::{OrderKey, PartWriter};
 
-use crate::{bytes::Malformed, codec::values};
+use crate::{
+    bytes::Malformed,
+    codec::values,
+    listing::{Found, Listed},
+};
 use cache::Cached;
 use disk::{Dir, ReadFile};
 use index::PartIndex;
@@ -34,6 +38,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
+use store::StoreError;
 
 const DATA: &str = "data";
 const INDEX: &str = "index";
@@ -201,14 +206,35 @@ impl Part {
     pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<RoaringBitmap, PartError> {
         let index = self.index()?;
         matching::matching(&index, self.files.meta.series as u32, matchers)
-            .map_err(|Malformed| damaged(self.id(), "postings do not decode".to_owned()))
+            .map_err(|Malformed| self.bad_postings())
+    }
+
+    /// Adds names, or values of a name, that a series has which passes `is_live`.
+    pub(crate) fn list(
+        &self,
+        listed: Listed<'_>,
+        found: &mut Found<'_>,
+        is_live: &mut dyn FnMut(u32) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let index = self.index()?;
+        let bad = |Malformed| StoreError::from(self.bad_postings());
+        matching::for_each_key(&index, listed, bad, |text, offset| {
+            if found.has(text) {
+                return Ok(());
+            }
+            let series = matching::postings_at(&index, offset).map_err(bad)?;
+            found.add(text, series.into_iter(), &mut *is_live)
+        })
+    }
+
+    fn bad_postings(&self) -> PartError {
+        damaged(self.id(), "postings do not decode".to_owned())
     }
 
     /// The series with exactly these labels.
     pub(crate) fn find(&self, labels: &Labels) -> Result<Option<u32>, PartError> {
         let index = self.index()?;
-        let candidates = matching::with_pairs(&index, labels)
-            .map_err(|Malformed| damaged(self.id(), "postings do not decode".to_owned()))?;
+        let candidates = matching::with_pairs(&index, labels).map_err(|Malformed| self.bad_postings())?;
         for ordinal in candidates {
             let (page, place) = self.place(&index, ordinal)?;
             if page.labels(place).as_bytes() == labels.as_bytes() {

@@ -12,7 +12,7 @@ use std::{cell::RefCell, sync::Arc};
 use store::{Aggregate, QueryContext, SeriesSet, StoreError};
 
 /// The context is asked whether to go on once in this many series.
-const CHECK_EVERY: usize = 1024;
+pub(crate) const CHECK_EVERY: usize = 1024;
 /// Memory charged for a sample that is read.
 const SAMPLE_BYTES: u64 = 16;
 
@@ -265,7 +265,7 @@ pub(crate) fn matching_any(part: &Part, selectors: &[Vec<Matcher>]) -> Result<Ro
 }
 
 /// Reports damage, so that the query goes on with the rest; passes on other failures.
-fn set_aside(tsdb: &Tsdb, error: PartError) -> Result<(), StoreError> {
+pub(crate) fn set_aside(tsdb: &Tsdb, error: PartError) -> Result<(), StoreError> {
     match error {
         PartError::Damaged { .. } => {
             tsdb.note_damage(&error.to_string());

@@ -14,11 +14,13 @@ mod pairs;
 
 use crate::{
     bytes::Reader,
+    listing::{Found, Listed},
     slabs::{Slabs, Slices},
 };
 use model::{Labels, LabelsRef, Matcher};
 use pairs::Pairs;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use store::StoreError;
 
 /// See the module.
 #[derive(Default)]
@@ -112,6 +114,74 @@ impl RegistryState {
     /// Series that all of `matchers` match, ascending.
     pub(crate) fn matching(&self, matchers: &[Matcher]) -> Vec<u32> {
         matching::matching(self, matchers)
+    }
+
+    /// Series that any of `selectors` matches, all when there is none; ascending.
+    pub(crate) fn matching_any(&self, selectors: &[Vec<Matcher>]) -> Vec<u32> {
+        let mut series: Vec<u32> = match selectors {
+            [] => return self.matching(&[]),
+            [only] => return self.matching(only),
+            many => many.iter().flat_map(|matchers| self.matching(matchers)).collect(),
+        };
+        series.sort_unstable();
+        series.dedup();
+        series
+    }
+
+    /// Adds names, or values of a name, that one of `series` has which passes `is_live`.
+    pub(crate) fn list_of(
+        &self,
+        series: &[u32],
+        listed: Listed<'_>,
+        found: &mut Found<'_>,
+        mut is_live: impl FnMut(u32) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let wanted = match listed {
+            Listed::Names => None,
+            Listed::Values(name) => match self.pairs.with_name(name) {
+                None => return Ok(()),
+                Some((number, _)) => Some(number),
+            },
+        };
+        // Neighbours mostly have the same pair, which need not be looked up by its text again.
+        let mut known = None;
+        for &series in series {
+            for &pair in self.set(series) {
+                let text = match wanted {
+                    None => self.pairs.name_text(pair),
+                    Some(number) if self.pairs.name(pair) == number && known != Some(pair) => {
+                        self.pairs.value(pair)
+                    }
+                    Some(_) => continue,
+                };
+                found.add(text, std::iter::once(series), &mut is_live)?;
+                known = found.has(text).then_some(pair);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds names, or values of a name, that a series has which passes `is_live`.
+    pub(crate) fn list(
+        &self,
+        listed: Listed<'_>,
+        found: &mut Found<'_>,
+        mut is_live: impl FnMut(u32) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let series_of = |pair: &u32| self.pairs.postings(*pair).iter();
+        match listed {
+            Listed::Names => {
+                for (name, pairs) in self.pairs.names() {
+                    found.add(name, pairs.iter().flat_map(series_of), &mut is_live)?;
+                }
+            }
+            Listed::Values(name) => {
+                for pair in self.pairs.with_name(name).unwrap_or_default().1 {
+                    found.add(self.pairs.value(*pair), series_of(pair), &mut is_live)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The series with exactly these labels.

@@ -4,6 +4,7 @@ use crate::{
     TsdbOptions,
     extras::Extras,
     head::Head,
+    listing::Listed,
     maintain::Maintenance,
     part::{Cache, Part, PartError},
     query::{Reading, TsdbSeriesSet},
@@ -198,19 +199,7 @@ impl MetricStore for Tsdb {
         range: TimeRange,
         context: &QueryContext,
     ) -> Result<Vec<String>, StoreError> {
-        let series = self.series_with_samples(selectors, range, context)?;
-        let mut names: Vec<&str> = Vec::new();
-        for labels in &series {
-            names.extend(labels.iter().map(|(name, _)| name));
-            // Few names repeat over many series: keep the list as short as they are.
-            if names.len() > 4096 {
-                names.sort_unstable();
-                names.dedup();
-            }
-        }
-        names.sort_unstable();
-        names.dedup();
-        Ok(names.into_iter().map(str::to_owned).collect())
+        self.listed(Listed::Names, selectors, range, context)
     }
 
     fn label_values(
@@ -220,11 +209,7 @@ impl MetricStore for Tsdb {
         range: TimeRange,
         context: &QueryContext,
     ) -> Result<Vec<String>, StoreError> {
-        let series = self.series_with_samples(selectors, range, context)?;
-        let mut values: Vec<&str> = series.iter().filter_map(|labels| labels.get(name)).collect();
-        values.sort_unstable();
-        values.dedup();
-        Ok(values.into_iter().map(str::to_owned).collect())
+        self.listed(Listed::Values(name), selectors, range, context)
     }
 
     fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)> {

@@ -64,6 +64,8 @@ struct Member {
 pub(crate) struct Bundle {
     file: Arc<ReadFile>,
     members: Arc<HashMap<PathBuf, Member>>,
+    /// The whole file, when all of it is about to be read.
+    whole: Option<OwnedBytes>,
 }
 
 impl std::fmt::Debug for Bundle {
@@ -96,12 +98,26 @@ impl Bundle {
             check_member(&file, &member, directory_at)?;
             members.insert(name, member);
         }
-        Ok(Bundle { file, members: Arc::new(members) })
+        Ok(Bundle { file, members: Arc::new(members), whole: None })
+    }
+
+    /// The same bundle, read in one go: for a reader of every term, which would otherwise ask the
+    /// file once for each.
+    pub(crate) fn read_whole(&self) -> io::Result<Bundle> {
+        let end = self.members.values().map(|member| member.offset + member.bytes).max().unwrap_or(0);
+        let mut bytes = vec![0; end as usize];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(Bundle { whole: Some(OwnedBytes::new(bytes)), ..self.clone() })
     }
 
     fn member(&self, path: &Path) -> Result<MemberFile, OpenReadError> {
         match self.members.get(path) {
-            Some(&member) => Ok(MemberFile { file: self.file.clone(), member }),
+            Some(&member) => {
+                let whole = self.whole.as_ref();
+                let bytes = whole
+                    .map(|all| all.slice(member.offset as usize..(member.offset + member.bytes) as usize));
+                Ok(MemberFile { file: self.file.clone(), member, bytes })
+            }
             None => Err(OpenReadError::FileDoesNotExist(path.to_owned())),
         }
     }
@@ -135,6 +151,7 @@ pub(crate) enum BundleError {
 struct MemberFile {
     file: Arc<ReadFile>,
     member: Member,
+    bytes: Option<OwnedBytes>,
 }
 
 impl std::fmt::Debug for MemberFile {
@@ -153,6 +170,9 @@ impl FileHandle for MemberFile {
     fn read_bytes(&self, range: Range<usize>) -> io::Result<OwnedBytes> {
         if range.end > self.len() || range.start > range.end {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "read beyond an index member"));
+        }
+        if let Some(bytes) = &self.bytes {
+            return Ok(bytes.slice(range));
         }
         let mut bytes = vec![0; range.len()];
         self.file.read_exact_at(&mut bytes, self.member.offset + range.start as u64)?;

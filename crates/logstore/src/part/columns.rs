@@ -184,6 +184,12 @@ impl ColumnsBuilder {
         }
     }
 
+    /// Forgets all rows.
+    pub(crate) fn clear(&mut self) {
+        self.columns.clear();
+        self.rest = ColumnBuilder::default();
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&ColumnBuilder> {
         self.columns.get(name)
     }

@@ -38,7 +38,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 /// Longer runs are not indexed; their chunk is flagged instead.
 pub(crate) const RUN_BYTES_MAX: usize = 256;
 /// Ids up to this length go to the dictionary: status codes, octets, ports.
-pub(crate) const SHORT_ID_BYTES: usize = 5;
+pub(crate) const SHORT_ID_BYTES: usize = 3;
 /// Longer metadata pairs never go to the dictionary.
 pub(crate) const DICTIONARY_PAIR_BYTES_MAX: usize = 128;
 /// Tantivy's tables start with a size derived from this; they grow as needed.

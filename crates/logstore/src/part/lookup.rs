@@ -26,7 +26,7 @@ use std::{
 };
 use tantivy::{
     DocSet, Index, InvertedIndexReader, SegmentReader, TERMINATED,
-    postings::TermInfo,
+    postings::{BlockSegmentPostings, TermInfo},
     schema::{Field, IndexRecordOption},
 };
 
@@ -57,6 +57,7 @@ struct Postings {
 /// The open index of a part.
 pub(crate) struct PartIndex {
     part: u64,
+    bundle: Bundle,
     runs: Arc<InvertedIndexReader>,
     ids: Arc<InvertedIndexReader>,
     pairs: Arc<InvertedIndexReader>,
@@ -78,30 +79,43 @@ impl PartIndex {
         table: &Table,
     ) -> Result<PartIndex, BundleError> {
         let chunks = &table.chunks;
-        let index = Index::open(Bundle::open(file)?).map_err(io::Error::other)?;
-        let segments = index.searchable_segments().map_err(io::Error::other)?;
-        let [segment] = segments.as_slice() else {
-            return Err(Damaged::new("index does not have exactly one segment").into());
-        };
-        let reader = SegmentReader::open(segment).map_err(io::Error::other)?;
+        let bundle = Bundle::open(file)?;
+        let reader = open_segment(bundle.clone())?;
         if reader.max_doc() as usize != chunks.len() {
             return Err(Damaged::new("index and chunk table disagree").into());
         }
-        let Fields { runs, ids, pairs } = schema().1;
-        let field = |field: Field| reader.inverted_index(field).map_err(io::Error::other);
+        let [runs, ids, pairs] = fields_of(&reader)?;
         let flagged = |(number, chunk): (usize, &ChunkMeta)| {
             (chunk.flags & FLAG_LONG_RUN != 0).then_some(number as u32)
         };
         Ok(PartIndex {
             part,
-            runs: field(runs)?,
-            ids: field(ids)?,
-            pairs: field(pairs)?,
+            bundle,
+            runs,
+            ids,
+            pairs,
             filters: FilterFile::open(filters)?,
             id_lengths: table.id_lengths,
             long_runs: chunks.iter().enumerate().filter_map(flagged).collect(),
         })
     }
+}
+
+/// Opens the only segment of an index.
+fn open_segment(bundle: Bundle) -> Result<SegmentReader, BundleError> {
+    let index = Index::open(bundle).map_err(io::Error::other)?;
+    let segments = index.searchable_segments().map_err(io::Error::other)?;
+    let [segment] = segments.as_slice() else {
+        return Err(Damaged::new("index does not have exactly one segment").into());
+    };
+    Ok(SegmentReader::open(segment).map_err(io::Error::other)?)
+}
+
+/// Runs, ids, pairs.
+fn fields_of(reader: &SegmentReader) -> io::Result<[Arc<InvertedIndexReader>; 3]> {
+    let Fields { runs, ids, pairs } = schema().1;
+    let field = |field: Field| reader.inverted_index(field).map_err(io::Error::other);
+    Ok([field(runs)?, field(ids)?, field(pairs)?])
 }
 
 /// The fields of an index.
@@ -113,16 +127,31 @@ pub(crate) enum TermKind {
 }
 
 impl PartIndex {
-    /// Calls `visit` with every term and the chunks that have it.
+    /// Calls `visit` with every term and the chunks that have it. The index is in memory meanwhile.
     pub(crate) fn for_each_posting(&self, mut visit: impl FnMut(TermKind, &[u8], &[u32])) -> io::Result<()> {
-        let mut chunks = Vec::new();
+        let whole = open_segment(self.bundle.read_whole()?).map_err(io::Error::other)?;
         for (kind, reader) in
-            [(TermKind::Run, &self.runs), (TermKind::Id, &self.ids), (TermKind::Pair, &self.pairs)]
+            [TermKind::Run, TermKind::Id, TermKind::Pair].into_iter().zip(fields_of(&whole)?)
         {
+            let mut chunks = Vec::new();
+            let mut postings: Option<BlockSegmentPostings> = None;
             let mut terms = reader.terms().stream()?;
             while terms.advance() {
+                let info = terms.value();
+                let postings = match &mut postings {
+                    Some(postings) => {
+                        reader.reset_block_postings_from_terminfo(info, postings)?;
+                        postings
+                    }
+                    none => {
+                        none.insert(reader.read_block_postings_from_terminfo(info, IndexRecordOption::Basic)?)
+                    }
+                };
                 chunks.clear();
-                for_each_chunk(reader, terms.value(), |chunk| chunks.push(chunk))?;
+                while postings.block_len() > 0 {
+                    chunks.extend_from_slice(postings.docs());
+                    postings.advance();
+                }
                 visit(kind, terms.key(), &chunks);
             }
         }

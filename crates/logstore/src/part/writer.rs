@@ -55,6 +55,16 @@ impl Chunk {
     fn bytes(&self) -> usize {
         self.text.len() + self.metadata_bytes
     }
+
+    /// Forgets all rows, and keeps the memory for those of the next chunk.
+    fn clear(&mut self) {
+        self.runs.clear();
+        self.times.clear();
+        self.lengths.clear();
+        self.text.clear();
+        self.columns.clear();
+        self.metadata_bytes = 0;
+    }
 }
 
 /// Numbers for names, in order of appearance.
@@ -246,10 +256,12 @@ impl PartWriter {
             lengths,
             columns,
             frames,
-            runs: chunk.runs,
+            runs: std::mem::take(&mut chunk.runs),
             filter: FilterMeta::default(),
             flags: 0,
         });
+        chunk.clear();
+        self.chunk = chunk;
         Ok(())
     }
 

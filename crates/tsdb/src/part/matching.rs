@@ -3,6 +3,7 @@
 use super::index::{PartIndex, SEPARATOR};
 use crate::{
     bytes::{Malformed, Reader, put_varint},
+    listing::Listed,
     postings::Postings,
     regex_values::{Values, values_of},
 };
@@ -23,13 +24,41 @@ pub(super) fn put_postings(out: &mut Vec<u8>, ordinals: Postings) -> std::io::Re
     bitmap.serialize_into(out)
 }
 
-fn postings_at(index: &PartIndex, offset: u64) -> Result<RoaringBitmap, Malformed> {
+/// The series of a key, by the offset that the dictionary has for it.
+pub(super) fn postings_at(index: &PartIndex, offset: u64) -> Result<RoaringBitmap, Malformed> {
     let bytes = index.postings.get(offset as usize..).ok_or(Malformed)?;
     let mut reader = Reader::new(bytes);
     match reader.varint()? {
         0 => RoaringBitmap::deserialize_from(reader.rest()).map_err(|_| Malformed),
         only => Ok(RoaringBitmap::from_iter([(only >> 1) as u32])),
     }
+}
+
+/// Visits the keys of every label, or of one, by name or by value; each with the offset of its
+/// series.
+pub(super) fn for_each_key<E>(
+    index: &PartIndex,
+    listed: Listed<'_>,
+    bad: impl Fn(Malformed) -> E,
+    mut visit: impl FnMut(&str, u64) -> Result<(), E>,
+) -> Result<(), E> {
+    let first = match listed {
+        Listed::Names => Vec::new(),
+        Listed::Values(name) => key(name, ""),
+    };
+    let mut stream = index.keys.range().ge(&first).into_stream();
+    while let Some((found, offset)) = stream.next() {
+        if !found.starts_with(&first) {
+            break;
+        }
+        let name_bytes = found.iter().position(|&byte| byte == SEPARATOR).ok_or(Malformed);
+        let text = match listed {
+            Listed::Names => &found[..name_bytes.map_err(&bad)?],
+            Listed::Values(_) => &found[first.len()..],
+        };
+        visit(std::str::from_utf8(text).map_err(|_| bad(Malformed))?, offset)?;
+    }
+    Ok(())
 }
 
 fn key(name: &str, value: &str) -> Vec<u8> {

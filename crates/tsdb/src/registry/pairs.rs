@@ -73,6 +73,12 @@ impl Pairs {
         bytes_of(&self.bytes, &self.entries[pair])
     }
 
+    /// The name; as [`Pairs::value`].
+    pub(super) fn name_text(&self, pair: u32) -> &str {
+        let name = Reader::new(self.bytes(pair)).field().unwrap_or(&[]);
+        std::str::from_utf8(name).unwrap_or("")
+    }
+
     /// The value; label bytes are UTF-8 since they were checked when they came.
     pub(super) fn value(&self, pair: u32) -> &str {
         let mut reader = Reader::new(self.bytes(pair));
@@ -87,6 +93,13 @@ impl Pairs {
 
     pub(super) fn postings(&self, pair: u32) -> &Postings {
         &self.entries[pair].postings
+    }
+
+    /// Every name and its pairs.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&str, &[u32])> {
+        // Label bytes are UTF-8 since they were checked when they came.
+        let text = |name| std::str::from_utf8(name).unwrap_or("");
+        self.names.iter().map(move |(bytes, name)| (text(bytes.as_slice()), name.pairs.as_slice()))
     }
 
     /// Number of a name and its pairs.

@@ -92,6 +92,10 @@ fn compare(store: &dyn MetricStore, reference: &dyn MetricStore, range: TimeRang
             reference.series(selectors, range, 100, &context).unwrap()
         );
         assert_eq!(
+            store.label_names(selectors, range, &context).unwrap(),
+            reference.label_names(selectors, range, &context).unwrap()
+        );
+        assert_eq!(
             store.label_values("host", selectors, range, &context).unwrap(),
             reference.label_values("host", selectors, range, &context).unwrap()
         );

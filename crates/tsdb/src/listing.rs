@@ -1,0 +1,162 @@
+//! Names and values of labels over all series.
+//!
+//! One series with a sample in the range is enough for a name or a value to be listed. Without a
+//! selector, names and values are walked and of most only their first series is looked at; with
+//! one, the series that it matches are walked, and those with something new are looked at.
+
+use crate::{
+    part::Part,
+    query::{CHECK_EVERY, matching_any, set_aside},
+    store_impl::Tsdb,
+    tiers::plan,
+};
+use model::{LabelsRef, Matcher, TimeRange};
+use std::collections::BTreeSet;
+use store::{Aggregate, QueryContext, StoreError};
+
+/// What is listed.
+#[derive(Clone, Copy)]
+pub(crate) enum Listed<'a> {
+    /// Names of labels.
+    Names,
+    /// Values of the label of this name.
+    Values(&'a str),
+}
+
+impl<'a> Listed<'a> {
+    /// What is listed of one series.
+    fn of<'l>(self, labels: LabelsRef<'l>) -> impl Iterator<Item = &'l str>
+    where
+        'a: 'l,
+    {
+        labels.iter().filter_map(move |(name, value)| match self {
+            Listed::Names => Some(name),
+            Listed::Values(wanted) => (name == wanted).then_some(value),
+        })
+    }
+}
+
+/// What has been found so far, and the question that is put to series.
+pub(crate) struct Found<'q> {
+    texts: BTreeSet<String>,
+    context: &'q QueryContext,
+    asked: usize,
+}
+
+impl Found<'_> {
+    /// Adds `text`, if it is new and one of `series` passes `is_live`.
+    pub(crate) fn add(
+        &mut self,
+        text: &str,
+        series: impl Iterator<Item = u32>,
+        mut is_live: impl FnMut(u32) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        if self.has(text) {
+            return Ok(());
+        }
+        for series in series {
+            self.asked += 1;
+            if self.asked.is_multiple_of(CHECK_EVERY) {
+                self.context.check()?;
+            }
+            if is_live(series)? {
+                self.texts.insert(text.to_owned());
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is known already.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.texts.contains(text)
+    }
+}
+
+impl Tsdb {
+    /// Names or values of the series that any of `selectors` matches (all when empty) and that have
+    /// samples in the range, ascending.
+    pub(crate) fn listed(
+        &self,
+        listed: Listed<'_>,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+        context: &QueryContext,
+    ) -> Result<Vec<String>, StoreError> {
+        context.check()?;
+        let view = self.view();
+        let visible = self.visible(range);
+        let mut found = Found { texts: BTreeSet::new(), context, asked: 0 };
+        if visible.start <= visible.end {
+            for head in view.sealing.iter().chain([&view.head]) {
+                let registry = head.registry().read();
+                let tails = head.read();
+                let is_live = |series| Ok(tails.has_samples(series, visible));
+                if selectors.is_empty() {
+                    registry.list(listed, &mut found, is_live)?;
+                } else {
+                    registry.list_of(&registry.matching_any(selectors), listed, &mut found, is_live)?;
+                }
+            }
+        }
+        for planned in plan(&view, (visible, range), self.tier_oldest_ms(), 0, Aggregate::Last) {
+            let (part, range) = (&planned.part, planned.range);
+            let done = if selectors.is_empty() {
+                self.list_part(part, listed, range, &mut found)
+            } else {
+                self.list_matched(part, listed, selectors, range, &mut found)
+            };
+            match done {
+                Err(StoreError::Damaged(what)) => self.note_damage(&what),
+                other => other?,
+            }
+        }
+        Ok(found.texts.into_iter().collect())
+    }
+
+    fn list_part(
+        &self,
+        part: &Part,
+        listed: Listed<'_>,
+        range: TimeRange,
+        found: &mut Found<'_>,
+    ) -> Result<(), StoreError> {
+        let mut listing = part.listing()?;
+        let mut is_live = |ordinal| match listing.find(ordinal, range) {
+            Ok(Some(_)) => self.is_live(part, ordinal, range),
+            Ok(None) => Ok(false),
+            Err(error) => set_aside(self, error).map(|()| false),
+        };
+        part.list(listed, found, &mut is_live)
+    }
+
+    fn list_matched(
+        &self,
+        part: &Part,
+        listed: Listed<'_>,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+        found: &mut Found<'_>,
+    ) -> Result<(), StoreError> {
+        let mut listing = part.listing()?;
+        for ordinal in matching_any(part, selectors)? {
+            let (page, place) = match listing.find(ordinal, range) {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                Err(error) => {
+                    set_aside(self, error)?;
+                    continue;
+                }
+            };
+            for text in listed.of(page.labels(place)) {
+                found.add(text, std::iter::once(ordinal), |ordinal| self.is_live(part, ordinal, range))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a series of a part has samples in the range, as far as can be read.
+    fn is_live(&self, part: &Part, ordinal: u32, range: TimeRange) -> Result<bool, StoreError> {
+        part.has_samples(ordinal, range).or_else(|error| set_aside(self, error).map(|()| false))
+    }
+}
