@@ -4,8 +4,8 @@
 use model::{BatchId, Labels, METRIC_NAME, Matcher, Metadata, MetricBatch, Samples, TimeRange};
 use std::{collections::BTreeSet, sync::Arc};
 use store::{
-    ExemplarSeries, MemMetricStore, MetricStats, MetricStore, QueryContext, Receipt, Selection, SeriesSet,
-    StoreError,
+    Aggregate, ExemplarSeries, MemMetricStore, MetricStats, MetricStore, QueryContext, Receipt, Selection,
+    SeriesSet, StoreError,
 };
 
 /// What rules write of their alerts.
@@ -84,8 +84,21 @@ impl MetricStore for Overlay {
         selection: &Selection,
         context: &QueryContext,
     ) -> Result<Box<dyn SeriesSet>, StoreError> {
-        let (stored, written) =
-            (self.stored.select(selection, context)?, self.written.select(selection, context)?);
+        self.select_aggregate(selection, Aggregate::Last, context)
+    }
+
+    fn resolution_ms(&self, range: TimeRange, step_ms: i64) -> i64 {
+        self.stored.resolution_ms(range, step_ms)
+    }
+
+    fn select_aggregate(
+        &self,
+        selection: &Selection,
+        aggregate: Aggregate,
+        context: &QueryContext,
+    ) -> Result<Box<dyn SeriesSet>, StoreError> {
+        let stored = self.stored.select_aggregate(selection, aggregate, context)?;
+        let written = self.written.select_aggregate(selection, aggregate, context)?;
         let shown = (0..stored.len()).filter(|index| !self.hides(stored.labels(*index)));
         let mut order: Vec<_> = shown.map(|index| (false, index)).collect();
         order.extend((0..written.len()).map(|index| (true, index)));
@@ -156,6 +169,10 @@ impl MetricStore for Overlay {
         self.written.delete(selectors, range)
     }
 
+    fn snapshot(&self, name: &str) -> Result<(), StoreError> {
+        Err(StoreError::Invalid(format!("a replay makes no snapshot, so none named `{name}`")))
+    }
+
     fn maintain(&self, _now_ms: i64) -> Result<(), StoreError> {
         Ok(())
     }
@@ -172,7 +189,10 @@ impl MetricStore for Overlay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::Limits;
+    use disk::{Dir, Faults};
+    use std::time::Duration;
+    use store::{AgeLimits, Limits};
+    use tsdb::{TierAges, Tsdb, TsdbOptions};
 
     fn batch(series: &[(&[(&str, &str)], f64)]) -> MetricBatch {
         let mut batch = MetricBatch::default();
@@ -212,5 +232,30 @@ mod tests {
             [("b", 2.0), ("ALERTS", 4.0), ("a:rate", 5.0)].map(|(name, value)| (name.to_owned(), value));
         assert_eq!(values, expected);
         assert_eq!(stored.series(&[vec![all]], range, 100, &context).unwrap().len(), 4, "nothing is stored");
+    }
+
+    #[test]
+    fn downsampled_samples_are_read_as_the_store_has_them() {
+        const NOW_MS: i64 = 1_728_000_000_000;
+        const DAY_MS: i64 = 86_400_000;
+        let tiers = TierAges { five_minutes: Some(Duration::MAX), one_hour: None };
+        let limits = AgeLimits::with_retention(Duration::from_secs(86_400));
+        let options = TsdbOptions { limits, tiers, ..TsdbOptions::default() };
+        let store = Tsdb::open(Dir::simulated(1, Faults::default()), options, NOW_MS).unwrap();
+        let mut batch = MetricBatch::default();
+        batch.begin_with(Labels::from_pairs([("__name__", "m")]).as_ref());
+        (0..60).for_each(|i| batch.sample(NOW_MS - DAY_MS / 2 + i * 60_000, 0, i as f64));
+        store.append(&batch, None, NOW_MS).unwrap();
+        store.flush().unwrap();
+        (0..4).for_each(|hour| store.maintain(NOW_MS + 3 * DAY_MS + hour * 3_600_000).unwrap());
+        let overlay = Overlay::new(Arc::new(store), BTreeSet::new(), BTreeSet::new());
+        assert_eq!(overlay.resolution_ms(TimeRange::ALL, 300_000), 300_000);
+        let context = QueryContext::new(Limits::default());
+        let matchers = vec![Matcher::equal(METRIC_NAME, "m")];
+        let selection = Selection { matchers, range: TimeRange::ALL, step_ms: 300_000 };
+        let found = overlay.select_aggregate(&selection, Aggregate::Count, &context).unwrap();
+        let mut counts = Samples::default();
+        found.read(0, &context, &mut counts).unwrap();
+        assert_eq!(counts.values, [5.0; 12]);
     }
 }

@@ -1,5 +1,8 @@
 //! What a query wants of samples that were downsampled.
 
+use crate::{MetricStore, QueryContext, Selection, SeriesSet, StoreError};
+use model::{Labels, Samples, Value};
+
 /// One value of all the samples of a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Aggregate {
@@ -31,5 +34,43 @@ impl Aggregate {
             Aggregate::Sum => "sum",
             Aggregate::Count => "count",
         }
+    }
+}
+
+/// [`MetricStore::select_aggregate`] of a store that keeps samples as they were written.
+///
+/// # Errors
+/// As [`MetricStore::select`].
+pub fn select_undivided(
+    store: &dyn MetricStore,
+    selection: &Selection,
+    aggregate: Aggregate,
+    context: &QueryContext,
+) -> Result<Box<dyn SeriesSet>, StoreError> {
+    let series = store.select(selection, context)?;
+    Ok(if aggregate == Aggregate::Count { Box::new(CountedSeries(series)) } else { series })
+}
+
+/// Series in which every sample counts for itself. Staleness markers stay.
+struct CountedSeries(Box<dyn SeriesSet>);
+
+impl SeriesSet for CountedSeries {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.0.labels(index)
+    }
+
+    fn read(&self, index: usize, context: &QueryContext, into: &mut Samples) -> Result<(), StoreError> {
+        self.0.read(index, context, into)?;
+        let mut counts = Samples::default();
+        for i in 0..into.len() {
+            let value = if into.is_stale(i) { into.value(i) } else { Value::Float(1.0) };
+            counts.push(into.timestamps_ms[i], 0, &value);
+        }
+        *into = counts;
+        Ok(())
     }
 }

@@ -25,7 +25,7 @@ mod metric_store;
 mod row_groups;
 
 pub use age::{AgeLimits, FUTURE_MAX};
-pub use aggregate::Aggregate;
+pub use aggregate::{Aggregate, select_undivided};
 pub use budget::{Limits, QueryContext, QueryUsage, StopReason};
 pub use commit::{Commit, CommitHandle};
 pub use error::StoreError;

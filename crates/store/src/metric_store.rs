@@ -103,25 +103,20 @@ pub trait MetricStore: Send + Sync {
 
     /// The coarsest resolution, in milliseconds, of the samples that a selection of this range and
     /// step may read, 0 when all are as they were written.
-    fn resolution_ms(&self, _range: TimeRange, _step_ms: i64) -> i64 {
-        0
-    }
+    fn resolution_ms(&self, range: TimeRange, step_ms: i64) -> i64;
 
     /// As [`MetricStore::select`], but where samples were downsampled, with this value of each bucket
     /// at the time of the bucket's last sample. Samples that were not are as they were written, but
-    /// for [`Aggregate::Count`]: there each of them is 1. What this returns makes sense only where
-    /// [`MetricStore::resolution_ms`] is not 0.
+    /// for [`Aggregate::Count`]: there each of them is 1.
     ///
     /// # Errors
     /// As [`MetricStore::select`].
     fn select_aggregate(
         &self,
         selection: &Selection,
-        _aggregate: Aggregate,
+        aggregate: Aggregate,
         context: &QueryContext,
-    ) -> Result<Box<dyn SeriesSet>, StoreError> {
-        self.select(selection, context)
-    }
+    ) -> Result<Box<dyn SeriesSet>, StoreError>;
 
     /// Label sets of series that match any of `selectors` (all series when empty) and may have
     /// samples in `range` (milliseconds, closed), ascending, without repeats, at most `limit`.
@@ -185,9 +180,7 @@ pub trait MetricStore: Send + Sync {
     ///
     /// # Errors
     /// When storage fails, or the store cannot.
-    fn snapshot(&self, name: &str) -> Result<(), StoreError> {
-        Err(StoreError::Invalid(format!("this store makes no snapshot, so none named `{name}`")))
-    }
+    fn snapshot(&self, name: &str) -> Result<(), StoreError>;
 
     /// Seals, merges and drops what retention says, as far as is due at `now_ms`. Called every few
     /// seconds from one thread; returns soon when nothing is due.

@@ -118,7 +118,7 @@ async fn the_server_tells_of_itself() {
     );
     let (status, body) = post(&app, "/api/v1/admin/tsdb/snapshot", "").await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "the store in memory has no folder");
-    assert!(body.contains("this store makes no snapshot"), "{body}");
+    assert!(body.contains("a store in memory makes no snapshot"), "{body}");
 }
 
 #[tokio::test]

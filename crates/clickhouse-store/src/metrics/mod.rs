@@ -25,8 +25,8 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
 use store::{
-    AgeLimits, ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt, Selection, SeriesSet,
-    StoreError,
+    AgeLimits, Aggregate, ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt, Selection,
+    SeriesSet, StoreError, select_undivided,
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -160,6 +160,19 @@ impl MetricStore for ClickHouseMetrics {
         Ok(Box::new(RemoteSeriesSet::new(self.client.clone(), series, self.kept(selection.range))))
     }
 
+    fn resolution_ms(&self, _range: TimeRange, _step_ms: i64) -> i64 {
+        0
+    }
+
+    fn select_aggregate(
+        &self,
+        selection: &Selection,
+        aggregate: Aggregate,
+        context: &QueryContext,
+    ) -> Result<Box<dyn SeriesSet>, StoreError> {
+        select_undivided(self, selection, aggregate, context)
+    }
+
     fn series(
         &self,
         selectors: &[Vec<Matcher>],
@@ -219,6 +232,12 @@ impl MetricStore for ClickHouseMetrics {
             self.client.execute(&format!("DELETE FROM {table} WHERE {series} AND {times}"))?;
         }
         Ok(())
+    }
+
+    fn snapshot(&self, name: &str) -> Result<(), StoreError> {
+        Err(StoreError::Invalid(format!(
+            "ClickHouse makes its own backups and this store no snapshot, so none named `{name}`"
+        )))
     }
 
     fn maintain(&self, now_ms: i64) -> Result<(), StoreError> {

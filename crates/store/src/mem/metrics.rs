@@ -2,8 +2,8 @@
 
 use super::{all_match, any_matches};
 use crate::{
-    AgeLimits, BatchLedger, Commit, ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt,
-    RejectReason, Rejection, Selection, SeriesSet, StoreError, reject,
+    AgeLimits, Aggregate, BatchLedger, Commit, ExemplarSeries, MetricStats, MetricStore, QueryContext,
+    Receipt, RejectReason, Rejection, Selection, SeriesSet, StoreError, reject, select_undivided,
 };
 use model::{
     BatchId, Exemplar, Labels, LabelsRef, Matcher, Metadata, MetricBatch, Samples, SeriesView, TimeRange,
@@ -224,6 +224,19 @@ impl MetricStore for MemMetricStore {
         Ok(Box::new(MemSeriesSet(found)))
     }
 
+    fn resolution_ms(&self, _range: TimeRange, _step_ms: i64) -> i64 {
+        0
+    }
+
+    fn select_aggregate(
+        &self,
+        selection: &Selection,
+        aggregate: Aggregate,
+        context: &QueryContext,
+    ) -> Result<Box<dyn SeriesSet>, StoreError> {
+        select_undivided(self, selection, aggregate, context)
+    }
+
     fn series(
         &self,
         selectors: &[Vec<Matcher>],
@@ -298,6 +311,10 @@ impl MetricStore for MemMetricStore {
         }
         state.drop_empty();
         Ok(())
+    }
+
+    fn snapshot(&self, name: &str) -> Result<(), StoreError> {
+        Err(StoreError::Invalid(format!("a store in memory makes no snapshot, so none named `{name}`")))
     }
 
     fn maintain(&self, now_ms: i64) -> Result<(), StoreError> {
