@@ -11,8 +11,11 @@ use crate::{
 };
 use disk::{Dir, TMP_SUFFIX};
 use model::{Matcher, TimeRange};
-use std::collections::BTreeMap;
-use std::sync::atomic::Ordering::Relaxed;
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    sync::atomic::Ordering::Relaxed,
+};
 use store::StoreError;
 
 /// Parts of one window and level that are merged together.
@@ -35,7 +38,6 @@ const IDLE_SEAL_BYTES: u64 = 512 << 10;
 const INDEX_IDLE_MS: i64 = 300_000;
 
 /// What maintenance remembers between calls.
-#[derive(Debug)]
 pub(crate) struct Maintenance {
     pub(crate) next_part_id: u64,
     /// First log segment that is not covered by the generation being sealed.
@@ -45,6 +47,8 @@ pub(crate) struct Maintenance {
     pub(crate) clock: RetentionClock,
     /// Raw samples before this are too old by the time that is believed: merges leave them out.
     pub(crate) kept_from_ms: i64,
+    /// Parts that are out of view but could not be removed yet.
+    pub(crate) leftovers: Vec<(Place, Part)>,
     appended_seen: u64,
     seen_ms: i64,
     busy_ms: i64,
@@ -59,6 +63,7 @@ impl Maintenance {
             sealed_windows: Vec::new(),
             clock: RetentionClock::default(),
             kept_from_ms: i64::MIN,
+            leftovers: Vec::new(),
             appended_seen: 0,
             seen_ms: i64::MIN,
             busy_ms: i64::MIN,
@@ -107,7 +112,7 @@ impl Tsdb {
             view.parts.iter().chain(view.tiers.iter()).for_each(Part::forget_idle_index);
         }
         self.report_damage();
-        Ok(())
+        self.remove_leftovers(&mut maintenance).map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn is_seal_due(&self, is_idle: bool, now_ms: i64) -> bool {
@@ -128,16 +133,31 @@ impl Tsdb {
         }
     }
 
-    /// Renames first, so that a crash never leaves half a part under its own name.
-    pub(crate) fn remove_part(&self, dir: &Dir, part: &Part) -> Result<(), StoreError> {
-        let name = name_of(part.id());
-        if part.is_damaged() {
-            return Ok(dir.rename(&name, &format!("{name}.damaged"))?);
+    /// Removes parts that are out of view. What cannot be removed is tried again by the next upkeep,
+    /// which also tells; until it is gone every part that has its samples says so, or a start would
+    /// bring it back.
+    pub(crate) fn remove_parts(
+        &self,
+        maintenance: &mut Maintenance,
+        place: Place,
+        parts: impl IntoIterator<Item = Part>,
+    ) {
+        maintenance.leftovers.extend(parts.into_iter().map(|part| (place, part)));
+        if let Some(error) = self.remove_leftovers(maintenance) {
+            tracing::warn!(%error, "a part whose samples are in another one could not be removed yet");
         }
-        let tmp = format!("{name}{TMP_SUFFIX}");
-        dir.rename(&name, &tmp)?;
-        dir.sync_dir()?;
-        Ok(dir.remove_all(&tmp)?)
+    }
+
+    /// The first failure; the others are tried all the same.
+    fn remove_leftovers(&self, maintenance: &mut Maintenance) -> Option<io::Error> {
+        let mut first_error = None;
+        maintenance.leftovers.retain(|(place, part)| {
+            let removed = self.dir_of(*place).map_or(Ok(()), |dir| remove_part(dir, part));
+            let is_left = removed.is_err();
+            first_error = first_error.take().or(removed.err());
+            is_left
+        });
+        first_error
     }
 
     /// Merges what is due, raw parts before those of tiers.
@@ -166,29 +186,29 @@ impl Tsdb {
         for skipped in merge(parts, kept, &mut writer)? {
             self.note_damage(&skipped.to_string());
         }
-        let replaces: Vec<u64> = parts.iter().map(Part::id).collect();
+        let merged_ids: Vec<u64> = parts.iter().map(Part::id).collect();
         if writer.is_empty() {
-            return self.drop_from(place, &replaces);
+            self.drop_from(maintenance, place, &merged_ids);
+            return Ok(());
         }
+        let replaces = merged_ids.iter().copied().chain(replaced_before(maintenance, parts)).collect();
         let origin = Origin {
             wal_before: parts.iter().map(|part| part.meta().origin.wal_before).max().unwrap_or(0),
             level: parts.iter().map(|part| part.meta().origin.level).max().unwrap_or(0) + 1,
-            replaces: replaces.clone(),
+            replaces,
             folds: Vec::new(),
         };
         writer.publish(origin)?;
         let merged = Part::open(dir, id, self.cache.clone())?;
         self.change_view(|view| {
             let list = view.list_mut(place);
-            let others = list.iter().filter(|part| !replaces.contains(&part.id())).cloned();
+            let others = list.iter().filter(|part| !merged_ids.contains(&part.id())).cloned();
             *list = others.chain([merged]).collect();
         });
         self.done.merges.fetch_add(1, Relaxed);
         self.cache.clear();
-        for part in parts {
-            self.remove_part(dir, part)?;
-        }
-        Ok(dir.sync_dir()?)
+        self.remove_parts(maintenance, place, parts.iter().cloned());
+        Ok(())
     }
 
     /// Deletes samples of the series that any of `selectors` matches.
@@ -238,6 +258,32 @@ impl Tsdb {
             self.note_damage(&format!("part `{}` has blocks that cannot be read", name_of(part.id())));
         }
     }
+}
+
+/// Renames first, so that a crash never leaves half a part under its own name. What was done before a
+/// failure need not be done again.
+fn remove_part(dir: &Dir, part: &Part) -> io::Result<()> {
+    let unless_gone = |done: io::Result<()>| match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    };
+    let name = name_of(part.id());
+    if part.is_damaged() {
+        unless_gone(dir.rename(&name, &format!("{name}.damaged")))?;
+        return dir.sync_dir();
+    }
+    let tmp = format!("{name}{TMP_SUFFIX}");
+    unless_gone(dir.rename(&name, &tmp))?;
+    dir.sync_dir()?;
+    unless_gone(dir.remove_all(&tmp))?;
+    dir.sync_dir()
+}
+
+/// What these parts replaced when they were made and is still on disk.
+fn replaced_before(maintenance: &Maintenance, parts: &[Part]) -> Vec<u64> {
+    let left: HashSet<u64> = maintenance.leftovers.iter().map(|(_, part)| part.id()).collect();
+    let replaced = parts.iter().flat_map(|part| &part.meta().origin.replaces);
+    replaced.copied().filter(|id| left.contains(id)).collect()
 }
 
 /// Parts that should become one.

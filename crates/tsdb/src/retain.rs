@@ -41,7 +41,7 @@ impl Tsdb {
             let Some(oldest_ms) = self.options.tiers.oldest_ms(tier, believed_ms) else { continue };
             let is_over = |part: &&Part| part.time_range().end < oldest_ms;
             let over: Vec<u64> = self.view().list(place).iter().filter(is_over).map(Part::id).collect();
-            self.drop_from(place, &over)?;
+            self.drop_from(maintenance, place, &over);
         }
         Ok(())
     }
@@ -50,7 +50,7 @@ impl Tsdb {
     /// buckets in the tiers, which for their part may take a share only.
     pub(crate) fn hold_to_size(&self, maintenance: &mut Maintenance, now_ms: i64) -> Result<(), StoreError> {
         let Some(size_bytes_max) = self.options.size_bytes_max else { return Ok(()) };
-        self.hold_tiers_to_size(size_bytes_max / SIZE_SHARE)?;
+        self.hold_tiers_to_size(maintenance, size_bytes_max / SIZE_SHARE);
         let view = self.view();
         let mut by_age: Vec<&Part> = view.parts.iter().collect();
         by_age.sort_unstable_by_key(|part| part.time_range().end);
@@ -71,7 +71,7 @@ impl Tsdb {
                 // Room must be made even when there is none left to write buckets to.
                 Err(StoreError::Full(_) | StoreError::Io(_)) => {
                     tracing::warn!(part = part.id(), "dropped for its size without a trace in the tiers");
-                    self.drop_parts(&[part.id()])?;
+                    self.drop_parts(maintenance, &[part.id()]);
                 }
                 Err(error) => return Err(error),
             }
@@ -80,11 +80,11 @@ impl Tsdb {
     }
 
     /// Drops the oldest buckets, the finest first, while tiers take more than their share.
-    fn hold_tiers_to_size(&self, bytes_max: u64) -> Result<(), StoreError> {
+    fn hold_tiers_to_size(&self, maintenance: &mut Maintenance, bytes_max: u64) {
         loop {
             let view = self.view();
             if view.tiers.iter().map(|part| part.meta().bytes()).sum::<u64>() <= bytes_max {
-                return Ok(());
+                return;
             }
             let ends = |tier: usize| {
                 let lists = Aggregate::ALL.map(|aggregate| view.tiers.of(tier, aggregate).clone());
@@ -93,35 +93,34 @@ impl Tsdb {
                     .flat_map(|list| list.iter().map(|part| part.time_range().end).collect::<Vec<_>>())
             };
             let oldest = (0..RESOLUTIONS.len()).find_map(|tier| ends(tier).min().map(|end| (tier, end)));
-            let Some((tier, end)) = oldest else { return Ok(()) };
+            let Some((tier, end)) = oldest else { return };
             // All aggregates of a stretch of time go together.
             let end = Window::wide(TimeRange::new(end, end)).range().end;
             for aggregate in Aggregate::ALL {
                 let is_over = |part: &&Part| part.time_range().end <= end;
                 let list = view.tiers.of(tier, aggregate);
                 let over: Vec<u64> = list.iter().filter(is_over).map(Part::id).collect();
-                self.drop_from(Place::Tier(tier, aggregate), &over)?;
+                self.drop_from(maintenance, Place::Tier(tier, aggregate), &over);
             }
         }
     }
 
     /// Takes raw parts out of view, then off the disk.
-    pub(crate) fn drop_parts(&self, ids: &[u64]) -> Result<(), StoreError> {
-        self.drop_from(Place::Raw, ids)
+    pub(crate) fn drop_parts(&self, maintenance: &mut Maintenance, ids: &[u64]) {
+        self.drop_from(maintenance, Place::Raw, ids);
     }
 
     /// Takes parts out of view, then off the disk. A damaged one is kept aside instead.
-    pub(crate) fn drop_from(&self, place: Place, ids: &[u64]) -> Result<(), StoreError> {
-        let Some(dir) = self.dir_of(place).filter(|_| !ids.is_empty()) else { return Ok(()) };
+    pub(crate) fn drop_from(&self, maintenance: &mut Maintenance, place: Place, ids: &[u64]) {
+        if ids.is_empty() {
+            return;
+        }
         let dropped: Vec<Part> =
             self.view().list(place).iter().filter(|part| ids.contains(&part.id())).cloned().collect();
         self.change_view(|view| {
             let list = view.list_mut(place);
             *list = list.iter().filter(|part| !ids.contains(&part.id())).cloned().collect();
         });
-        for part in &dropped {
-            self.remove_part(dir, part)?;
-        }
-        Ok(dir.sync_dir()?)
+        self.remove_parts(maintenance, place, dropped);
     }
 }

@@ -251,3 +251,24 @@ fn the_size_limit_leaves_buckets_and_holds() {
     assert!(stats.disk_bytes <= 20_000 && stats.folds > 3, "{stats:?}");
     assert!(stats.tier_bytes <= 10_000, "{stats:?}");
 }
+
+#[test]
+fn a_coarser_tier_that_came_later_does_not_hide_what_only_the_finer_one_has() {
+    let dir = Dir::simulated(1, Faults::default());
+    let finer = TsdbOptions { tiers: TierAges { one_hour: None, ..tiered().tiers }, ..tiered() };
+    let store = open(&dir, finer);
+    let early = (0..600).map(|i| (NOW_MS - 2 * DAY_MS + i * 60_000, 1.0));
+    put(&store, &floats(&labels("m", "a"), early));
+    expire(&store);
+    drop(store);
+    let later_ms = NOW_MS + 20 * DAY_MS;
+    let store = Tsdb::open(dir.clone(), tiered(), later_ms).unwrap();
+    let batch = floats(&labels("m", "a"), (0..600).map(|i| (later_ms - DAY_MS + i * 60_000, 1.0)));
+    store.append(&batch, None, later_ms).unwrap().commit.wait().unwrap();
+    store.flush().unwrap();
+    for hour in 0..3 {
+        store.maintain(later_ms + 10 * DAY_MS + hour * HOUR_MS).unwrap();
+    }
+    assert_eq!(store.stats().tier_bytes > 0, store.resolution_ms(TimeRange::ALL, HOUR_MS) == HOUR_MS);
+    assert_eq!(counted(&store), 1200.0);
+}

@@ -347,3 +347,54 @@ fn a_snapshot_holds_what_was_acknowledged_and_outlives_what_comes_after() {
         assert_eq!(all(&open(&dir, small())).len(), 2, "the snapshot is apart");
     }
 }
+
+/// A folder in the way of the name under which a part is removed.
+fn obstruct(dir: &Dir, part: &str) -> Dir {
+    let parts = dir.sub("parts").unwrap();
+    let obstacle = parts.sub(&format!("{part}.tmp")).unwrap();
+    obstacle.create("full").unwrap();
+    parts
+}
+
+#[test]
+fn a_part_that_cannot_be_removed_stays_gone_however_often_its_samples_are_merged() {
+    let dir = dir();
+    let store = open(&dir, small());
+    let (a, b) = (labels("m", "a"), labels("m", "b"));
+    put(&store, &floats(&a, (0..10).map(|i| (NOW_MS + i, 1.0))));
+    put(&store, &floats(&b, (0..10).map(|i| (NOW_MS + i, 1.0))));
+    store.flush().unwrap();
+    let parts = dir.sub("parts").unwrap();
+    let first = parts.list().unwrap().remove(0);
+    obstruct(&dir, &first);
+    store.delete(&[vec![Matcher::equal("job", "a")]], TimeRange::ALL).unwrap();
+    for round in 1..6 {
+        put(&store, &floats(&b, (0..10).map(|i| (NOW_MS + round * 100 + i, 1.0))));
+        store.flush().unwrap();
+        let end = store.maintain(NOW_MS + round * 60_000);
+        assert!(round == 1 || matches!(end, Err(StoreError::Io(_))), "round {round}: {end:?}");
+    }
+    assert!(parts.list().unwrap().contains(&first), "nothing was in the way");
+    assert!(store.stats().merges > 1, "{:?}", store.stats());
+    let before = all(&store);
+    drop(store);
+    let store = open(&dir, small());
+    assert_same(&all(&store), &before, "after a start");
+    assert_eq!(before.len(), 1, "the deleted series came back");
+    assert!(!parts.list().unwrap().contains(&first));
+}
+
+#[test]
+fn a_part_is_removed_once_nothing_is_in_the_way() {
+    let dir = dir();
+    let store = open(&dir, small());
+    put(&store, &floats(&labels("m", "a"), (0..10).map(|i| (NOW_MS + i, 1.0))));
+    store.flush().unwrap();
+    let first = dir.sub("parts").unwrap().list().unwrap().remove(0);
+    let parts = obstruct(&dir, &first);
+    store.maintain(NOW_MS + 10_000).ok();
+    store.maintain(NOW_MS + 20_000).unwrap_err();
+    parts.remove_all(&format!("{first}.tmp")).unwrap();
+    store.maintain(NOW_MS + 30_000).unwrap();
+    assert_eq!(parts.list().unwrap().len(), 1);
+}

@@ -1,6 +1,6 @@
 //! Folds raw parts into the tiers.
 
-use super::{RESOLUTIONS, downsample::Aggregates};
+use super::{Place, RESOLUTIONS, downsample::Aggregates};
 use crate::{
     codec::Effort,
     maintain::Maintenance,
@@ -49,7 +49,8 @@ impl Tsdb {
         let Some(newest_ms) = parts.iter().map(|part| part.time_range().end).max() else { return Ok(()) };
         let mut folder = self.folder(maintenance, newest_ms, now_ms)?;
         if folder.0.is_empty() {
-            return self.drop_parts(&ids);
+            self.drop_parts(maintenance, &ids);
+            return Ok(());
         }
         for skipped in merge(parts, TimeRange::ALL, &mut folder)? {
             self.note_damage(&skipped.to_string());
@@ -60,7 +61,10 @@ impl Tsdb {
             .flat_map(|folding| folding.writers.into_iter().map(move |writer| (folding.tier, writer)))
             .filter(|(_, (_, writer))| !writer.is_empty())
             .collect();
-        let Some((last_tier, (last_aggregate, last))) = writers.pop() else { return self.drop_parts(&ids) };
+        let Some((last_tier, (last_aggregate, last))) = writers.pop() else {
+            self.drop_parts(maintenance, &ids);
+            return Ok(());
+        };
         let wal_before = parts.iter().map(|part| part.meta().origin.wal_before).max().unwrap_or(0);
         let origin = Origin { wal_before, folds: ids.clone(), ..Origin::default() };
         let mut published = Vec::new();
@@ -71,10 +75,8 @@ impl Tsdb {
         published.push((last_tier, last_aggregate, last.publish(replaces)?));
         self.show_folded(&ids, &published)?;
         self.done.folds.fetch_add(1, Relaxed);
-        for part in parts {
-            self.remove_part(&self.parts_dir, part)?;
-        }
-        Ok(self.parts_dir.sync_dir()?)
+        self.remove_parts(maintenance, Place::Raw, parts.iter().cloned());
+        Ok(())
     }
 
     fn folder(

@@ -1,7 +1,8 @@
 //! Which parts a selection reads: all raw ones, and of one tier what raw parts no longer hold.
 //!
 //! The tier is the coarsest whose buckets are no longer than the query's step, or the finest when
-//! all are longer. Where it does not go back far enough, the next coarser one goes on.
+//! all are longer. Where it does not go back far enough, the next coarser one goes on, and behind the
+//! coarsest a finer one, which may have been wanted for longer.
 
 use super::RESOLUTIONS;
 use crate::{part::Part, store_impl::View};
@@ -64,35 +65,21 @@ fn stretches(
     let first = (0..RESOLUTIONS.len()).rev().find(fits).unwrap_or(0);
     let mut stretches = Vec::new();
     let mut end = range.end;
-    for (tier, &oldest_ms) in oldest_ms.iter().enumerate().skip(first) {
-        let shown = TimeRange::new(range.start.max(oldest_ms), end);
+    // What is coarser than asked for is better than nothing, and so is what is finer.
+    for tier in (first..RESOLUTIONS.len()).chain((0..first).rev()) {
+        let shown = TimeRange::new(range.start.max(oldest_ms[tier]), end);
         let parts = view.tiers.of(tier, Aggregate::Last);
         let is_there =
             shown.start <= shown.end && parts.iter().any(|part| part.time_range().overlaps(&shown));
         if is_there {
             stretches.push((tier, shown));
         }
-        let Some(start_ms) = parts.iter().map(|part| part.time_range().start).min() else { continue };
-        end = end.min(start_ms.max(oldest_ms).saturating_sub(1));
-    }
-    // What is coarser than asked for is better than nothing, and so is what is finer.
-    if stretches.is_empty() && first > 0 {
-        return stretches_of_finer(view, range, oldest_ms, first);
+        let Some(first_ms) = parts.iter().map(|part| part.time_range().start).min() else { continue };
+        // A bucket stands at its last sample; what else is in it must not be counted again.
+        let resolution_ms = RESOLUTIONS[tier].1;
+        let bucket = first_ms.max(oldest_ms[tier]).div_euclid(resolution_ms);
+        let start_ms = bucket.saturating_mul(resolution_ms);
+        end = end.min(start_ms.saturating_sub(1));
     }
     stretches
-}
-
-fn stretches_of_finer(
-    view: &View,
-    range: TimeRange,
-    oldest_ms: [i64; RESOLUTIONS.len()],
-    below: usize,
-) -> Vec<Stretch> {
-    let shown = |tier: usize| TimeRange::new(range.start.max(oldest_ms[tier]), range.end);
-    let is_there = |tier: &usize| {
-        let shown = shown(*tier);
-        let parts = view.tiers.of(*tier, Aggregate::Last);
-        shown.start <= shown.end && parts.iter().any(|part| part.time_range().overlaps(&shown))
-    };
-    (0..below).rev().find(is_there).map(|tier| (tier, shown(tier))).into_iter().collect()
 }
