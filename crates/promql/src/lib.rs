@@ -9,6 +9,7 @@ pub mod ast;
 pub mod description;
 mod eval;
 pub mod function;
+mod go_float;
 mod histogram;
 mod kahan;
 pub mod parser;

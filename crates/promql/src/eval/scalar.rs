@@ -39,18 +39,17 @@ impl Evaluator<'_> {
             ("end", _) => constant(seconds(self.query.end_ms())),
             ("step", _) => constant(seconds(self.durations().step_ms)),
             ("range", _) => constant(seconds(self.durations().range_ms)),
-            ("max_of", [a, b]) => self.pairwise(a, b, grid, |a, b| if a >= b { a } else { b }),
-            ("min_of", [a, b]) => self.pairwise(a, b, grid, |a, b| if a <= b { a } else { b }),
+            ("max_of", [a, b]) => self.pairwise(a, b, grid, go_max),
+            ("min_of", [a, b]) => self.pairwise(a, b, grid, go_min),
             ("scalar", [arg]) => self.only_element(arg, grid),
             (name, _) => fail(format!("function `{name}` is no scalar function")),
         }
     }
 
-    /// Computes from two scalars; NaN when either is.
+    /// Computes from two scalars.
     fn pairwise(&self, a: &Expr, b: &Expr, grid: Grid, choose: fn(f64, f64) -> f64) -> EvalResult<Vec<f64>> {
         let (left, right) = (self.scalar(a, grid)?, self.scalar(b, grid)?);
-        let pairs = left.into_iter().zip(right);
-        Ok(pairs.map(|(a, b)| if a.is_nan() || b.is_nan() { f64::NAN } else { choose(a, b) }).collect())
+        Ok(left.into_iter().zip(right).map(|(a, b)| choose(a, b)).collect())
     }
 
     /// `scalar(v)`: the value of the only element, NaN where there is not exactly one float.
@@ -81,4 +80,25 @@ impl Evaluator<'_> {
             other => fail(format!("expected a string, got {}", other.value_type().describe())),
         }
     }
+}
+
+/// The larger number as Go has it: infinity before NaN before all others, 0 before -0.
+pub(super) fn go_max(a: f64, b: f64) -> f64 {
+    match (a, b) {
+        _ if a == f64::INFINITY || b == f64::INFINITY => f64::INFINITY,
+        _ if a.is_nan() || b.is_nan() => f64::NAN,
+        _ if a == 0.0 && b == 0.0 => {
+            if a.is_sign_negative() {
+                b
+            } else {
+                a
+            }
+        }
+        _ => a.max(b),
+    }
+}
+
+/// The smaller number; see [`go_max`].
+pub(super) fn go_min(a: f64, b: f64) -> f64 {
+    -go_max(-a, -b)
 }

@@ -15,7 +15,8 @@ pub(crate) use reset::detect_reset;
 pub(crate) use total::HistogramTotal;
 pub(crate) use trim::trim;
 
-use model::{Buckets, Histogram, ResetHint, Span, format_float};
+use crate::go_float::go_float;
+use model::{Buckets, Histogram, ResetHint, Span};
 
 /// Buckets as (index, count), ascending.
 pub(crate) type Sparse = Vec<(i32, f64)>;
@@ -107,9 +108,9 @@ pub(crate) fn equal(a: &Histogram, b: &Histogram) -> bool {
 
 /// The histogram as text, as `count_values` labels it: count, sum and every populated bucket.
 pub(crate) fn describe(histogram: &Histogram) -> String {
-    let mut out = format!("{{count:{}, sum:{}", format_float(histogram.count), format_float(histogram.sum));
+    let mut out = format!("{{count:{}, sum:{}", go_float(histogram.count), go_float(histogram.sum));
     for bucket in all_buckets(histogram) {
-        let (lower, upper) = (format_float(bucket.lower), format_float(bucket.upper));
+        let (lower, upper) = (go_float(bucket.lower), go_float(bucket.upper));
         let (open, close) = if bucket.lower < 0.0 && bucket.upper > 0.0 {
             ('[', ']')
         } else if bucket.upper <= 0.0 && !histogram.has_custom_buckets() {
@@ -117,7 +118,7 @@ pub(crate) fn describe(histogram: &Histogram) -> String {
         } else {
             ('(', ']')
         };
-        out.push_str(&format!(", {open}{lower},{upper}{close}:{}", format_float(bucket.count)));
+        out.push_str(&format!(", {open}{lower},{upper}{close}:{}", go_float(bucket.count)));
     }
     out.push('}');
     out

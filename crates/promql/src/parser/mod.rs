@@ -162,7 +162,12 @@ impl Parser {
     fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         self.depth += NESTING_COST;
         if self.depth > TREE_DEPTH_MAX {
-            return Err(error(self.peek().span, "expression is nested too deeply".to_owned()));
+            let message = format!(
+                "expression is nested too deeply: it may have {TREE_DEPTH_MAX} operators in a row, or {} levels \
+                 of brackets",
+                TREE_DEPTH_MAX / NESTING_COST
+            );
+            return Err(error(self.peek().span, message));
         }
         let result = read(self);
         self.depth -= NESTING_COST;

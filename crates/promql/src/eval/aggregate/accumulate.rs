@@ -8,6 +8,7 @@ use super::{
     Grouping, Groups,
 };
 use crate::{
+    annotation::about_metric,
     ast::{Aggregate, AggregateOp},
     histogram::HistogramTotal,
     kahan::{self, Mean},
@@ -77,8 +78,15 @@ impl<'q> Evaluator<'q> {
         self.stream(&aggregate.expr, grid, &mut |series| {
             let key = grouping.key(&series.labels);
             let state = groups.entry(key, series.drop_name, || self.accumulator(aggregate.op, grid))?;
-            if state.add(aggregate.op, &series.column) {
+            let noted = state.add(aggregate.op, &series.column);
+            if noted.ignored {
                 self.note_ignored_histogram(aggregate);
+            }
+            if noted.mixed {
+                let message =
+                    "vector contains a mix of histograms with exponential and custom buckets schemas";
+                let message = about_metric(message, series.labels.metric_name());
+                self.warn(aggregate.expr.span().start, &message);
             }
             Ok(())
         })?;
@@ -168,12 +176,6 @@ impl<'q> Evaluator<'q> {
             column.clear(step);
             return;
         }
-        if total.incompatible {
-            self.warn(
-                position,
-                "vector contains a mix of histograms with exponential and custom buckets schemas",
-            );
-        }
         if total.reconciled {
             self.info(position, "mismatched custom buckets were reconciled during aggregation");
         }
@@ -192,10 +194,19 @@ fn only(seen: &[bool], values: impl Iterator<Item = f64>) -> Vec<f64> {
     seen.iter().zip(values).map(|(seen, value)| if *seen { value } else { ABSENT }).collect()
 }
 
+/// What adding a series showed.
+#[derive(Default)]
+struct Noted {
+    /// It had histograms that this aggregation ignores.
+    ignored: bool,
+    /// Its histograms cannot be added to those before.
+    mixed: bool,
+}
+
 impl Accumulator<'_> {
-    /// Adds a series; true when it had histograms that this aggregation ignores.
-    fn add(&mut self, op: AggregateOp, column: &Column<'_>) -> bool {
-        let mut ignored = false;
+    /// Adds a series.
+    fn add(&mut self, op: AggregateOp, column: &Column<'_>) -> Noted {
+        let mut noted = Noted::default();
         match self {
             Accumulator::Sum { totals, seen, histograms, .. } => {
                 for (step, value) in column.floats.iter().enumerate() {
@@ -205,7 +216,7 @@ impl Accumulator<'_> {
                         seen[step] = true;
                     }
                 }
-                add_histograms(histograms, column, op == AggregateOp::Avg);
+                noted.mixed = add_histograms(histograms, column, op == AggregateOp::Avg);
             }
             Accumulator::Avg { means, seen, histograms, .. } => {
                 for (step, value) in column.floats.iter().enumerate() {
@@ -214,7 +225,7 @@ impl Accumulator<'_> {
                         seen[step] = true;
                     }
                 }
-                add_histograms(histograms, column, op == AggregateOp::Avg);
+                noted.mixed = add_histograms(histograms, column, op == AggregateOp::Avg);
             }
             Accumulator::Best { best, .. } => {
                 for (best, value) in best.iter_mut().zip(&column.floats) {
@@ -224,7 +235,7 @@ impl Accumulator<'_> {
                         *best = *value;
                     }
                 }
-                ignored = column.has_histograms();
+                noted.ignored = column.has_histograms();
             }
             Accumulator::Count { counts, .. } => {
                 for (step, _) in column.present() {
@@ -240,12 +251,12 @@ impl Accumulator<'_> {
                 for (step, sample) in column.present() {
                     match sample {
                         Sample::Float(value) => states[step].add(value),
-                        Sample::Histogram(_) => ignored = true,
+                        Sample::Histogram(_) => noted.ignored = true,
                     }
                 }
             }
         }
-        ignored
+        noted
     }
 }
 
@@ -253,14 +264,18 @@ fn is_better(op: AggregateOp, value: f64, best: f64) -> bool {
     if op == AggregateOp::Max { value > best } else { value < best }
 }
 
-fn add_histograms(histograms: &mut Histograms, column: &Column<'_>, is_mean: bool) {
+/// Whether a histogram met the first one that it cannot be added to.
+fn add_histograms(histograms: &mut Histograms, column: &Column<'_>, is_mean: bool) -> bool {
     if !column.has_histograms() {
-        return;
+        return false;
     }
+    let mut mixed = false;
     histograms.resize_with(column.len(), || HistogramTotal::new(is_mean));
     for (step, total) in histograms.iter_mut().enumerate() {
-        if let Some(histogram) = column.histogram(step) {
+        if let Some(histogram) = column.histogram(step).filter(|_| !total.incompatible) {
             total.add(histogram);
+            mixed |= total.incompatible;
         }
     }
+    mixed
 }

@@ -4,8 +4,11 @@ use super::{
     super::{EvalResult, Evaluator, Grid, Series, Sink, column::is_absent, fail},
     Grouping, Groups,
 };
-use crate::ast::{Aggregate, AggregateOp};
-use model::{Labels, format_float};
+use crate::{
+    ast::{Aggregate, AggregateOp},
+    go_float::go_float,
+};
+use model::Labels;
 use std::cmp::Ordering;
 
 impl<'q> Evaluator<'q> {
@@ -30,8 +33,13 @@ impl<'q> Evaluator<'q> {
                 if value.is_nan() {
                     return fail("Parameter value is NaN");
                 }
-                if value >= i64::MAX as f64 || value <= i64::MIN as f64 {
-                    return fail(format!("Scalar value {} overflows int64", format_float(value)));
+                let overflow = match value {
+                    low if low <= i64::MIN as f64 => Some("underflows"),
+                    high if high >= i64::MAX as f64 => Some("overflows"),
+                    _ => None,
+                };
+                if let Some(overflow) = overflow {
+                    return fail(format!("Scalar value {} {overflow} int64", go_float(value)));
                 }
                 Ok(if value < 1.0 { 0 } else { value as usize })
             })
@@ -45,27 +53,29 @@ impl<'q> Evaluator<'q> {
             return Ok(());
         }
         let (mut all, groups) = self.members(aggregate, grid)?;
-        let descending = aggregate.op == AggregateOp::TopK;
         let mut order = Vec::new();
         for members in &groups {
+            let mut is_chosen = vec![false; members.len()];
             for (step, wanted) in counts.iter().copied().enumerate() {
                 self.context.check()?;
-                let mut ranked: Vec<(usize, f64)> = Vec::with_capacity(members.len());
-                for index in members {
+                let mut best = Best::new(aggregate.op == AggregateOp::TopK, wanted);
+                for (place, index) in members.iter().enumerate() {
                     let value = all[*index].column.floats[step];
                     if !is_absent(value) {
-                        ranked.push((*index, value));
+                        best.offer(place, value);
                     } else if all[*index].column.has(step) {
                         self.note_ignored_histogram(aggregate);
+                    }
+                }
+                let chosen = best.in_order();
+                chosen.iter().for_each(|place| is_chosen[*place] = true);
+                for (index, is_chosen) in members.iter().zip(&mut is_chosen) {
+                    if !std::mem::take(is_chosen) {
                         all[*index].column.clear(step);
                     }
                 }
-                ranked.sort_by(|a, b| rank_order(a.1, b.1, descending));
-                for (index, _) in ranked.iter().skip(wanted) {
-                    all[*index].column.clear(step);
-                }
                 if grid.count == 1 {
-                    order.extend(ranked.iter().take(wanted).map(|(index, _)| *index));
+                    order.extend(chosen.into_iter().map(|place| members[place]));
                 }
             }
         }
@@ -111,7 +121,7 @@ impl<'q> Evaluator<'q> {
             }
             let capped = ratio.clamp(-1.0, 1.0);
             if capped != *ratio {
-                let (given, capped) = (format_float(*ratio), format_float(capped));
+                let (given, capped) = (go_float(*ratio), go_float(capped));
                 let message =
                     format!("ratio value should be between -1 and 1, got {given}, capping to {capped}");
                 self.warn(parameter.span().start, &message);
@@ -145,12 +155,81 @@ fn hash_share(labels: &Labels) -> f64 {
     xxhash_rust::xxh64::xxh64(&bytes, 0) as f64 / u64::MAX as f64
 }
 
-/// Best first, NaN last.
-fn rank_order(a: f64, b: f64, descending: bool) -> Ordering {
-    match (a.is_nan(), b.is_nan()) {
-        (false, false) if descending => b.partial_cmp(&a).unwrap_or(Ordering::Equal),
-        (false, false) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
-        (a, b) => a.cmp(&b),
+/// The best few of a group's values, as a heap with the worst of them in front.
+///
+/// The heap moves its elements exactly as Go's `container/heap` does: which of several equal values
+/// are the best is decided by that, and users see the same series as in Prometheus.
+struct Best {
+    /// Whether large values are good.
+    descending: bool,
+    wanted: usize,
+    /// Places in the group with their values.
+    heap: Vec<(usize, f64)>,
+}
+
+impl Best {
+    fn new(descending: bool, wanted: usize) -> Self {
+        Best { descending, wanted, heap: Vec::new() }
+    }
+
+    /// Whether `a` is worse than `b`; NaN is worse than anything.
+    fn is_worse(&self, a: f64, b: f64) -> bool {
+        a.is_nan() || if self.descending { a < b } else { a > b }
+    }
+
+    fn offer(&mut self, place: usize, value: f64) {
+        if self.heap.len() < self.wanted {
+            self.heap.push((place, value));
+            self.rise();
+        } else if let Some((_, worst)) = self.heap.first()
+            && !value.is_nan()
+            && self.is_worse(*worst, value)
+        {
+            self.heap[0] = (place, value);
+            self.sink();
+        }
+    }
+
+    /// Moves the last element towards the front.
+    fn rise(&mut self) {
+        let mut at = self.heap.len() - 1;
+        while at > 0 {
+            let parent = (at - 1) / 2;
+            if !self.is_worse(self.heap[at].1, self.heap[parent].1) {
+                return;
+            }
+            self.heap.swap(at, parent);
+            at = parent;
+        }
+    }
+
+    /// Moves the first element towards the end.
+    fn sink(&mut self) {
+        let mut at = 0;
+        loop {
+            let (left, right) = (2 * at + 1, 2 * at + 2);
+            if left >= self.heap.len() {
+                return;
+            }
+            let is_right = right < self.heap.len() && self.is_worse(self.heap[right].1, self.heap[left].1);
+            let child = if is_right { right } else { left };
+            if !self.is_worse(self.heap[child].1, self.heap[at].1) {
+                return;
+            }
+            self.heap.swap(at, child);
+            at = child;
+        }
+    }
+
+    /// The places, best first, NaN last.
+    fn in_order(mut self) -> Vec<usize> {
+        let descending = self.descending;
+        self.heap.sort_by(|(_, a), (_, b)| match (a.is_nan(), b.is_nan()) {
+            (false, false) if descending => b.partial_cmp(a).unwrap_or(Ordering::Equal),
+            (false, false) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+            (a, b) => a.cmp(&b),
+        });
+        self.heap.into_iter().map(|(place, _)| place).collect()
     }
 }
 
@@ -166,4 +245,27 @@ fn emit<'q>(all: Vec<Series<'q>>, order: Option<Vec<usize>>, sink: Sink<'_, 'q>)
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn best(descending: bool, wanted: usize, values: &[f64]) -> Vec<usize> {
+        let mut best = Best::new(descending, wanted);
+        values.iter().enumerate().for_each(|(place, value)| best.offer(place, *value));
+        best.in_order()
+    }
+
+    #[test]
+    fn the_best_come_first_and_equal_ones_as_a_heap_has_them() {
+        assert_eq!(best(true, 2, &[1.0, 3.0, 2.0]), [1, 2]);
+        assert_eq!(best(false, 2, &[1.0, 3.0, 2.0]), [0, 2]);
+        assert_eq!(best(true, 9, &[1.0, f64::NAN, 2.0]), [2, 0, 1]);
+        assert_eq!(best(false, 1, &[f64::NAN, 5.0]), [1]);
+        assert_eq!(best(true, 0, &[1.0]), [0usize; 0]);
+        // The first of two equal values makes room for a better one.
+        assert_eq!(best(true, 2, &[3.0, 3.0, 5.0]), [2, 1]);
+        assert_eq!(best(true, 2, &[5.0, 3.0, 3.0]), [0, 1]);
+    }
 }

@@ -79,6 +79,7 @@ impl<'q> Evaluator<'q> {
 
 fn with_value(key: &Labels, label: &str, sample: Sample<'_>) -> Labels {
     let text = match sample {
+        Sample::Float(value) if value.is_finite() => value.to_string(),
         Sample::Float(value) => format_float(value),
         Sample::Histogram(histogram) => crate::histogram::describe(histogram),
     };

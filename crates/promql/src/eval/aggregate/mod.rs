@@ -91,6 +91,8 @@ impl<'q> Evaluator<'q> {
     /// Remarks that an aggregation of floats left a histogram out.
     fn note_ignored_histogram(&self, aggregate: &Aggregate) {
         let message = format!("ignored histogram in {} aggregation", aggregate.op.as_str());
-        self.info(aggregate.expr.span().start, &message);
+        // Those that choose series point at themselves, those that compute at what they compute from.
+        let place = if aggregate.op.selects_series() { aggregate.span } else { aggregate.expr.span() };
+        self.info(place.start, &message);
     }
 }

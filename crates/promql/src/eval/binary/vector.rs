@@ -68,6 +68,10 @@ impl<'b> Plan<'b> {
         self.binary.matching.cardinality == Cardinality::OneToOne
     }
 
+    fn has_fill(&self) -> bool {
+        self.fill_many.is_some() || self.fill_one.is_some()
+    }
+
     fn is_filter(&self) -> bool {
         self.binary.op.is_comparison() && !self.binary.return_bool
     }
@@ -100,18 +104,27 @@ impl<'b> Plan<'b> {
 impl<'q> Evaluator<'q> {
     pub(super) fn vectors(&self, binary: &Binary, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
         let plan = Plan::new(binary);
-        let groups = self.group(&plan, grid)?;
+        let mut is_asked = vec![plan.has_fill(); grid.count];
+        let groups = self.group(&plan, grid, &mut is_asked)?;
         let mut results = Vec::new();
         for (signature, group) in groups {
             self.context.check()?;
+            check_one_side(&plan, &signature, &group, &is_asked)?;
+            check_unique_matches(&plan, &group)?;
             self.match_group(&plan, &signature, &group, grid, &mut results)?;
         }
         let results = merge_results(&plan, results)?;
         results.into_iter().filter(|series| !series.column.is_empty()).try_for_each(sink)
     }
 
-    /// Both sides by signature, in order of the first appearance.
-    fn group(&self, plan: &Plan<'_>, grid: Grid) -> EvalResult<Vec<(Labels, Group<'q>)>> {
+    /// Both sides by signature, in order of the first appearance. Marks the steps at which the "many"
+    /// side has any value.
+    fn group(
+        &self,
+        plan: &Plan<'_>,
+        grid: Grid,
+        is_asked: &mut [bool],
+    ) -> EvalResult<Vec<(Labels, Group<'q>)>> {
         let signer = Signer::new(&plan.binary.matching);
         let (many, one) = match plan.swapped {
             true => (&plan.binary.right, &plan.binary.left),
@@ -128,6 +141,8 @@ impl<'q> Evaluator<'q> {
                 });
                 let group = &mut groups[place].1;
                 if is_many {
+                    let steps = is_asked.iter_mut().enumerate();
+                    steps.for_each(|(step, is_asked)| *is_asked |= series.column.has(step));
                     group.many.push(series)
                 } else {
                     group.one.push(series)
@@ -146,7 +161,6 @@ impl<'q> Evaluator<'q> {
         grid: Grid,
         results: &mut Vec<Series<'q>>,
     ) -> EvalResult<()> {
-        self.check_one_side(plan, signature, group)?;
         if plan.is_one_to_one() {
             check_many_side(plan, group, grid)?;
         }
@@ -221,20 +235,47 @@ impl<'q> Evaluator<'q> {
         let message = format!("incompatible bucket layout encountered for binary operator {op}");
         self.warn(binary.span.start, &message);
     }
+}
 
-    /// The "one" side may have only one series of a signature at a step.
-    fn check_one_side(&self, plan: &Plan<'_>, signature: &Labels, group: &Group<'q>) -> EvalResult<()> {
-        let may_match = !group.many.is_empty() || plan.fill_many.is_some();
-        if group.one.len() < 2 || !may_match && plan.is_one_to_one() {
-            return Ok(());
-        }
-        let Some((first, second)) = overlapping(&group.one) else { return Ok(()) };
-        let side = if plan.swapped { "left" } else { "right" };
-        fail(format!(
-            "found duplicate series for the match group {signature} on the {side} hand-side of the operation: \
-             [{first}, {second}];many-to-many matching not allowed: matching labels must be unique on one side"
-        ))
+/// The "one" side may have only one series of a signature at a step, whether or not the other side
+/// has the signature: it is enough that it has anything to match at all.
+fn check_one_side(
+    plan: &Plan<'_>,
+    signature: &Labels,
+    group: &Group<'_>,
+    is_asked: &[bool],
+) -> EvalResult<()> {
+    if group.one.len() < 2 {
+        return Ok(());
     }
+    let Some((first, second)) = overlapping(&group.one, is_asked) else { return Ok(()) };
+    let side = if plan.swapped { "left" } else { "right" };
+    fail(format!(
+        "found duplicate series for the match group {signature} on the {side} hand-side of the operation: \
+         [{first}, {second}];many-to-many matching not allowed: matching labels must be unique on one side"
+    ))
+}
+
+const NOT_UNIQUE: &str = "multiple matches for labels: grouping labels must ensure unique matches";
+
+/// Matches that a comparison filters out count as well: two at one step may not get the same labels.
+fn check_unique_matches(plan: &Plan<'_>, group: &Group<'_>) -> EvalResult<()> {
+    if plan.is_one_to_one() || !plan.is_filter() || group.many.len() < 2 {
+        return Ok(());
+    }
+    let mut taken: HashMap<Labels, Vec<bool>> = HashMap::new();
+    for many in &group.many {
+        for one in &group.one {
+            let labels = plan.result_labels(&many.labels, Some(&one.labels));
+            let steps = taken.entry(labels).or_insert_with(|| vec![false; many.column.len()]);
+            for (step, taken) in steps.iter_mut().enumerate() {
+                if many.column.has(step) && one.column.has(step) && std::mem::replace(taken, true) {
+                    return fail(NOT_UNIQUE);
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// With one-to-one matching, only one series of the left side may find its match at a step.
@@ -254,10 +295,10 @@ fn check_many_side(plan: &Plan<'_>, group: &Group<'_>, grid: Grid) -> EvalResult
     Ok(())
 }
 
-/// The labels of two series that have a value at the same step, in ascending order.
-fn overlapping(all: &[Series<'_>]) -> Option<(Labels, Labels)> {
-    let steps = all[0].column.len();
-    (0..steps).find_map(|step| {
+/// The labels of two series that have a value at the same one of these steps, in ascending order.
+fn overlapping(all: &[Series<'_>], is_asked: &[bool]) -> Option<(Labels, Labels)> {
+    let mut steps = is_asked.iter().enumerate().filter(|(_, is_asked)| **is_asked);
+    steps.find_map(|(step, _)| {
         let mut present = all.iter().filter(|series| series.column.has(step));
         let (a, b) = (present.next()?.labels.clone(), present.next()?.labels.clone());
         Some(if a < b { (a, b) } else { (b, a) })
@@ -276,7 +317,7 @@ fn merge_results<'q>(plan: &Plan<'_>, results: Vec<Series<'q>>) -> EvalResult<Ve
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
             )
         } else {
-            fail("multiple matches for labels: grouping labels must ensure unique matches")
+            fail(NOT_UNIQUE)
         }
     })
 }

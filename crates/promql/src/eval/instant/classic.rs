@@ -81,12 +81,14 @@ impl ClassicHistogram {
             return f64::INFINITY;
         }
         let total = self.total();
-        if total == 0.0 || total.is_nan() || self.buckets.len() < 2 {
+        if total == 0.0 || self.buckets.len() < 2 {
             return f64::NAN;
         }
+        // Where the total is NaN no bucket reaches the rank, and the highest finite bound is the answer.
         let rank = q * total;
         let last = self.buckets.len() - 1;
-        let index = self.buckets[..last].partition_point(|(_, count)| *count < rank);
+        let reaches = |(_, count): &(f64, f64)| *count >= rank;
+        let index = self.buckets[..last].partition_point(|bucket| !reaches(bucket));
         if index == last {
             return self.buckets[last - 1].0;
         }

@@ -14,11 +14,11 @@ impl<'q> Evaluator<'q> {
         sink: Sink<'_, 'q>,
     ) -> EvalResult<()> {
         let [dst, replacement, src, regex] = rest else { return fail("label_replace needs four texts") };
-        let dst = self.label_name(dst)?;
         let (replacement, src, pattern) = (self.text(replacement)?, self.text(src)?, self.text(regex)?);
         let Ok(regex) = go_regex::compile_anchored(&pattern) else {
             return fail(format!("invalid regular expression in label_replace(): {pattern}"));
         };
+        let dst = self.argument_name(dst, "destination", "label_replace")?;
         self.relabel(arg, &dst, grid, sink, |labels| {
             let captures = regex.captures(labels.value(&src))?;
             let mut value = String::new();
@@ -36,12 +36,21 @@ impl<'q> Evaluator<'q> {
         sink: Sink<'_, 'q>,
     ) -> EvalResult<()> {
         let [dst, separator, sources @ ..] = rest else { return fail("label_join needs two texts") };
-        let dst = self.label_name(dst)?;
         let separator = self.text(separator)?;
-        let sources = sources.iter().map(|source| self.label_name(source)).collect::<EvalResult<Vec<_>>>()?;
+        let sources = sources.iter().map(|source| self.argument_name(source, "source", "label_join"));
+        let sources = sources.collect::<EvalResult<Vec<_>>>()?;
+        let dst = self.argument_name(dst, "destination", "label_join")?;
         self.relabel(arg, &dst, grid, sink, |labels| {
             let values: Vec<&str> = sources.iter().map(|source| labels.value(source)).collect();
             Some(values.join(&separator))
+        })
+    }
+
+    /// An argument that is to be a label's name.
+    fn argument_name(&self, expr: &Expr, role: &str, function: &str) -> EvalResult<String> {
+        self.label_name(expr).or_else(|_| {
+            let text = self.text(expr)?;
+            fail(format!("invalid {role} label name in {function}(): {text}"))
         })
     }
 

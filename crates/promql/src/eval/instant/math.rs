@@ -1,6 +1,9 @@
 //! Functions of one float, `clamp` and `round`.
 
-use super::super::{EvalResult, Evaluator, Grid, Series, Sink};
+use super::super::{
+    EvalResult, Evaluator, Grid, Series, Sink,
+    scalar::{go_max, go_min},
+};
 use crate::ast::Expr;
 use model::Value;
 
@@ -95,14 +98,7 @@ impl<'q> Evaluator<'q> {
 }
 
 fn clamped(value: f64, low: Option<f64>, high: Option<f64>) -> Option<f64> {
-    if let (Some(low), Some(high)) = (low, high)
-        && high < low
-    {
-        return None;
-    }
-    let nan = value.is_nan() || low.is_some_and(f64::is_nan) || high.is_some_and(f64::is_nan);
-    if nan {
-        return Some(f64::NAN);
-    }
-    Some(value.max(low.unwrap_or(f64::NEG_INFINITY)).min(high.unwrap_or(f64::INFINITY)))
+    let (low, high) = (low.unwrap_or(f64::NEG_INFINITY), high.unwrap_or(f64::INFINITY));
+    let is_empty = high < low;
+    (!is_empty).then(|| go_max(low, go_min(high, value)))
 }

@@ -9,7 +9,9 @@ use super::{
     },
     classic::{ClassicHistogram, Repairs},
 };
-use crate::{annotation::about_metric, ast::Expr, histogram, position::Position, quote::quote};
+use crate::{
+    annotation::about_metric, ast::Expr, go_float::go_float, histogram, position::Position, quote::quote,
+};
 use hashbrown::HashMap;
 use model::{Histogram, Labels, Value, format_float, parse_float};
 
@@ -172,7 +174,7 @@ impl<'q> Evaluator<'q> {
     /// Warns once about a quantile outside 0 to 1.
     pub(in crate::eval) fn check_quantiles(&self, quantiles: &[f64], position: Position) {
         for q in quantiles.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
-            let value = format_float(*q);
+            let value = go_float(*q);
             self.warn(position, &format!("quantile value should be between 0 and 1, got {value}"));
         }
     }
@@ -278,8 +280,8 @@ fn repair_message(fall: super::classic::Fall, metric_name: &str) -> String {
     );
     format!(
         "{message}, from buckets {} to {}, with a max diff of {:.2}",
-        format_float(fall.lowest),
-        format_float(fall.highest),
+        go_float(fall.lowest),
+        go_float(fall.highest),
         fall.largest
     )
 }

@@ -44,36 +44,35 @@ fn by_labels(a: &Series<'_>, b: &Series<'_>, labels: &[String]) -> Ordering {
     given.fold(Ordering::Equal, Ordering::then).then_with(|| a.labels.cmp(&b.labels))
 }
 
-/// Natural order: runs of digits compare by their number, everything else by its bytes.
+/// Natural order: texts are cut where digits begin and end; pieces that are numbers compare as
+/// numbers, others by their bytes.
 fn natural(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
-    loop {
-        let (Some(x), Some(y)) = (a.first(), b.first()) else { return a.len().cmp(&b.len()) };
-        if x.is_ascii_digit() && y.is_ascii_digit() {
-            let (left, right) = (digits(a), digits(b));
-            let trimmed = |run: &[u8]| run.iter().position(|d| *d != b'0').unwrap_or(run.len());
-            let (left_number, right_number) = (&left[trimmed(left)..], &right[trimmed(right)..]);
-            let order =
-                left_number.len().cmp(&right_number.len()).then_with(|| left_number.cmp(right_number));
-            if order != Ordering::Equal {
-                return order;
-            }
-            if left.len() != right.len() {
-                return left.len().cmp(&right.len());
-            }
-            (a, b) = (&a[left.len()..], &b[right.len()..]);
-        } else {
-            if x != y {
-                return x.cmp(y);
-            }
-            (a, b) = (&a[1..], &b[1..]);
+    while !a.is_empty() && !b.is_empty() {
+        let (left, right) = (piece(a), piece(b));
+        let order = match (number(left), number(right)) {
+            (Some(x), Some(y)) => x.len().cmp(&y.len()).then_with(|| x.cmp(y)),
+            _ => left.cmp(right),
+        };
+        if order != Ordering::Equal {
+            return order;
         }
+        (a, b) = (&a[left.len()..], &b[right.len()..]);
     }
+    a.len().cmp(&b.len())
 }
 
-fn digits(text: &[u8]) -> &[u8] {
-    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    &text[..length]
+/// The longest start that is all digits or has none.
+fn piece(text: &[u8]) -> &[u8] {
+    let is_digit = |byte: &u8| byte.is_ascii_digit();
+    let first = text.first().is_some_and(is_digit);
+    &text[..text.iter().take_while(|byte| is_digit(byte) == first).count()]
+}
+
+/// The digits of a number without zeros in front.
+fn number(piece: &[u8]) -> Option<&[u8]> {
+    let zeros = piece.iter().take_while(|byte| **byte == b'0').count();
+    piece.first().is_some_and(u8::is_ascii_digit).then(|| &piece[zeros..])
 }
 
 #[cfg(test)]
@@ -89,6 +88,10 @@ mod tests {
             ("v1.10", "v1.9", Ordering::Greater),
             ("a1b", "a1b", Ordering::Equal),
             ("", "a", Ordering::Less),
+            ("node-1", "node1", Ordering::Greater),
+            ("a1", "a1b", Ordering::Less),
+            ("a01", "a1", Ordering::Equal),
+            ("ab1", "a1", Ordering::Greater),
         ] {
             assert_eq!(natural(a, b), expected, "{a} {b}");
         }
