@@ -1,6 +1,6 @@
 //! From columns to the answer that callers see.
 
-use super::{EvalResult, Evaluator, Grid, Series, column::Charge};
+use super::{EvalResult, Evaluator, Grid, Series, column::Charge, window::Need};
 use crate::{
     annotation::Annotations,
     ast::{Expr, ValueType},
@@ -136,7 +136,8 @@ impl<'q> Evaluator<'q> {
     fn samples_of(&self, expr: &Expr) -> EvalResult<Vec<MatrixSeries>> {
         let mut matrix = Vec::new();
         let mut held = Vec::new();
-        self.stream_ranges(expr, store::Aggregate::Last, self.query, &mut |series| {
+        let as_they_are = Need { aggregate: store::Aggregate::Last, buckets: 0 };
+        self.stream_ranges(expr, as_they_are, self.query, &mut |series| {
             let window = series.spec.bounds(self.query, 0);
             let samples = series.samples;
             let inside = (0..samples.len()).filter(|i| {

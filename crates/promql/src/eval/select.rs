@@ -4,6 +4,7 @@ use super::{
     EvalResult, Evaluator, Grid, Series, Sink,
     column::{Charge, Column},
     hints,
+    window::CHECK_STEPS,
 };
 use crate::ast::VectorSelector;
 use model::{Samples, TimeRange};
@@ -48,16 +49,34 @@ impl<'q> Evaluator<'q> {
         };
         // Samples that were downsampled are further apart.
         let resolution_ms = self.store.resolution_ms(reaching_back(self.options.lookback_ms), grid.step_ms);
-        let lookback_ms = self.options.lookback_ms.saturating_add(resolution_ms);
-        let range = reaching_back(lookback_ms);
-        let set = self.open(selector, range, grid)?;
+        let lookbacks = match resolution_ms {
+            0 => vec![self.options.lookback_ms; grid.count],
+            _ => self.lookbacks(grid, time_ms)?,
+        };
+        let longest_ms = lookbacks.iter().copied().max().unwrap_or_default();
+        let set = self.open(selector, reaching_back(longest_ms), grid)?;
         let compute = |index: usize, samples: &mut Samples| -> EvalResult<Option<Series<'q>>> {
             let mut column = Column::absent(grid.count, self.context)?;
-            fill_column(&mut column, samples, field, lookback_ms, time_ms);
+            fill_column(&mut column, samples, field, &lookbacks, time_ms);
             let series = Series { labels: set.labels(index).clone(), drop_name: false, column };
             Ok(Some(series).filter(|series| !series.column.is_empty()))
         };
         self.map_series(selector.span.start, set.as_ref(), &compute, sink)
+    }
+
+    /// How far each step looks back where buckets are read: by a bucket's length further.
+    fn lookbacks(&self, grid: Grid, time_ms: impl Fn(usize) -> i64) -> EvalResult<Vec<i64>> {
+        let lookback_ms = self.options.lookback_ms;
+        let mut all = Vec::with_capacity(grid.count);
+        for step in 0..grid.count {
+            if step % CHECK_STEPS == 0 {
+                self.context.check()?;
+            }
+            let now_ms = time_ms(step);
+            let range = TimeRange::new(now_ms.saturating_sub(lookback_ms).saturating_add(1), now_ms);
+            all.push(lookback_ms.saturating_add(self.store.resolution_ms(range, grid.step_ms)));
+        }
+        Ok(all)
     }
 
     /// Finds the series that a selector matches.
@@ -99,19 +118,19 @@ fn fill_column(
     column: &mut Column<'_>,
     samples: &Samples,
     field: Field,
-    lookback_ms: i64,
+    lookbacks: &[i64],
     time_ms: impl Fn(usize) -> i64,
 ) {
     let times = &samples.timestamps_ms;
     // The number of samples at or before the step.
     let mut seen = 0;
-    for step in 0..column.len() {
+    for (step, lookback_ms) in lookbacks.iter().enumerate() {
         let now_ms = time_ms(step);
         while seen < times.len() && times[seen] <= now_ms {
             seen += 1;
         }
         let Some(latest) = seen.checked_sub(1) else { continue };
-        if times[latest] <= now_ms.saturating_sub(lookback_ms) || samples.is_stale(latest) {
+        if times[latest] <= now_ms.saturating_sub(*lookback_ms) || samples.is_stale(latest) {
             continue;
         }
         match field {

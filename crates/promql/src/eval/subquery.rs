@@ -40,7 +40,7 @@ impl<'q> Evaluator<'q> {
             }
             let _held = self.charge_samples(samples.len())?;
             let drop_name = series.drop_name;
-            visit(RangeSeries { labels: &series.labels, drop_name, samples: &samples, spec })
+            visit(RangeSeries { labels: &series.labels, drop_name, samples: &samples, spec: &spec })
         })
     }
 }

@@ -9,25 +9,47 @@ use model::{Histogram, Labels, Samples, TimeRange};
 use std::sync::Arc;
 use store::{Aggregate, Selection, SeriesSet};
 
+/// Steps between two looks at whether the query goes on.
+pub(super) const CHECK_STEPS: usize = 1024;
+
 /// One series of a range vector.
 pub(super) struct RangeSeries<'a> {
     pub(super) labels: &'a Labels,
     pub(super) drop_name: bool,
     /// Without staleness markers.
     pub(super) samples: &'a Samples,
-    pub(super) spec: WindowSpec,
+    pub(super) spec: &'a WindowSpec,
+}
+
+/// What a function needs of samples that were downsampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Need {
+    /// The value of a bucket.
+    pub(super) aggregate: Aggregate,
+    /// Buckets without which it has no result. Windows are made so long; with 0 they stay as they are.
+    pub(super) buckets: i64,
 }
 
 /// Where the windows lie, relative to the steps.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct WindowSpec {
     pub(super) range_ms: i64,
+    /// By step, where windows read buckets, for which some of them would be too short.
+    widened: Option<Arc<[Widened]>>,
     offset_ms: i64,
     at_ms: Option<i64>,
     pub(super) extension: Option<Extension>,
     lookback_ms: i64,
     /// The samples are values of buckets, as [`MetricStore::select_aggregate`](store::MetricStore) gives.
     pub(super) is_folded: bool,
+}
+
+/// A window that may read buckets.
+#[derive(Clone, Copy, Debug)]
+struct Widened {
+    length_ms: i64,
+    /// The length of a bucket, 0 where all samples are as they were written.
+    resolution_ms: i64,
 }
 
 /// The ends of a window: after `from_ms`, up to and including `to_ms`.
@@ -40,7 +62,22 @@ pub(super) struct Bounds {
 impl WindowSpec {
     pub(super) fn bounds(&self, grid: Grid, step: usize) -> Bounds {
         let to_ms = self.at_ms.unwrap_or_else(|| grid.time_ms(step)).saturating_sub(self.offset_ms);
-        Bounds { from_ms: to_ms.saturating_sub(self.range_ms), to_ms }
+        Bounds { from_ms: to_ms.saturating_sub(self.widened(step).length_ms), to_ms }
+    }
+
+    fn widened(&self, step: usize) -> Widened {
+        let as_asked = Widened { length_ms: self.range_ms, resolution_ms: 0 };
+        self.widened.as_ref().map_or(as_asked, |all| all[step])
+    }
+
+    /// How long the window of a step is; no shorter than was asked.
+    pub(super) fn length_ms(&self, step: usize) -> i64 {
+        self.widened(step).length_ms
+    }
+
+    /// The length of buckets in the window of a step, 0 where there are none.
+    pub(super) fn resolution_ms(&self, step: usize) -> i64 {
+        self.widened(step).resolution_ms
     }
 
     /// How far before and after the window samples may matter.
@@ -55,6 +92,7 @@ impl WindowSpec {
     /// All windows of the grid in one closed range.
     fn cover(&self, grid: Grid) -> TimeRange {
         let (before, after) = self.margins_ms();
+        // Windows begin in order of the steps, however long they are.
         let (first, last) = (self.bounds(grid, 0), self.bounds(grid, grid.count - 1));
         TimeRange::new(
             first.from_ms.saturating_sub(before).saturating_add(1),
@@ -70,7 +108,12 @@ pub(super) struct Window<'a> {
     pub(super) first: usize,
     pub(super) end: usize,
     pub(super) bounds: Bounds,
+    /// How long it is.
     pub(super) range_ms: i64,
+    /// How long it was asked to be.
+    pub(super) asked_ms: i64,
+    /// The length of buckets in it, 0 where there are none.
+    pub(super) resolution_ms: i64,
     pub(super) extension: Option<Extension>,
     /// The moment of evaluation.
     pub(super) now_ms: i64,
@@ -125,17 +168,17 @@ impl<'a> Window<'a> {
 }
 
 impl<'q> Evaluator<'q> {
-    /// Hands every series of a range vector to `visit`; where samples were downsampled, with this
-    /// value of the buckets.
+    /// Hands every series of a range vector to `visit`; where samples were downsampled, with what is
+    /// needed of the buckets.
     pub(super) fn stream_ranges(
         &self,
         expr: &Expr,
-        aggregate: Aggregate,
+        need: Need,
         grid: Grid,
         visit: &mut dyn FnMut(RangeSeries<'_>) -> EvalResult<()>,
     ) -> EvalResult<()> {
         match expr.unwrap_parens() {
-            Expr::Matrix(matrix) => self.select_ranges(matrix, aggregate, grid, visit),
+            Expr::Matrix(matrix) => self.select_ranges(matrix, need, grid, visit),
             Expr::Subquery(subquery) => self.subquery(subquery, grid, visit),
             other => fail(format!("expected a range vector, got {}", other.value_type().describe())),
         }
@@ -144,15 +187,15 @@ impl<'q> Evaluator<'q> {
     fn select_ranges(
         &self,
         matrix: &MatrixSelector,
-        aggregate: Aggregate,
+        need: Need,
         grid: Grid,
         visit: &mut dyn FnMut(RangeSeries<'_>) -> EvalResult<()>,
     ) -> EvalResult<()> {
-        let (set, spec) = self.open_ranges(matrix, aggregate, grid)?;
+        let (set, spec) = self.open_ranges(matrix, need, grid)?;
         self.each_series(&matrix.selector, set.as_ref(), &mut |index, samples| match self.range_series(
             set.labels(index),
             samples,
-            spec,
+            &spec,
         ) {
             Some(series) => visit(series),
             None => Ok(()),
@@ -163,20 +206,20 @@ impl<'q> Evaluator<'q> {
     pub(super) fn map_ranges(
         &self,
         expr: &Expr,
-        aggregate: Aggregate,
+        need: Need,
         grid: Grid,
         compute: &(dyn Fn(RangeSeries<'_>) -> EvalResult<Option<Series<'q>>> + Sync),
         sink: Sink<'_, 'q>,
     ) -> EvalResult<()> {
         let Expr::Matrix(matrix) = expr.unwrap_parens() else {
-            return self.stream_ranges(expr, aggregate, grid, &mut |series| match compute(series)? {
+            return self.stream_ranges(expr, need, grid, &mut |series| match compute(series)? {
                 Some(computed) => sink(computed),
                 None => Ok(()),
             });
         };
-        let (set, spec) = self.open_ranges(matrix, aggregate, grid)?;
+        let (set, spec) = self.open_ranges(matrix, need, grid)?;
         let compute_one = |index: usize, samples: &mut Samples| {
-            self.range_series(set.labels(index), samples, spec).map_or(Ok(None), compute)
+            self.range_series(set.labels(index), samples, &spec).map_or(Ok(None), compute)
         };
         self.map_series(matrix.selector.span.start, set.as_ref(), &compute_one, sink)
     }
@@ -184,18 +227,18 @@ impl<'q> Evaluator<'q> {
     fn open_ranges(
         &self,
         matrix: &MatrixSelector,
-        aggregate: Aggregate,
+        need: Need,
         grid: Grid,
     ) -> EvalResult<(Box<dyn SeriesSet>, WindowSpec)> {
-        let (selection, spec) = self.selection_of_ranges(matrix, aggregate, grid)?;
-        let aggregate = if spec.is_folded { aggregate } else { Aggregate::Last };
+        let (selection, spec) = self.selection_of_ranges(matrix, need, grid)?;
+        let aggregate = if spec.is_folded { need.aggregate } else { Aggregate::Last };
         Ok((self.store.select_aggregate(&selection, aggregate, self.context)?, spec))
     }
 
     /// Whether a range vector would be read as values of buckets.
-    pub(super) fn folds(&self, expr: &Expr, aggregate: Aggregate, grid: Grid) -> EvalResult<bool> {
+    pub(super) fn folds(&self, expr: &Expr, need: Need, grid: Grid) -> EvalResult<bool> {
         match expr.unwrap_parens() {
-            Expr::Matrix(matrix) => Ok(self.selection_of_ranges(matrix, aggregate, grid)?.1.is_folded),
+            Expr::Matrix(matrix) => Ok(self.selection_of_ranges(matrix, need, grid)?.1.is_folded),
             _ => Ok(false),
         }
     }
@@ -203,28 +246,61 @@ impl<'q> Evaluator<'q> {
     fn selection_of_ranges(
         &self,
         matrix: &MatrixSelector,
-        aggregate: Aggregate,
+        need: Need,
         grid: Grid,
     ) -> EvalResult<(Selection, WindowSpec)> {
         let modifiers = &matrix.selector.modifiers;
         let mut spec = WindowSpec {
             range_ms: matrix.range.resolve_positive_ms(self.durations()).or_else(fail)?,
+            widened: None,
             offset_ms: self.offset_ms(modifiers)?,
             at_ms: self.at_ms(modifiers),
             extension: matrix.selector.extension,
             lookback_ms: self.options.lookback_ms,
             is_folded: false,
         };
+        // What is not an aggregate is of use only where a window holds two samples or more.
+        let is_last = need.aggregate == Aggregate::Last;
+        let span_ms = if is_last { spec.range_ms / 2 } else { spec.range_ms };
+        let step_ms = if grid.step_ms == 0 { span_ms } else { grid.step_ms.min(span_ms) };
+        let is_tiered = self.store.resolution_ms(spec.cover(grid), step_ms) > 0;
+        spec.is_folded = is_tiered && !is_last;
+        if is_tiered && need.buckets > 0 && spec.extension.is_none() {
+            spec.widened = self.widened(&spec, need.buckets, grid, step_ms)?;
+        }
         let mut range = spec.cover(grid);
         if self.stats_selectors.contains(&matrix.selector.span.start) {
             // The first histogram of a window is compared with the one before it.
             range.start = range.start.saturating_sub(self.options.lookback_ms);
         }
-        // What is not an aggregate is of use only where a window holds two samples or more.
-        let span_ms = if aggregate == Aggregate::Last { spec.range_ms / 2 } else { spec.range_ms };
-        let step_ms = if grid.step_ms == 0 { span_ms } else { grid.step_ms.min(span_ms) };
-        spec.is_folded = aggregate != Aggregate::Last && self.store.resolution_ms(range, step_ms) > 0;
         Ok((Selection { matchers: matrix.selector.matchers.clone(), range, step_ms }, spec))
+    }
+
+    /// Windows over buckets, each long enough to hold as many as are needed wherever it lies: buckets
+    /// stand at their last sample, so half of one more makes sure of that. `None` when none reads any.
+    fn widened(
+        &self,
+        spec: &WindowSpec,
+        buckets: i64,
+        grid: Grid,
+        step_ms: i64,
+    ) -> EvalResult<Option<Arc<[Widened]>>> {
+        let mut all = Vec::with_capacity(grid.count);
+        let mut begun_ms = i64::MIN;
+        for step in 0..grid.count {
+            if step % CHECK_STEPS == 0 {
+                self.context.check()?;
+            }
+            let Bounds { from_ms, to_ms } = spec.bounds(grid, step);
+            let read = TimeRange::new(from_ms.saturating_add(1), to_ms);
+            let resolution_ms = self.store.resolution_ms(read, step_ms);
+            let wanted_ms = resolution_ms.saturating_mul(buckets).saturating_add(resolution_ms / 2);
+            // No window begins before the one of the step before.
+            begun_ms = begun_ms.max(from_ms.min(to_ms.saturating_sub(wanted_ms)));
+            let length_ms = to_ms.saturating_sub(begun_ms);
+            all.push(Widened { length_ms, resolution_ms });
+        }
+        Ok(all.iter().any(|window| window.resolution_ms > 0).then(|| all.into()))
     }
 
     /// What windows see of a series that was read; `None` when that is nothing.
@@ -232,7 +308,7 @@ impl<'q> Evaluator<'q> {
         &self,
         labels: &'a Labels,
         samples: &'a mut Samples,
-        spec: WindowSpec,
+        spec: &'a WindowSpec,
     ) -> Option<RangeSeries<'a>> {
         drop_stale(samples);
         if !self.options.experimental {
@@ -243,7 +319,15 @@ impl<'q> Evaluator<'q> {
 
     /// The windows of a subquery's result; see [`Evaluator::subquery`].
     pub(super) fn subquery_spec(&self, range_ms: i64, offset_ms: i64, at_ms: Option<i64>) -> WindowSpec {
-        WindowSpec { range_ms, offset_ms, at_ms, extension: None, lookback_ms: 0, is_folded: false }
+        WindowSpec {
+            range_ms,
+            widened: None,
+            offset_ms,
+            at_ms,
+            extension: None,
+            lookback_ms: 0,
+            is_folded: false,
+        }
     }
 
     /// Calls `compute` for every step that has samples in its window.
@@ -276,7 +360,9 @@ impl<'q> Evaluator<'q> {
                 first,
                 end,
                 bounds,
-                range_ms: series.spec.range_ms,
+                range_ms: series.spec.length_ms(step),
+                asked_ms: series.spec.range_ms,
+                resolution_ms: series.spec.resolution_ms(step),
                 extension: series.spec.extension,
                 now_ms: grid.time_ms(step),
                 arguments: [f64::NAN; 2],

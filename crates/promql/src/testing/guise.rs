@@ -12,7 +12,7 @@ use crate::{
     description::SeriesLine,
     parse,
 };
-use store::MemMetricStore;
+use store::MetricStore;
 
 /// Functions whose value depends on the moment of evaluation.
 const OF_TIME: [&str; 15] = [
@@ -36,7 +36,7 @@ const OF_TIME: [&str; 15] = [
 pub(super) fn check(
     eval: &Eval,
     expr: &Expr,
-    store: &MemMetricStore,
+    store: &dyn MetricStore,
     experimental: bool,
 ) -> Result<(), String> {
     let When::Instant { at_ms } = eval.when else { return Ok(()) };
@@ -50,7 +50,7 @@ fn pinned(
     eval: &Eval,
     expr: &Expr,
     at_ms: i64,
-    store: &MemMetricStore,
+    store: &dyn MetricStore,
     experimental: bool,
 ) -> Result<(), String> {
     let mut depends_on_time = false;
@@ -110,7 +110,7 @@ fn as_range(
     eval: &Eval,
     expr: &Expr,
     at_ms: i64,
-    store: &MemMetricStore,
+    store: &dyn MetricStore,
     experimental: bool,
 ) -> Result<(), String> {
     let of_query = ["start()", "end()", "step()", "range()"];

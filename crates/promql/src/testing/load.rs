@@ -4,12 +4,14 @@ use crate::{
     description::{Item, SeriesLine},
     histogram,
 };
+use disk::{Dir, Faults};
 use model::{
     CUSTOM_BUCKETS_SCHEMA, Histogram, Labels, METRIC_NAME, MetricBatch, Samples, Value, parse_float,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use store::{MemMetricStore, MetricStore};
+use store::{AgeLimits, MemMetricStore, MetricStore};
+use tsdb::{Tsdb, TsdbOptions};
 
 /// The samples loaded since the last `clear`; a later value of the same time wins.
 #[derive(Default)]
@@ -97,13 +99,33 @@ impl Loaded {
     }
 
     /// A store with everything loaded.
-    pub(super) fn store(&self) -> Result<MemMetricStore, String> {
-        let store = MemMetricStore::new();
+    pub(super) fn store(&self, backend: Backend) -> Result<Box<dyn MetricStore>, String> {
+        match backend {
+            Backend::Memory => {
+                let store = MemMetricStore::new();
+                put(&store, &self.batch(|_| true))?;
+                Ok(Box::new(store))
+            }
+            Backend::Disk => {
+                let options = TsdbOptions { limits: AgeLimits::NONE, ..TsdbOptions::default() };
+                let dir = Dir::simulated(1, Faults::default());
+                let store = Tsdb::open(dir, options, 0).map_err(|error| error.to_string())?;
+                put(&store, &self.batch(|number| number % 3 == 1))?;
+                store.flush().map_err(|error| error.to_string())?;
+                put(&store, &self.batch(|number| number % 3 != 1))?;
+                Ok(Box::new(store))
+            }
+        }
+    }
+
+    /// The samples of every series whose numbers are wanted.
+    fn batch(&self, is_wanted: impl Fn(usize) -> bool) -> MetricBatch {
         let mut batch = MetricBatch::default();
         for (labels, samples) in &self.samples {
             batch.begin_with(labels.as_ref());
             let samples = with_hints(samples);
-            for (timestamp_ms, (start_ms, value)) in &samples {
+            let wanted = samples.iter().enumerate().filter(|(number, _)| is_wanted(*number));
+            for (_, (timestamp_ms, (start_ms, value))) in wanted {
                 match value {
                     Value::Float(value) => batch.sample(*timestamp_ms, *start_ms, *value),
                     Value::Histogram(histogram) => {
@@ -112,11 +134,25 @@ impl Loaded {
                 }
             }
         }
-        let receipt = store.append(&batch, None, 0).map_err(|error| error.to_string())?;
-        match receipt.rejected.first() {
-            None => Ok(store),
-            Some(rejection) => Err(format!("the store refused samples: {rejection:?}")),
-        }
+        batch
+    }
+}
+
+/// Where a script's samples are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backend {
+    /// In the reference in memory.
+    Memory,
+    /// In the engine on disk: every third sample of a series in a part, the others in the head, so that
+    /// each series has to be put together.
+    Disk,
+}
+
+fn put(store: &dyn MetricStore, batch: &MetricBatch) -> Result<(), String> {
+    let receipt = store.append(batch, None, 0).map_err(|error| error.to_string())?;
+    match receipt.rejected.first() {
+        None => Ok(()),
+        Some(rejection) => Err(format!("the store refused samples: {rejection:?}")),
     }
 }
 

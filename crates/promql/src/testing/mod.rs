@@ -1,4 +1,5 @@
-//! Runs scripts in Prometheus' test language (`load`, `eval`, `expect`) against a store in memory.
+//! Runs scripts in Prometheus' test language (`load`, `eval`, `expect`) against the store in memory and
+//! the engine on disk.
 //!
 //! The project's own scripts lie in `testdata/`. Where Prometheus' scripts are at hand, they run too,
 //! and the number of evaluations that pass in each file must not fall.
@@ -8,12 +9,16 @@ mod compare;
 mod guise;
 mod load;
 mod run;
+mod tiers;
 
+use load::Backend;
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
 /// Passed evaluations of the scripts that are not ours, by mode and file. Only ever raise these. The
 /// scripts are written for the experimental mode; by default some names go earlier.
 const RATCHET: &str = include_str!("../../testdata/shared-passes.txt");
+
+const BACKENDS: [Backend; 2] = [Backend::Memory, Backend::Disk];
 
 #[test]
 fn own_scripts_pass() {
@@ -21,11 +26,14 @@ fn own_scripts_pass() {
     let mut evaluations = 0;
     for path in scripts(&folder) {
         let text = std::fs::read_to_string(&path).unwrap();
-        let report = run::run(&text, true);
-        let by_default = run::run(&text, false);
-        assert!(by_default.failures.is_empty(), "{}:\n{}", path.display(), by_default.failures.join("\n"));
-        assert!(report.failures.is_empty(), "{}:\n{}", path.display(), report.failures.join("\n"));
-        evaluations += report.passed;
+        for backend in BACKENDS {
+            for experimental in [true, false] {
+                let report = run::run(&text, experimental, backend);
+                let failures = report.failures.join("\n");
+                assert!(failures.is_empty(), "{} in {backend:?}:\n{failures}", path.display());
+                evaluations += report.passed;
+            }
+        }
     }
     assert!(evaluations > 0, "no scripts in {}", folder.display());
 }
@@ -43,18 +51,21 @@ fn shared_scripts_pass_as_often_as_before() {
     let wanted: BTreeMap<(&str, &str), usize> = RATCHET.lines().filter_map(ratchet_line).collect();
     let verbose = std::env::var("PROMQL_SHOW").unwrap_or_default();
     let (mut passed, mut all, mut fell) = (0, 0, String::new());
-    for (mode, experimental) in [("experimental", true), ("default", false)] {
+    let modes = [("experimental", true), ("default", false)];
+    let runs = modes.into_iter().flat_map(|mode| BACKENDS.map(|backend| (mode, backend)));
+    for ((mode, experimental), backend) in runs {
         for path in &files {
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let report = run::run(&std::fs::read_to_string(path).unwrap(), experimental);
+            let report = run::run(&std::fs::read_to_string(path).unwrap(), experimental, backend);
             let total = report.passed + report.failures.len();
-            println!("{mode} {name} {}/{total}", report.passed);
+            println!("{mode} {backend:?} {name} {}/{total}", report.passed);
             if verbose == name || verbose == mode {
-                report.failures.iter().for_each(|failure| println!("{mode} {name}: {failure}\n"));
+                report.failures.iter().for_each(|failure| println!("{mode} {backend:?} {name}: {failure}\n"));
             }
             let before = wanted.get(&(mode, name.as_str())).copied().unwrap_or(0);
             if report.passed < before {
-                writeln!(fell, "{mode} {name}: {} passed, {before} before", report.passed).unwrap();
+                writeln!(fell, "{mode} {backend:?} {name}: {} passed, {before} before", report.passed)
+                    .unwrap();
             }
             passed += report.passed;
             all += total;

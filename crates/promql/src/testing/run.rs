@@ -3,10 +3,10 @@
 use super::{
     command::{Eval, Kind, Text, When, parse_script},
     compare, guise,
-    load::Loaded,
+    load::{Backend, Loaded},
 };
 use crate::{Answer, EvalOptions, Expr, ParseOptions, QueryValue, instant, parse, range};
-use store::{MemMetricStore, QueryContext};
+use store::{MetricStore, QueryContext};
 
 /// What became of a script's evaluations.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct Report {
     pub(super) failures: Vec<String>,
 }
 
-pub(super) fn run(text: &str, experimental: bool) -> Report {
+pub(super) fn run(text: &str, experimental: bool, backend: Backend) -> Report {
     let mut report = Report::default();
     let commands = match parse_script(text) {
         Ok(commands) => commands,
@@ -25,7 +25,7 @@ pub(super) fn run(text: &str, experimental: bool) -> Report {
         }
     };
     let mut loaded = Loaded::default();
-    let mut store: Option<MemMetricStore> = None;
+    let mut store: Option<Box<dyn MetricStore>> = None;
     for command in &commands {
         let result = match &command.kind {
             Kind::Clear => {
@@ -39,10 +39,11 @@ pub(super) fn run(text: &str, experimental: bool) -> Report {
             }
             Kind::Eval(eval) => {
                 if store.is_none() {
-                    store = loaded.store().inspect_err(|error| report.failures.push(error.clone())).ok();
+                    let made = loaded.store(backend);
+                    store = made.inspect_err(|error| report.failures.push(error.clone())).ok();
                 }
                 let Some(store) = &store else { continue };
-                match check(eval, store, experimental) {
+                match check(eval, store.as_ref(), experimental) {
                     Ok(()) => {
                         report.passed += 1;
                         None
@@ -62,7 +63,7 @@ pub(super) fn run(text: &str, experimental: bool) -> Report {
 pub(super) fn evaluate(
     expr: &Expr,
     when: When,
-    store: &MemMetricStore,
+    store: &dyn MetricStore,
     experimental: bool,
 ) -> Result<Answer, String> {
     let options = EvalOptions { experimental, ..EvalOptions::default() };
@@ -90,7 +91,7 @@ impl TestContext for QueryContext {
     }
 }
 
-fn check(eval: &Eval, store: &MemMetricStore, experimental: bool) -> Result<(), String> {
+fn check(eval: &Eval, store: &dyn MetricStore, experimental: bool) -> Result<(), String> {
     let parsed = parse(&eval.query, &ParseOptions { experimental: true });
     let when = match (eval.when, eval.range_vector) {
         (When::Instant { .. }, Some((_, end_ms, _))) => When::Instant { at_ms: end_ms },

@@ -17,7 +17,6 @@ use super::{
 use crate::ast::{Call, Expr, Extension, ValueType};
 use hashbrown::HashSet;
 use model::{Labels, MatchOp, Value};
-use store::Aggregate;
 
 /// Computes a window's value; `None` when there is none.
 type RangeFunction = fn(&Window<'_>, &Remarks<'_, '_>) -> Option<Value>;
@@ -71,13 +70,14 @@ impl<'q> Evaluator<'q> {
         if name == "absent_over_time" {
             return self.absent_over_time(range, grid, sink);
         }
-        if name == "avg_over_time" && self.folds(range, Aggregate::Sum, grid)? {
+        if name == "avg_over_time" && self.folds(range, tiers::SUM, grid)? {
             return self.avg_over_buckets(range, grid, sink);
         }
         let Some(function) = find(name) else { return fail(format!("unknown function `{name}`")) };
         let arguments = self.scalar_arguments(call, grid)?;
-        self.check_arguments(call, &arguments)?;
-        let position = range.span().start;
+        // What is wrong with an argument matters only where there is something to apply it to.
+        let refusal = wrong_factor(name, &arguments);
+        let position = call.args[0].span().start;
         let quick = rate::Kind::of(name);
         let compute = |series: RangeSeries<'_>| -> EvalResult<Option<Series<'q>>> {
             let function =
@@ -85,9 +85,11 @@ impl<'q> Evaluator<'q> {
             let metric_name = series.labels.metric_name();
             let remarks = Remarks { evaluator: self, position, metric_name };
             let mut column = Column::absent(grid.count, self.context)?;
+            let mut has_window = false;
             match quick.filter(|_| rate::is_plain(&series)) {
                 Some(kind) => self.fill_rates(&series, grid, kind, &mut column)?,
                 None => self.each_window(&series, grid, &mut |step, mut window| {
+                    has_window = true;
                     for (slot, values) in window.arguments.iter_mut().zip(&arguments) {
                         *slot = values[step];
                     }
@@ -95,6 +97,9 @@ impl<'q> Evaluator<'q> {
                         column.set(step, value);
                     }
                 })?,
+            }
+            if let Some(refusal) = refusal.as_ref().filter(|_| has_window) {
+                return fail(refusal);
             }
             if column.is_empty() {
                 return Ok(None);
@@ -105,34 +110,12 @@ impl<'q> Evaluator<'q> {
             let drop_name = series.drop_name || !keeps_name(name);
             Ok(Some(Series { labels: series.labels.clone(), drop_name, column }))
         };
-        self.map_ranges(range, tiers::aggregate_of(name), grid, &compute, sink)
+        self.map_ranges(range, tiers::need_of(name), grid, &compute, sink)
     }
 
     fn scalar_arguments(&self, call: &Call, grid: Grid) -> EvalResult<Vec<Vec<f64>>> {
         let scalars = call.args.iter().filter(|arg| arg.value_type() == ValueType::Scalar);
         scalars.map(|arg| self.scalar(arg, grid)).collect()
-    }
-
-    /// Remarks about arguments that make no sense.
-    fn check_arguments(&self, call: &Call, arguments: &[Vec<f64>]) -> EvalResult<()> {
-        match (call.function.name, arguments) {
-            ("quantile_over_time", [quantiles]) => {
-                self.check_quantiles(quantiles, call.args[0].span().start);
-            }
-            ("double_exponential_smoothing", [smoothing, trend]) => {
-                let outside = |values: &[f64]| values.iter().copied().find(|v| *v <= 0.0 || *v >= 1.0);
-                for (values, what) in [(smoothing, "smoothing"), (trend, "trend")] {
-                    if let Some(value) = outside(values) {
-                        return fail(format!(
-                            "invalid {what} factor. Expected: 0 < {} < 1, got: {value:.6}",
-                            if what == "smoothing" { "sf" } else { "tf" }
-                        ));
-                    }
-                }
-            }
-            _ => {}
-        }
-        Ok(())
     }
 
     fn check_extension(&self, function: &str, range: &Expr) -> EvalResult<()> {
@@ -153,7 +136,7 @@ impl<'q> Evaluator<'q> {
     /// 1 at every step where no series has a sample in its window.
     fn absent_over_time(&self, range: &Expr, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
         let mut present = vec![false; grid.count];
-        self.stream_ranges(range, Aggregate::Last, grid, &mut |series| {
+        self.stream_ranges(range, tiers::need_of("absent_over_time"), grid, &mut |series| {
             self.each_window(&series, grid, &mut |step, _| present[step] = true)
         })?;
         self.absent_column(range, present, sink)
@@ -170,7 +153,18 @@ impl<'q> Evaluator<'q> {
     }
 }
 
-/// The labels that a missing series would surely have had: those that only one `=` names.
+/// Why the factors of `double_exponential_smoothing` cannot be used.
+fn wrong_factor(function: &str, arguments: &[Vec<f64>]) -> Option<String> {
+    let ("double_exponential_smoothing", [smoothing, trend]) = (function, arguments) else { return None };
+    let outside = |values: &[f64]| values.iter().copied().find(|value| *value <= 0.0 || *value >= 1.0);
+    [(smoothing, "smoothing", "sf"), (trend, "trend", "tf")].into_iter().find_map(|(values, what, short)| {
+        let value = outside(values)?;
+        Some(format!("invalid {what} factor. Expected: 0 < {short} < 1, got: {value:.6}"))
+    })
+}
+
+/// The labels that a missing series would surely have had: those whose last condition is their first
+/// `=`.
 fn labels_of_absent(arg: &Expr) -> Labels {
     let selector = match arg.unwrap_parens() {
         Expr::Vector(selector) => selector,
@@ -184,7 +178,7 @@ fn labels_of_absent(arg: &Expr) -> Labels {
         if name == model::METRIC_NAME {
             continue;
         }
-        if seen.insert(name) && matcher.op() == MatchOp::Equal {
+        if matcher.op() == MatchOp::Equal && seen.insert(name) {
             builder.set(name, matcher.value());
         } else {
             builder.remove(name);

@@ -101,6 +101,7 @@ pub(super) fn min(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
 
 pub(super) fn quantile(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
     let mut values = floats(window, remarks)?.into_owned();
+    remarks.evaluator.check_quantiles(&window.arguments[..1], remarks.position);
     Some(Value::Float(quantile::quantile(window.arguments[0], &mut values)))
 }
 

@@ -8,7 +8,7 @@ use super::{
     super::{
         EvalResult, Evaluator, Grid,
         column::Column,
-        window::{Bounds, RangeSeries, Remarks, Window},
+        window::{Bounds, CHECK_STEPS, RangeSeries, Remarks, Window},
     },
     extended,
 };
@@ -45,6 +45,15 @@ impl Kind {
         };
         Some(Kind { is_counter, is_rate })
     }
+
+    /// The factor for a window of this length: for each second of it, or for as long as was asked.
+    fn scaled(self, factor: f64, length_ms: i64, asked_ms: i64) -> f64 {
+        if self.is_rate {
+            factor / (length_ms as f64 / 1000.0)
+        } else {
+            factor * (asked_ms as f64 / length_ms as f64)
+        }
+    }
 }
 
 /// Whether all samples are floats with nothing that tells where counters began, as most series.
@@ -53,9 +62,6 @@ pub(super) fn is_plain(series: &RangeSeries<'_>) -> bool {
         && series.samples.starts_ms.is_empty()
         && series.spec.extension.is_none()
 }
-
-/// Steps between two looks at whether the query goes on.
-const CHECK_STEPS: usize = 1024;
 
 impl Evaluator<'_> {
     /// As [`extrapolated`] for every step of a plain series, without looking at each sample of each
@@ -72,7 +78,6 @@ impl Evaluator<'_> {
             true => (1..values.len()).filter(|&i| values[i] < values[i - 1]).collect(),
             false => Vec::new(),
         };
-        let range_seconds = series.spec.range_ms as f64 / 1000.0;
         let (mut first, mut end, mut next_reset) = (0, 0, 0);
         for step in 0..grid.count {
             if step % CHECK_STEPS == 0 {
@@ -96,11 +101,12 @@ impl Evaluator<'_> {
             let inside = resets[next_reset..].iter().take_while(|reset| **reset < end);
             let mut change = values[end - 1] - values[first];
             inside.for_each(|reset| change += values[reset - 1]);
-            let interval = Interval::new(times[first], times[end - 1], end - first, bounds);
+            let resolution_ms = series.spec.resolution_ms(step);
+            let interval = Interval::new(&times[first..end], bounds, resolution_ms);
             let is_rising = kind.is_counter && change > 0.0 && values[first] >= 0.0;
             let factor = interval.extended(is_rising.then(|| values[first] / change));
-            let factor = if kind.is_rate { factor / range_seconds } else { factor };
-            column.floats[step] = change * factor;
+            column.floats[step] =
+                change * kind.scaled(factor, series.spec.length_ms(step), series.spec.range_ms);
         }
         Ok(())
     }
@@ -136,7 +142,7 @@ fn extrapolated(window: &Window<'_>, remarks: &Remarks<'_, '_>, kind: Kind) -> O
             (change, factor)
         }
     };
-    let factor = if kind.is_rate { factor / (window.range_ms as f64 / 1000.0) } else { factor };
+    let factor = kind.scaled(factor, window.range_ms, window.asked_ms);
     Some(match change {
         Change::Float(value) => Value::Float(value * factor),
         Change::Histogram(value) => Value::Histogram(Arc::new(histogram::scale(&value, factor))),
@@ -149,36 +155,39 @@ struct Interval {
     to_start: f64,
     to_end: f64,
     average: f64,
+    /// The length of buckets in the window: before the first sample, no other is due for so long.
+    bucket: f64,
 }
 
 impl Interval {
     fn of(window: &Window<'_>) -> Self {
-        let times = window.times();
-        Interval::new(times[0], times[times.len() - 1], times.len(), window.bounds)
+        Interval::new(window.times(), window.bounds, window.resolution_ms)
     }
 
-    /// Of `count` samples from `first` to `last`.
-    fn new(first: i64, last: i64, count: usize, bounds: Bounds) -> Self {
+    /// Of samples at these times, at least one.
+    fn new(times: &[i64], bounds: Bounds, resolution_ms: i64) -> Self {
         let seconds = |ms: i64| ms as f64 / 1000.0;
+        let (first, last, count) = (times[0], times[times.len() - 1], times.len());
         let sampled = seconds(last - first);
         Interval {
             sampled,
             to_start: seconds(first - bounds.from_ms),
             to_end: seconds(bounds.to_ms - last),
             average: if count > 1 { sampled / (count - 1) as f64 } else { 0.0 },
+            bucket: seconds(resolution_ms),
         }
     }
 
     /// How far the series is taken to reach beyond its last sample: to the edge when the next sample
     /// is not overdue, else half the usual distance.
-    fn reach(&self, to_edge: f64) -> f64 {
-        if to_edge >= self.average * 1.1 { self.average / 2.0 } else { to_edge }
+    fn reach(to_edge: f64, average: f64) -> f64 {
+        if to_edge >= average * 1.1 { average / 2.0 } else { to_edge }
     }
 
     /// The factor from the sampled interval to the extended one. `zero_share` is the time, in
     /// sampled intervals, from the counter's zero to its first sample.
     fn extended(&self, zero_share: Option<f64>) -> f64 {
-        let mut to_start = self.reach(self.to_start);
+        let mut to_start = Self::reach(self.to_start, self.average.max(self.bucket));
         if let Some(share) = zero_share {
             let to_zero = self.sampled * share;
             if to_zero < to_start {
@@ -189,7 +198,8 @@ impl Interval {
     }
 
     fn factor(&self, sampled: f64, to_start: f64) -> f64 {
-        if sampled == 0.0 { 1.0 } else { (sampled + to_start + self.reach(self.to_end)) / sampled }
+        let to_end = Self::reach(self.to_end, self.average);
+        if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled }
     }
 }
 
