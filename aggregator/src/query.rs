@@ -2,7 +2,13 @@
 
 use crate::app::App;
 use daemon::PoolBusy;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use store::{Limits, QueryContext, StopReason};
 
 /// Stops the query when the handler is dropped, which is what happens when the client goes away.
@@ -18,7 +24,7 @@ impl Drop for StopOnDrop {
 /// whichever is shorter, or when the returned future is dropped.
 ///
 /// # Errors
-/// When too many queries wait already.
+/// When too many queries wait already, or this one's time is up before it has begun.
 pub(crate) async fn run<T: Send + 'static>(
     app: &App,
     timeout: Option<Duration>,
@@ -34,13 +40,22 @@ pub(crate) async fn run<T: Send + 'static>(
     let guard = StopOnDrop(context.clone());
     let ceiling = Duration::from_millis(settings.timeout.0);
     let timeout = timeout.map_or(ceiling, |asked| asked.min(ceiling));
-    let job = app.query_pool.run(move || work(&context));
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let begun = has_begun.clone();
+    let job = app.query_pool.run(move || {
+        begun.store(true, Ordering::Relaxed);
+        work(&context)
+    });
     let mut job = std::pin::pin!(job);
     tokio::select! {
         done = job.as_mut() => return done,
         () = tokio::time::sleep(timeout) => {}
     }
     guard.0.stop(StopReason::Timeout(model::duration_to_string(timeout.as_millis() as i64)));
+    if !has_begun.load(Ordering::Relaxed) {
+        // Whoever does not want to wait any longer is not to wait for a place on the pool.
+        return Err(PoolBusy { waiting: app.query_pool.waiting() });
+    }
     job.await
 }
 
@@ -72,5 +87,26 @@ mod tests {
         let reason =
             tokio::task::spawn_blocking(move || heard.recv_timeout(Duration::from_secs(5))).await.unwrap();
         assert_eq!(reason, Ok(StopReason::Canceled));
+    }
+
+    #[tokio::test]
+    async fn a_query_whose_time_is_up_does_not_wait_for_a_place() {
+        let app = App::for_tests();
+        let (release, gate) = std::sync::mpsc::sync_channel::<()>(1);
+        let gate = Arc::new(std::sync::Mutex::new(gate));
+        let mut held = Vec::new();
+        while app.query_pool.waiting() == 0 {
+            let (app, gate) = (app.clone(), gate.clone());
+            held.push(tokio::spawn(async move {
+                run(&app, None, move |_| gate.lock().unwrap().recv().is_err()).await
+            }));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let waited = run(&app, Some(Duration::from_millis(20)), |_| ()).await;
+        assert!(waited.is_err(), "{waited:?}");
+        drop(release);
+        for query in held {
+            assert_eq!(query.await.unwrap(), Ok(true));
+        }
     }
 }

@@ -178,15 +178,46 @@ fn buckets(histogram: &Histogram) -> Vec<(u8, f64, f64, f64)> {
         }
         return out;
     }
+    // A bucket that reaches into the zero bucket begins where that ends.
+    let edge = histogram.zero_threshold;
     let bound = |index: i32| promql::exponential_bound(index, histogram.schema);
+    let inner = |index: i32| bound(index.saturating_sub(1)).max(edge.min(bound(index)));
     for (index, count) in non_empty(&histogram.negative).into_iter().rev() {
-        out.push((1, -bound(index), -bound(index - 1), count));
+        out.push((1, -bound(index), -inner(index), count));
     }
     if histogram.zero_count > 0.0 {
-        out.push((3, -histogram.zero_threshold, histogram.zero_threshold, histogram.zero_count));
+        out.push((3, -edge, edge, histogram.zero_count));
     }
     for (index, count) in non_empty(&histogram.positive) {
-        out.push((0, bound(index - 1), bound(index), count));
+        out.push((0, inner(index), bound(index), count));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::buckets;
+    use model::{Buckets, Histogram, Span};
+
+    #[test]
+    fn buckets_begin_where_the_zero_bucket_ends() {
+        let side = || Buckets { spans: vec![Span { offset: 0, length: 2 }], counts: vec![4.0, 2.0] };
+        // From 0.5 to 2 on both sides.
+        let histogram = Histogram {
+            count: 15.0,
+            zero_count: 3.0,
+            zero_threshold: 0.75,
+            positive: side(),
+            negative: side(),
+            ..Histogram::default()
+        };
+        let expected = [
+            (1, -2.0, -1.0, 2.0),
+            (1, -1.0, -0.75, 4.0),
+            (3, -0.75, 0.75, 3.0),
+            (0, 0.75, 1.0, 4.0),
+            (0, 1.0, 2.0, 2.0),
+        ];
+        assert_eq!(buckets(&histogram), expected);
+    }
 }
