@@ -110,6 +110,8 @@ pub struct TlsConfig {
     pub cert_file: Option<PathBuf>,
     /// Its key (PEM).
     pub key_file: Option<PathBuf>,
+    /// The name that the receiver's certificate must have, instead of the URL's host.
+    pub server_name: Option<String>,
     /// Trust any certificate.
     pub insecure_skip_verify: bool,
 }
@@ -225,6 +227,11 @@ impl RemoteWriteConfig {
         if self.tls_config.cert_file.is_some() != self.tls_config.key_file.is_some() {
             return Some("`cert_file` and `key_file` belong together".to_owned());
         }
+        if let Some(name) = &self.tls_config.server_name
+            && rustls::pki_types::DnsName::try_from(name.as_str()).is_err()
+        {
+            return Some(format!("`server_name` must be a name, which `{name}` is not"));
+        }
         if queue.capacity == 0 || queue.max_samples_per_send == 0 {
             return Some("`capacity` and `max_samples_per_send` must be above 0".to_owned());
         }
@@ -303,6 +310,7 @@ mod tests {
             ("  authorization: {}\n", "one of `credentials`"),
             ("  tls_config: {cert_file: /x}\n", "belong together"),
             ("  tls_config: {ca_file: /does/not/exist}\n", "/does/not/exist"),
+            ("  tls_config: {server_name: 10.0.0.1}\n", "server_name"),
             ("  queue_config: {max_shards: 0}\n", "max_shards"),
         ] {
             let found = problems(&parse(endpoint).unwrap().remote_write);

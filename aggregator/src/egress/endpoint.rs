@@ -7,10 +7,10 @@ use daemon::{
     http::{ClientOptions, ClientTls},
 };
 use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use model::MetricBatch;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Response, StatusCode, Url};
 use std::{
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
@@ -31,6 +31,7 @@ const WRITTEN: [&str; 2] =
 /// See the module.
 pub(super) struct Endpoint {
     config: RemoteWriteConfig,
+    url: Url,
     client: Client,
     headers: HeaderMap,
     /// It has said that it does not know 2.0.
@@ -87,14 +88,33 @@ pub(super) fn client(config: &RemoteWriteConfig) -> anyhow::Result<Client> {
             identity_pem,
             insecure_skip_verify: tls.insecure_skip_verify,
         },
+        connect_to: tls.server_name.as_ref().and(config.url.0.host_str()).map(bare),
         ..ClientOptions::default()
     };
     headers(config)?;
     daemon::http::client(&options).context("certificate or key cannot be used")
 }
 
+/// A host without the brackets that an address of version 6 has in a URL.
+fn bare(host: &str) -> String {
+    host.trim_start_matches('[').trim_end_matches(']').to_owned()
+}
+
+/// The URL that the client is given: with the name of the certificate, where that differs.
+fn target(config: &RemoteWriteConfig) -> anyhow::Result<Url> {
+    let mut url = config.url.0.clone();
+    if let Some(name) = &config.tls_config.server_name {
+        url.set_host(Some(name)).with_context(|| format!("`server_name` `{name}`"))?;
+    }
+    Ok(url)
+}
+
 fn headers(config: &RemoteWriteConfig) -> anyhow::Result<HeaderMap> {
     let mut headers = HeaderMap::new();
+    if config.tls_config.server_name.is_some() {
+        // The name is for TLS alone.
+        headers.insert(HOST, HeaderValue::from_str(config.url.0.authority())?);
+    }
     for (name, value) in &config.headers {
         let header: HeaderName = name.parse().with_context(|| format!("`{name}` is no header name"))?;
         let mut value =
@@ -107,8 +127,8 @@ fn headers(config: &RemoteWriteConfig) -> anyhow::Result<HeaderMap> {
 
 impl Endpoint {
     pub(super) fn new(config: RemoteWriteConfig) -> anyhow::Result<Self> {
-        let (client, headers) = (client(&config)?, headers(&config)?);
-        Ok(Endpoint { config, client, headers, is_old: AtomicBool::new(false) })
+        let (url, client, headers) = (target(&config)?, client(&config)?, headers(&config)?);
+        Ok(Endpoint { config, url, client, headers, is_old: AtomicBool::new(false) })
     }
 
     pub(super) fn config(&self) -> &RemoteWriteConfig {
@@ -146,7 +166,7 @@ impl Endpoint {
         };
         let mut request = self
             .client
-            .post(self.config.url.0.clone())
+            .post(self.url.clone())
             .header(CONTENT_TYPE, message.version.content_type())
             .header(CONTENT_ENCODING, Encoding::Snappy.as_str())
             .header(VERSION, message.version.version_header())

@@ -1,3 +1,5 @@
+mod tls;
+
 use super::*;
 use axum::{Router, body::Bytes, extract::State, http::StatusCode, response::IntoResponse, routing::post};
 use http::HeaderMap;
@@ -87,8 +89,12 @@ struct Sender {
 }
 
 fn start(folder: &Path, address: SocketAddr, more: &str) -> Sender {
+    start_to(folder, &format!("http://{address}/w"), more)
+}
+
+fn start_to(folder: &Path, url: &str, more: &str) -> Sender {
     let text = format!(
-        "remote_write:\n- url: http://{address}/w\n  queue_config: {{batch_send_deadline: 10ms, max_backoff: 50ms, \
+        "remote_write:\n- url: {url}\n  queue_config: {{batch_send_deadline: 10ms, max_backoff: 50ms, \
          max_samples_per_send: 50}}\n{more}"
     );
     let config: Config = daemon::config::parse_yaml(&text, "test").unwrap();

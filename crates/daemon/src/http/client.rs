@@ -25,6 +25,9 @@ pub struct ClientOptions {
     pub link_local: LinkLocal,
     /// Whether redirects are followed.
     pub redirects: Redirects,
+    /// Where connections go, whatever host a URL names: for a server whose certificate has a name under
+    /// which it is not reached. Only HTTP/1 is spoken then.
+    pub connect_to: Option<String>,
     /// A proxy for every request; without one the environment is not asked either.
     pub proxy: Option<Url>,
     /// How the server is recognised, and we by it.
@@ -78,6 +81,7 @@ impl Default for ClientOptions {
             user_agent: concat!("Bellwether/", env!("CARGO_PKG_VERSION")).to_owned(),
             link_local: LinkLocal::Allowed,
             redirects: Redirects::Never,
+            connect_to: None,
             proxy: None,
             tls: ClientTls::default(),
         }
@@ -98,6 +102,10 @@ pub fn client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error
         .tcp_nodelay(true);
     if options.link_local == LinkLocal::Refused {
         builder = builder.dns_resolver(Arc::new(Guarded));
+    }
+    if let Some(host) = &options.connect_to {
+        // With HTTP/2 the name of the certificate would be taken for that of the host asked for.
+        builder = builder.dns_resolver(Arc::new(Elsewhere(host.clone()))).http1_only();
     }
     if let Some(proxy) = &options.proxy {
         builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
@@ -141,6 +149,19 @@ impl Resolve for Guarded {
                 return Err(TargetRefused(name).into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Every name is at this host.
+struct Elsewhere(String);
+
+impl Resolve for Elsewhere {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host = self.0.clone();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }
