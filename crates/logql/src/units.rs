@@ -56,7 +56,8 @@ pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
     if !unsigned.match_indices('_').all(|(at, _)| separates_digits(at)) {
         return Err(invalid("invalid syntax"));
     }
-    let value: f64 = text.replace('_', "").parse().map_err(|_| invalid("invalid syntax"))?;
+    let parsed = if text.contains('_') { text.replace('_', "").parse() } else { text.parse() };
+    let value: f64 = parsed.map_err(|_| invalid("invalid syntax"))?;
     if value.is_infinite() {
         return Err(invalid("value out of range"));
     }

@@ -15,6 +15,13 @@ impl Damaged {
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Damaged(what.into())
     }
+
+    /// Apart, so that reading numbers stays small.
+    #[cold]
+    #[inline(never)]
+    fn early() -> Self {
+        Damaged::new("ends early")
+    }
 }
 
 impl From<Damaged> for store::StoreError {
@@ -63,14 +70,31 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
+    #[inline(always)]
     pub(crate) fn byte(&mut self) -> Result<u8, Damaged> {
-        let (&byte, rest) = self.rest.split_first().ok_or_else(|| Damaged::new("ends early"))?;
+        let (&byte, rest) = self.rest.split_first().ok_or_else(Damaged::early)?;
         self.rest = rest;
         Ok(byte)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, Damaged> {
+        // Most numbers have one byte or two.
+        match self.rest {
+            [only @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*only))
+            }
+            [low, high @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, Damaged> {
         let mut value = 0u64;
         let mut shift = 0;
         loop {
@@ -95,12 +119,14 @@ impl<'a> Reader<'a> {
         u32::try_from(self.varint()?).map_err(|_| Damaged::new("number is out of range"))
     }
 
+    #[inline(always)]
     pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], Damaged> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(|| Damaged::new("ends early"))?;
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(Damaged::early)?;
         self.rest = rest;
         Ok(taken)
     }
 
+    #[inline(always)]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Damaged> {
         let length = self.varint()?;
         self.take(usize::try_from(length).map_err(|_| Damaged::new("length is out of range"))?)
@@ -148,20 +174,65 @@ pub(crate) fn compress(raw: &[u8], level: i32) -> std::io::Result<Vec<u8>> {
     zstd::bulk::compress(raw, level)
 }
 
+/// Buffers that a thread keeps for the next section; more are let go.
+const SPARES_MAX: usize = 8;
+/// A larger buffer is let go as well.
+const SPARE_BYTES_MAX: usize = 1 << 20;
+
+/// What a thread uses again for every section it reads. Fresh memory costs a page fault for every
+/// 4 KiB, which is as much as the rest of reading it.
+#[derive(Default)]
+struct Reused {
+    /// A context is larger than most of what it decompresses.
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+    spares: Vec<Vec<u8>>,
+    stored: Vec<u8>,
+}
+
 thread_local! {
-    /// A context is larger than most of what it decompresses, so every thread keeps one.
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    static REUSED: RefCell<Reused> = RefCell::default();
+}
+
+/// Gives a buffer back that [`decompress`] may fill again.
+pub(crate) fn recycle(buffer: Vec<u8>) {
+    if (1..=SPARE_BYTES_MAX).contains(&buffer.capacity()) {
+        REUSED.with_borrow_mut(|reused| {
+            if reused.spares.len() < SPARES_MAX {
+                reused.spares.push(buffer);
+            }
+        });
+    }
+}
+
+/// Calls `work` with `length` bytes of any content.
+pub(crate) fn with_scratch<T>(length: usize, work: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut stored = REUSED.with_borrow_mut(|reused| std::mem::take(&mut reused.stored));
+    if stored.len() < length {
+        stored.resize(length, 0);
+    }
+    let done = work(&mut stored[..length]);
+    if stored.len() <= SPARE_BYTES_MAX {
+        REUSED.with_borrow_mut(|reused| reused.stored = stored);
+    }
+    done
 }
 
 /// Decompresses to exactly `length` bytes, which is also the most it allocates.
 pub(crate) fn decompress(bytes: &[u8], length: usize) -> Result<Vec<u8>, Damaged> {
     let damaged = |error: std::io::Error| Damaged(error.to_string());
-    let raw = DECOMPRESSOR.with_borrow_mut(|kept| {
-        let decompressor = match kept {
-            Some(decompressor) => decompressor,
-            None => kept.insert(zstd::bulk::Decompressor::new().map_err(damaged)?),
+    let raw = REUSED.with_borrow_mut(|reused| {
+        let fits = |spare: &Vec<u8>| spare.capacity() >= length;
+        let mut raw = match reused.spares.iter().position(fits) {
+            Some(spare) => reused.spares.swap_remove(spare),
+            None => Vec::with_capacity(length),
         };
-        decompressor.decompress(bytes, length).map_err(damaged)
+        let decompressor = match &mut reused.decompressor {
+            Some(decompressor) => decompressor,
+            None => reused.decompressor.insert(zstd::bulk::Decompressor::new().map_err(damaged)?),
+        };
+        raw.clear();
+        decompressor.decompress_to_buffer(bytes, &mut raw).map_err(damaged)?;
+        Ok(raw)
     })?;
     if raw.len() != length {
         return Err(Damaged::new("decompresses to another length"));

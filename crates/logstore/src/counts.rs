@@ -17,12 +17,20 @@ use crate::{
         writer::LEVEL_NAME,
     },
     probe::run_rows,
+    scan::narrow,
     selector::Selector,
     stream::Stream,
 };
 use hashbrown::HashMap;
 use model::{Labels, LabelsRef, TimeRange};
-use std::ops::Range;
+use std::{
+    num::NonZero,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 use store::{CountBucket, CountRequest, QueryContext, StoreError};
 
 impl Logstore {
@@ -41,17 +49,22 @@ impl Logstore {
         let range = request.range;
         let selector = Selector::new(&request.matchers);
         let mut tally = Tally::new(request, range);
+        let mut open = Vec::new();
         for part in
             view.parts.iter().filter(|part| part.range.start < range.end && part.range.end >= range.start)
         {
-            tally.part(&view, part, &selector, context)?;
+            tally.part(&view, part, &selector, context, &mut open)?;
         }
+        tally.open_chunks(&view, &open, context)?;
         for memory in &view.memories {
             tally.memory(&view, memory, &selector, context)?;
         }
         Ok(tally.finish())
     }
 }
+
+/// Rows below which a second thread costs more than it saves.
+const ROWS_PER_WORKER: u64 = 50_000;
 
 /// Counts so far.
 struct Tally<'a> {
@@ -186,64 +199,126 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn part(
+    /// Counts those runs of a part that its table can tell of; notes chunks with others in `open`.
+    fn part<'p>(
         &mut self,
         view: &View,
-        part: &Part,
+        part: &'p Arc<Part>,
         selector: &Selector<'_>,
         context: &QueryContext,
-    ) -> Result<(), StoreError> {
+        open: &mut Vec<OpenChunk<'p>>,
+    ) -> Result<(), StoreError>
+    where
+        'a: 'p,
+    {
         let selected = selector.select(part.streams.iter().map(|stream| &**stream));
-        let mut groupings: Vec<Option<Grouping<'_>>> = part.streams.iter().map(|_| None).collect();
-        for chunk in 0..part.table.chunks.len() {
+        let mut groupings: Vec<Option<Grouping<'p>>> = part.streams.iter().map(|_| None).collect();
+        for (chunk, meta) in part.table.chunks.iter().enumerate() {
             context.check()?;
-            match self.chunk(view, part, chunk, &selected, &mut groupings, context) {
+            let mut runs = Vec::new();
+            for (number, run) in meta.runs.iter().enumerate() {
+                let stream = &part.streams[run.stream as usize];
+                let start_ns = self.range.start.max(view.cuts.of(stream.rule));
+                let is_in_range = run.oldest_ns < self.range.end && run.newest_ns >= start_ns;
+                if !selected[run.stream as usize] || !is_in_range {
+                    continue;
+                }
+                let grouping = groupings[run.stream as usize]
+                    .get_or_insert_with(|| Grouping::new(&self.request.by, stream));
+                let is_told = deletions(view, part, run, stream).is_empty()
+                    && self.count_by_table(part, run, grouping, start_ns);
+                if !is_told {
+                    runs.push(number);
+                }
+            }
+            if !runs.is_empty() {
+                open.push(OpenChunk { part, chunk, runs });
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what the tables could not tell of, on several threads where there is much of it.
+    fn open_chunks(
+        &mut self,
+        view: &View,
+        open: &[OpenChunk<'_>],
+        context: &QueryContext,
+    ) -> Result<(), StoreError> {
+        let rows: u64 = open.iter().map(OpenChunk::rows).sum();
+        let useful = (rows / ROWS_PER_WORKER).clamp(1, open.len().max(1) as u64);
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(useful as usize);
+        let next = AtomicUsize::new(0);
+        if threads <= 1 {
+            return self.work(view, open, &next, context);
+        }
+        let (request, range) = (self.request, self.range);
+        let work = || {
+            let mut tally = Tally::new(request, range);
+            tally.work(view, open, &next, context).map(|()| tally)
+        };
+        let tallies: Vec<_> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        });
+        for tally in tallies {
+            // A panic goes on in the caller.
+            self.merge(tally.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(())
+    }
+
+    /// Counts chunks until none is left.
+    fn work(
+        &mut self,
+        view: &View,
+        open: &[OpenChunk<'_>],
+        next: &AtomicUsize,
+        context: &QueryContext,
+    ) -> Result<(), StoreError> {
+        while let Some(chunk) = open.get(next.fetch_add(1, Relaxed)) {
+            context.check()?;
+            match self.chunk(view, chunk, context) {
                 Ok(()) => {}
-                Err(ReadError::Damaged(damaged)) => part.note_damage(chunk, &ReadError::Damaged(damaged)),
+                Err(ReadError::Damaged(damaged)) => {
+                    chunk.part.note_damage(chunk.chunk, &ReadError::Damaged(damaged));
+                }
                 Err(error) => return Err(read_error(error)),
             }
         }
         Ok(())
     }
 
-    fn chunk<'p>(
-        &mut self,
-        view: &View,
-        part: &'p Part,
-        chunk: usize,
-        selected: &[bool],
-        groupings: &mut [Option<Grouping<'p>>],
-        context: &QueryContext,
-    ) -> Result<(), ReadError>
-    where
-        'a: 'p,
-    {
-        let reader = ChunkReader::new(part, chunk);
-        let mut sections = None;
-        for (run, rows) in reader.meta.runs.iter().zip(run_rows(reader.meta)) {
+    fn merge(&mut self, mut other: Tally<'_>) {
+        other.settle();
+        let mut groups = vec![0; other.groups.len()];
+        for (labels, number) in other.groups {
+            groups[number as usize] = self.group(labels);
+        }
+        for ((group, bucket), (rows, bytes)) in other.counts {
+            self.add(groups[group as usize], bucket, rows, bytes);
+        }
+    }
+
+    /// Counts the open runs of a chunk by their rows.
+    fn chunk(&mut self, view: &View, open: &OpenChunk<'_>, context: &QueryContext) -> Result<(), ReadError> {
+        let OpenChunk { part, chunk, runs } = open;
+        let reader = ChunkReader::new(part, *chunk);
+        let all: Vec<Range<usize>> = run_rows(reader.meta).collect();
+        let sections = Sections::read(&reader, &self.request.by)?;
+        for &number in runs {
+            let (run, rows) = (&reader.meta.runs[number], all[number].clone());
             let stream = &part.streams[run.stream as usize];
             let start_ns = self.range.start.max(view.cuts.of(stream.rule));
-            let is_in_range = run.oldest_ns < self.range.end && run.newest_ns >= start_ns;
-            if !selected[run.stream as usize] || !is_in_range {
-                continue;
-            }
-            let grouping =
-                groupings[run.stream as usize].get_or_insert_with(|| Grouping::new(&self.request.by, stream));
-            let deletions = deletions(view, part, run, stream);
-            if deletions.is_empty() && self.count_by_table(part, run, grouping, start_ns) {
-                continue;
-            }
-            let sections = match &mut sections {
-                Some(sections) => sections,
-                None => sections.insert(Sections::read(&reader, &self.request.by)?),
-            };
+            let grouping = Grouping::new(&self.request.by, stream);
             // A stopped query is noticed before the next chunk.
-            let bytes = run.rows as u64 * 2;
+            let bytes = u64::from(run.rows) * 2;
             if context.charge_read(u64::from(run.rows), bytes).is_err() {
                 return Ok(());
             }
+            let deletions = deletions(view, part, run, stream);
             let deleted = deleted_rows(&reader, &deletions, &sections.times, rows.clone())?;
-            self.count_by_row(sections, grouping, rows, &deleted, start_ns);
+            self.count_by_row(&sections, &grouping, rows, &deleted, start_ns);
         }
         Ok(())
     }
@@ -279,9 +354,9 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn count_by_row<'s>(
+    fn count_by_row(
         &mut self,
-        sections: &'s Sections,
+        sections: &Sections,
         grouping: &Grouping<'_>,
         rows: Range<usize>,
         deleted: &[bool],
@@ -289,43 +364,93 @@ impl<'a> Tally<'a> {
     ) {
         let columns: Vec<Option<&Column>> =
             grouping.from_rows.iter().map(|name| sections.columns.get(*name)).collect();
-        let of_run = &sections.times[rows.clone()];
-        let first = rows.start + of_run.partition_point(|&time| time < start_ns);
-        let end = rows.start + of_run.partition_point(|&time| time < self.range.end);
+        let wanted = narrow(rows.clone(), &sections.times, start_ns, self.range.end);
         let is_deleted = |row: usize| deleted.get(row - rows.start).copied().unwrap_or(false);
+        let (times, lengths) = (&sections.times[wanted.clone()], &sections.lengths[wanted.clone()]);
         if columns.iter().all(Option::is_none) && deleted.is_empty() {
             let group = self.group(grouping.labels(columns.iter().map(|_| &[][..])));
-            return self.count_by_time(group, &sections.times[first..end], &sections.lengths[first..end]);
+            return self.for_each_bucket(times, |tally, bucket, rows| {
+                let bytes = lengths[rows.clone()].iter().map(|&length| u64::from(length)).sum();
+                tally.add(group, bucket, rows.len() as u64, bytes);
+            });
         }
-        let mut known: HashMap<Vec<&[u8]>, u32> = HashMap::new();
-        for row in (first..end).filter(|&row| !is_deleted(row)) {
-            let value = |column: &Option<&'s Column>| column.map_or(&[][..], |column| column.get(row));
-            let key: Vec<&[u8]> = columns.iter().map(value).collect();
-            let group = match known.get(&key) {
-                Some(&group) => group,
-                None => {
-                    let group = self.group(grouping.labels(key.iter().copied()));
-                    known.insert(key, group);
-                    group
+        let Kinds { of_rows, groups } = self.kinds(&columns, grouping, wanted.clone());
+        let mut counts = vec![(0, 0); groups.len()];
+        self.for_each_bucket(times, |tally, bucket, rows| {
+            for row in rows.filter(|row| !is_deleted(wanted.start + row)) {
+                let count = &mut counts[of_rows[row] as usize];
+                *count = (count.0 + 1, count.1 + u64::from(lengths[row]));
+            }
+            for (&group, count) in groups.iter().zip(&mut counts) {
+                let (rows, bytes) = std::mem::take(count);
+                if rows > 0 {
+                    tally.add(group, bucket, rows, bytes);
                 }
-            };
-            self.add(group, self.bucket(sections.times[row]), 1, u64::from(sections.lengths[row]));
-        }
+            }
+        });
     }
 
-    /// Counts rows of one group, whose times ascend, a bucket at a time.
-    fn count_by_time(&mut self, group: u32, times: &[i64], lengths: &[u32]) {
+    /// Of what kind each row is, and the groups of the kinds.
+    fn kinds(&mut self, columns: &[Option<&Column>], grouping: &Grouping<'_>, rows: Range<usize>) -> Kinds {
+        if let [Some(Column::Codes { values, codes })] = columns {
+            let groups = values.iter().map(|value| self.group(grouping.labels(std::iter::once(&value[..]))));
+            return Kinds {
+                of_rows: codes[rows].iter().map(|&code| u32::from(code)).collect(),
+                groups: groups.collect(),
+            };
+        }
+        let mut known: HashMap<Vec<&[u8]>, u32> = HashMap::new();
+        let (mut of_rows, mut groups, mut key) = (Vec::with_capacity(rows.len()), Vec::new(), Vec::new());
+        for row in rows {
+            key.clear();
+            key.extend(columns.iter().map(|column| column.map_or(&[][..], |column| column.get(row))));
+            let kind = match known.get(key.as_slice()) {
+                Some(&kind) => kind,
+                None => {
+                    let kind = groups.len() as u32;
+                    groups.push(self.group(grouping.labels(key.iter().copied())));
+                    known.insert(key.clone(), kind);
+                    kind
+                }
+            };
+            of_rows.push(kind);
+        }
+        Kinds { of_rows, groups }
+    }
+
+    /// Calls `count` with every bucket of `times`, which ascend, and the rows in it.
+    fn for_each_bucket(&mut self, times: &[i64], mut count: impl FnMut(&mut Self, u64, Range<usize>)) {
         let mut row = 0;
         while row < times.len() {
             let bucket = self.bucket(times[row]);
             let offset = (bucket + 1).saturating_mul(self.request.step_ns.unsigned_abs());
             let end = i128::from(self.request.range.start) + i128::from(offset);
             let rows = times[row..].partition_point(|&time| i128::from(time) < end).max(1);
-            let bytes = lengths[row..row + rows].iter().map(|&length| u64::from(length)).sum();
-            self.add(group, bucket, rows as u64, bytes);
+            count(self, bucket, row..row + rows);
             row += rows;
         }
     }
+}
+
+/// A chunk with runs that its table cannot tell of.
+struct OpenChunk<'a> {
+    part: &'a Arc<Part>,
+    chunk: usize,
+    runs: Vec<usize>,
+}
+
+impl OpenChunk<'_> {
+    fn rows(&self) -> u64 {
+        let meta = &self.part.table.chunks[self.chunk];
+        self.runs.iter().map(|&run| u64::from(meta.runs[run].rows)).sum()
+    }
+}
+
+/// Rows told apart by what they are grouped by.
+struct Kinds {
+    of_rows: Vec<u32>,
+    /// By kind. A kind may have no rows; several may be one group.
+    groups: Vec<u32>,
 }
 
 /// The sections of a chunk that counting may need.

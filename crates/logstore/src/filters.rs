@@ -7,11 +7,10 @@
 use crate::{
     condition::Condition,
     literals,
-    part::lines::{EncodedLines, ReadyLines, Verdict, Wanted},
+    part::lines::{FrameHead, Judgement, ReadyLines, Verdict, Wanted},
 };
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
-use std::ops::Range;
 use store::LineFilter;
 
 /// Most texts searched for as anchors; with more, lines are tried one by one.
@@ -77,24 +76,23 @@ impl Filters {
         })
     }
 
-    /// The `rows` (indexes into the frame) that may pass, ascending; a row whose verdict is yes
-    /// does.
-    pub(crate) fn candidates(&self, lines: &EncodedLines, rows: Range<usize>) -> Vec<(usize, Verdict)> {
+    /// What a frame's head tells of its rows.
+    pub(crate) fn judge(&self, head: &FrameHead) -> Judgement {
         if self.ready.is_empty() {
-            return rows.map(|row| (row, Verdict::Yes)).collect();
+            return Judgement::same(head, Verdict::Yes);
         }
         if self.anchors.is_empty() {
-            return rows.map(|row| (row, Verdict::Maybe)).collect();
+            return Judgement::same(head, Verdict::Maybe);
         }
-        let mut found = lines.candidates(&self.anchors, rows);
+        let mut judgement = head.judge(&self.anchors);
         if !self.anchors_decide {
-            found.iter_mut().for_each(|(_, verdict)| *verdict = Verdict::Maybe);
+            judgement.doubt();
         }
-        found
+        judgement
     }
 
-    /// Drops candidates that are ruled out by what [`EncodedLines`] does not have.
-    pub(crate) fn narrow(&self, lines: &ReadyLines, found: &mut Vec<(usize, Verdict)>) {
+    /// Drops candidates that are ruled out by what the head does not have.
+    pub(crate) fn narrow(&self, lines: &ReadyLines, found: &mut Vec<(u32, Verdict)>) {
         lines.narrow(&self.anchors, found);
     }
 }
@@ -136,14 +134,21 @@ fn anchors_of(condition: &Condition) -> Option<Vec<Anchor>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::part::lines::{Parsed, encode};
+    use crate::part::{
+        lines::{EncodedLines, Parsed, encode},
+        section::SectionBytes,
+    };
 
-    fn frame(lines: &[&str]) -> EncodedLines {
+    fn frame(lines: &[&str]) -> (FrameHead, EncodedLines) {
         let lengths: Vec<u32> = lines.iter().map(|line| line.len() as u32).collect();
         let (text, mut parsed) = (lines.concat().into_bytes(), Parsed::default());
         parsed.parse(&text, &lengths);
         let frame = encode(&parsed, &text, 0..lines.len());
-        EncodedLines::open(frame.head(), frame.codes.clone(), lines.len(), frame.dense.len()).unwrap()
+        let head = || FrameHead::open(SectionBytes::Own(frame.head())).unwrap();
+        (
+            head(),
+            head().coded(SectionBytes::Own(frame.codes.clone()), lines.len(), frame.dense.len()).unwrap(),
+        )
     }
 
     fn regex(pattern: &str, negate: bool) -> LineFilter {
@@ -159,7 +164,7 @@ mod tests {
     fn a_frame_is_searched_as_its_lines_are() {
         let mut lines = vec!["", "foo bar", "fo", "o", "", "barfoo", "o\nfoo", "é foo", ""];
         lines.extend(["foo 1 bar", "foo 2 bar", "foo 5 bar", "x7foo", "x8f", "x9oo", "a1o", "b2r", "foo"]);
-        let frame = frame(&lines);
+        let (head, encoded) = frame(&lines);
         let any = |needles: &[&str]| {
             LineFilter::ContainsAny(needles.iter().map(|needle| needle.as_bytes().to_vec()).collect())
         };
@@ -179,9 +184,15 @@ mod tests {
             let ready = Filters::new(&filters);
             for rows in [0..lines.len(), 1..3, 2..4, 4..5, 3..3, 8..14] {
                 let passes = |row: &usize| filters.iter().all(|filter| filter.passes(lines[*row].as_bytes()));
-                let mut found = ready.candidates(&frame, rows.clone());
-                found.retain(|(row, verdict)| *verdict == Verdict::Yes || ready.pass(lines[*row].as_bytes()));
-                let found: Vec<usize> = found.into_iter().map(|(row, _)| row).collect();
+                let judgement = ready.judge(&head);
+                let mut found = judgement.rows(&encoded, rows.clone());
+                let line = |row: u32| lines[row as usize].as_bytes();
+                found.retain(|(row, verdict)| *verdict == Verdict::Yes || ready.pass(line(*row)));
+                let found: Vec<usize> = found.into_iter().map(|(row, _)| row as usize).collect();
+                if judgement.is_certain() {
+                    assert_eq!(judgement.count(&encoded, rows.clone()), found.len() as u64, "{filters:?}");
+                }
+                assert!(!judgement.is_hopeless() || found.is_empty(), "{filters:?}");
                 assert_eq!(found, rows.filter(passes).collect::<Vec<_>>(), "{filters:?}");
             }
         }

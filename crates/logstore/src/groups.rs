@@ -8,11 +8,11 @@ use crate::{
     memory::MemorySnapshot,
     part::{
         Part,
-        lines::Verdict,
+        lines::{EncodedLines, Judgement, Verdict},
         reader::{ChunkReader, MetadataColumns, ReadError},
     },
     probe::run_rows,
-    scan::{CHECK_ROWS, ChunkError, Scan, clamp, in_direction},
+    scan::{CHECK_ROWS, ChunkError, Scan, Sink, clamp, get_or_read, in_direction, narrow},
     stream::Stream,
 };
 use hashbrown::HashMap;
@@ -74,7 +74,7 @@ impl Scan {
         if self.has_deletions(part, chunk, runs) {
             return self.count_rows_read(part, chunk, runs, context, sink);
         }
-        let reader = ChunkReader::new(part, chunk);
+        let reader = ChunkReader::keeping(part, chunk, &self.sections);
         let mut count = ChunkCount::new(self, part, &reader, runs, request)?;
         let starts = reader.frame_starts();
         for (frame, meta) in reader.meta.frames.iter().enumerate() {
@@ -108,11 +108,12 @@ impl Scan {
         context: &QueryContext,
         sink: &mut GroupSink<'_>,
     ) -> Result<(), ChunkError> {
-        self.read_chunk(part, chunk, runs, self.range, context, &mut |row: Row<'_>| {
+        let mut rows = |row: Row<'_>| {
             let line_bytes = [row.line.len() as u32];
             let rows = GroupRows::Each { times_ns: &[row.timestamp_ns], line_bytes: &line_bytes };
             sink(RowGroup { stream: row.stream, labels: row.labels, metadata: row.metadata, rows })
-        })
+        };
+        self.read_chunk(part, chunk, runs, self.range, context, &mut Sink::Lines(&mut rows))
     }
 }
 
@@ -125,7 +126,7 @@ fn group<'a>(stream: &'a Stream, metadata: &'a [u8], rows: GroupRows<'a>) -> Row
 struct CountedRun<'a> {
     stream: &'a Arc<Stream>,
     rows: Range<usize>,
-    /// Set when the request does not tell its rows apart by time: one of the times.
+    /// Set when the request does not tell its rows apart by time: a time among theirs.
     one_time_ns: Option<i64>,
 }
 
@@ -134,12 +135,23 @@ struct ChunkCount<'a> {
     scan: &'a Scan,
     reader: &'a ChunkReader<'a>,
     runs: Vec<CountedRun<'a>>,
-    /// Read when a run needs them.
-    times: Vec<i64>,
-    /// Read when they are asked for.
-    lengths: Vec<u32>,
-    metadata: MetadataColumns,
+    /// Read when a run's bounds or a row that is counted ask for them.
+    times: Option<Vec<i64>>,
+    /// Read when a row is counted and its bytes are asked for.
+    lengths: Option<Vec<u32>>,
+    with_bytes: bool,
+    metadata_names: Option<&'a [String]>,
+    /// Read when a row is counted.
+    metadata: Option<MetadataColumns>,
     buffers: Buffers,
+}
+
+/// Those of a frame's rows that are counted.
+enum Matching {
+    /// Each of them, ascending.
+    Rows(Vec<u32>),
+    /// As many as a judgement says, which is sure of all of them.
+    Judged(Box<(Judgement, EncodedLines)>),
 }
 
 #[derive(Default)]
@@ -156,26 +168,24 @@ impl<'a> ChunkCount<'a> {
         part: &'a Part,
         reader: &'a ChunkReader<'a>,
         runs: &[usize],
-        request: &GroupRequest<'_>,
+        request: &GroupRequest<'a>,
     ) -> Result<Self, ReadError> {
         let all: Vec<Range<usize>> = run_rows(reader.meta).collect();
-        let mut times = Vec::new();
+        let mut times = None;
         let mut counted = Vec::with_capacity(runs.len());
         for &run in runs {
             let (meta, mut rows) = (&reader.meta.runs[run], all[run].clone());
             let stream = &part.streams[meta.stream as usize];
             let start_ns = scan.range.start.max(scan.view.cuts.of(stream.rule));
             let is_whole = meta.oldest_ns >= start_ns && meta.newest_ns < scan.range.end;
-            let closed = TimeRange::new(meta.oldest_ns, meta.newest_ns);
-            let one_time_ns = (is_whole && (request.is_one_time)(closed)).then_some(meta.oldest_ns);
-            if one_time_ns.is_none() && times.is_empty() {
-                times = reader.times()?;
-            }
+            let wanted = TimeRange::new(
+                meta.oldest_ns.max(start_ns),
+                meta.newest_ns.min(scan.range.end.saturating_sub(1)),
+            );
+            let one_time_ns =
+                (wanted.start <= wanted.end && (request.is_one_time)(wanted)).then_some(wanted.start);
             if !is_whole {
-                let of_run = &times[rows.clone()];
-                let first = of_run.partition_point(|&time| time < start_ns);
-                let end = of_run.partition_point(|&time| time < scan.range.end);
-                rows = rows.start + first..rows.start + end.max(first);
+                rows = narrow(rows, get_or_read(&mut times, || reader.times())?, start_ns, scan.range.end);
             }
             counted.push(CountedRun { stream, rows, one_time_ns });
         }
@@ -184,8 +194,10 @@ impl<'a> ChunkCount<'a> {
             reader,
             runs: counted,
             times,
-            lengths: if request.with_bytes { reader.lengths()? } else { Vec::new() },
-            metadata: reader.metadata_named(request.metadata)?,
+            lengths: None,
+            with_bytes: request.with_bytes,
+            metadata_names: request.metadata,
+            metadata: None,
             buffers: Buffers::default(),
         })
     }
@@ -204,11 +216,23 @@ impl<'a> ChunkCount<'a> {
         let (Some(first), Some(last)) = (of_frame.first(), of_frame.last()) else {
             return Ok(ControlFlow::Continue(()));
         };
-        let found = self.matching(frame, first.start..last.end.max(first.start))?;
+        let all = first.start..last.end.max(first.start);
+        let Some(matching) = self.matching(frame, all)? else {
+            return Ok(ControlFlow::Continue(()));
+        };
         for (run, wanted) in (begin..).zip(of_frame) {
-            let start = found.partition_point(|&row| row < wanted.start);
-            let end = found.partition_point(|&row| row < wanted.end).max(start);
-            let flow = self.emit(run, rows.start, &found[start..end], sink);
+            let flow = match &matching {
+                Matching::Rows(found) => {
+                    let start = found.partition_point(|&row| (row as usize) < wanted.start);
+                    let end = found.partition_point(|&row| (row as usize) < wanted.end).max(start);
+                    self.emit(run, rows.start, &found[start..end], sink)?
+                }
+                Matching::Judged(judged) => {
+                    let (judgement, lines) = &**judged;
+                    let count = judgement.count(lines, wanted.clone());
+                    self.emit_count(run, rows.start + wanted.start, count, sink)?
+                }
+            };
             if flow.is_break() {
                 return Ok(flow);
             }
@@ -216,27 +240,65 @@ impl<'a> ChunkCount<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Those of `rows` (indexes into the frame) that pass the filters, ascending.
-    fn matching(&mut self, frame: usize, rows: Range<usize>) -> Result<Vec<usize>, ReadError> {
+    /// Those of `rows` (indexes into the frame) that pass the filters, if any may.
+    fn matching(&mut self, frame: usize, rows: Range<usize>) -> Result<Option<Matching>, ReadError> {
         let filters = &self.scan.filters;
         if filters.is_empty() {
-            return Ok(rows.collect());
+            return Ok(Some(Matching::Rows(rows.map(|row| row as u32).collect())));
         }
-        let lines = self.reader.encoded_lines(frame)?;
-        let mut found = filters.candidates(&lines, rows);
+        let head = self.reader.head(frame)?;
+        let judgement = filters.judge(&head);
+        if judgement.is_hopeless() {
+            return Ok(None);
+        }
+        let lines = self.reader.coded(frame, head)?;
+        if judgement.is_certain() && self.are_alike()? {
+            return Ok(Some(Matching::Judged(Box::new((judgement, lines)))));
+        }
+        let mut found = judgement.rows(&lines, rows);
         if found.iter().any(|(_, verdict)| *verdict == Verdict::Maybe) {
-            let lines = lines.ready(self.reader.dense(frame)?);
+            let lines = self.reader.ready(frame, lines)?;
             filters.narrow(&lines, &mut found);
             let line = &mut self.buffers.line;
             found.retain(|&(row, verdict)| {
                 verdict == Verdict::Yes || {
                     line.clear();
-                    lines.put(row, line);
+                    lines.put(row as usize, line);
                     filters.pass(line)
                 }
             });
         }
-        Ok(found.into_iter().map(|(row, _)| row).collect())
+        Ok(Some(Matching::Rows(found.into_iter().map(|(row, _)| row).collect())))
+    }
+
+    /// Whether the request tells no two rows of a run apart and asks for their number alone.
+    fn are_alike(&mut self) -> Result<bool, ReadError> {
+        if self.with_bytes || self.runs.iter().any(|run| run.one_time_ns.is_none()) {
+            return Ok(false);
+        }
+        Ok(self.metadata()?.is_same_for_all())
+    }
+
+    fn metadata(&mut self) -> Result<&MetadataColumns, ReadError> {
+        get_or_read(&mut self.metadata, || self.reader.metadata_named(self.metadata_names))
+    }
+
+    /// Yields the number of a run's rows; `row` is any row of the chunk.
+    fn emit_count(
+        &mut self,
+        run: usize,
+        row: usize,
+        rows: u64,
+        sink: &mut GroupSink<'_>,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let run = &self.runs[run];
+        let Some(timestamp_ns) = run.one_time_ns.filter(|_| rows > 0) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let metadata = get_or_read(&mut self.metadata, || self.reader.metadata_named(self.metadata_names))?;
+        metadata.put(row, &mut self.buffers.metadata);
+        let rows = GroupRows::OneTime { timestamp_ns, rows, bytes: 0 };
+        Ok(sink(group(run.stream, &self.buffers.metadata, rows)))
     }
 
     /// Yields the groups of a run's rows, which are `found` counted from `first_row`.
@@ -244,34 +306,40 @@ impl<'a> ChunkCount<'a> {
         &mut self,
         run: usize,
         first_row: usize,
-        found: &[usize],
+        found: &[u32],
         sink: &mut GroupSink<'_>,
-    ) -> ControlFlow<()> {
+    ) -> Result<ControlFlow<()>, ReadError> {
         if found.is_empty() {
-            return ControlFlow::Continue(());
+            return Ok(ControlFlow::Continue(()));
         }
-        if self.metadata.is_same_for_all() {
+        if self.metadata()?.is_same_for_all() {
             return self.emit_group(run, first_row, found, sink);
         }
-        for rows in self.metadata.grouped(first_row, found) {
-            self.emit_group(run, first_row, &rows, sink)?;
+        for rows in self.metadata()?.grouped(first_row, found) {
+            let flow = self.emit_group(run, first_row, &rows, sink)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
         }
-        ControlFlow::Continue(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn emit_group(
         &mut self,
         run: usize,
         first_row: usize,
-        found: &[usize],
+        found: &[u32],
         sink: &mut GroupSink<'_>,
-    ) -> ControlFlow<()> {
-        let Buffers { metadata, times, lengths, .. } = &mut self.buffers;
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let metadata = get_or_read(&mut self.metadata, || self.reader.metadata_named(self.metadata_names))?;
+        let Buffers { metadata: set, times, lengths, .. } = &mut self.buffers;
         let run = &self.runs[run];
-        self.metadata.put(first_row + found[0], metadata);
+        metadata.put(first_row + found[0] as usize, set);
+        let rows = found.iter().map(|&row| first_row + row as usize);
         lengths.clear();
-        if !self.lengths.is_empty() {
-            lengths.extend(found.iter().map(|row| self.lengths[first_row + row]));
+        if self.with_bytes {
+            let all = get_or_read(&mut self.lengths, || self.reader.lengths())?;
+            lengths.extend(rows.clone().map(|row| all[row]));
         }
         let rows = match run.one_time_ns {
             Some(timestamp_ns) => GroupRows::OneTime {
@@ -280,11 +348,12 @@ impl<'a> ChunkCount<'a> {
                 bytes: lengths.iter().map(|&length| u64::from(length)).sum(),
             },
             None => {
+                let all = get_or_read(&mut self.times, || self.reader.times())?;
                 times.clear();
-                times.extend(found.iter().map(|row| self.times[first_row + row]));
+                times.extend(rows.map(|row| all[row]));
                 GroupRows::Each { times_ns: times, line_bytes: lengths }
             }
         };
-        sink(group(run.stream, metadata, rows))
+        Ok(sink(group(run.stream, set, rows)))
     }
 }

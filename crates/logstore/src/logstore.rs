@@ -36,7 +36,7 @@ pub struct Logstore {
     pub(crate) dir: Dir,
     pub(crate) parts_dir: Dir,
     pub(crate) registry: Registry,
-    pub(crate) cache: Cache<Cached>,
+    pub(crate) cache: Arc<Cache<Cached>>,
     pub(crate) damage: Arc<Damage>,
     pub(crate) merging: Mutex<()>,
     pub(crate) flushing: Mutex<()>,
@@ -161,7 +161,7 @@ impl Logstore {
         let appender =
             Appender { ledger, record: RecordWriter::default(), last_commit: Commit::done(), has_unflushed };
         Ok(Logstore {
-            cache: Cache::new(options.cache_bytes_max),
+            cache: Arc::new(Cache::new(options.cache_bytes_max)),
             options,
             shape,
             log,

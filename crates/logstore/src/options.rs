@@ -14,7 +14,7 @@ pub struct LogstoreOptions {
     pub size_bytes_max: Option<u64>,
     /// Memory for recent rows. Half of it is written to disk while the other half fills.
     pub memory_bytes_max: usize,
-    /// Memory for dictionaries of the index.
+    /// Memory for dictionaries of the index and for what queries have read lately.
     pub cache_bytes_max: usize,
     /// Rows older than this are written to disk even when there are few.
     pub flush_age_ns: i64,

@@ -12,8 +12,9 @@ use crate::{
     memory::MemorySnapshot,
     part::{
         Part,
-        lines::Verdict,
+        lines::{ReadyLines, Verdict},
         reader::{ChunkReader, MetadataColumns, ReadError},
+        section::SectionCache,
         table::range_of,
     },
     probe::run_rows,
@@ -28,8 +29,8 @@ use std::{
     sync::Arc,
 };
 use store::{
-    Direction, GroupRequest, LogRequest, LogScan, QueryContext, Row, RowGroup, RowSink, ScanUnit, StoreError,
-    StreamId,
+    Direction, GroupRequest, LogRequest, LogScan, QueryContext, Row, RowGroup, RowSink, ScanUnit, Shape,
+    ShapeSink, Shaped, ShapedRow, StoreError, StreamId, WantedValues,
 };
 
 /// Rows between two looks at the context.
@@ -44,6 +45,7 @@ pub(crate) struct Scan {
     pub(crate) filters: Filters,
     units: Vec<ScanUnit>,
     sources: Vec<Source>,
+    pub(crate) sections: SectionCache,
 }
 
 /// Where a unit's rows are.
@@ -95,7 +97,8 @@ impl Logstore {
         }
         let (units, sources) = found.into_iter().map(|(unit, _, source)| (unit, source)).unzip();
         let filters = Filters::new(&request.filters);
-        Ok(Scan { view, range, direction: request.direction, filters, units, sources })
+        let sections = SectionCache::new(self.cache.clone());
+        Ok(Scan { view, range, direction: request.direction, filters, units, sources, sections })
     }
 
     fn part_units(
@@ -111,18 +114,16 @@ impl Logstore {
         if part.range.start >= range.end || part.range.end < range.start {
             return units;
         }
-        let selected = selector.select(part.streams.iter().map(|stream| &**stream));
-        if !selected.contains(&true) {
-            return units;
-        }
-        let candidates = part.candidates(condition, &self.cache);
-        for (chunk, meta) in part.table.chunks.iter().enumerate() {
-            if candidates.as_ref().is_some_and(|candidates| !candidates.contains(chunk as u32)) {
-                continue;
-            }
+        let candidates: Vec<usize> = match part.candidates(condition, &self.cache) {
+            Some(found) => found.iter().map(|chunk| chunk as usize).collect(),
+            None => (0..part.table.chunks.len()).collect(),
+        };
+        for chunk in candidates {
+            let Some(meta) = part.table.chunks.get(chunk) else { continue };
             let is_wanted = |run: &crate::part::table::Run| {
-                let start = range.start.max(cuts.of(part.streams[run.stream as usize].rule));
-                selected[run.stream as usize] && run.oldest_ns < range.end && run.newest_ns >= start
+                let stream = &part.streams[run.stream as usize];
+                let start = range.start.max(cuts.of(stream.rule));
+                run.oldest_ns < range.end && run.newest_ns >= start && selector.selects(stream)
             };
             let runs: Vec<usize> =
                 meta.runs.iter().enumerate().filter(|(_, run)| is_wanted(run)).map(|(run, _)| run).collect();
@@ -134,6 +135,7 @@ impl Logstore {
                 range: clip(range_of(wanted()), range),
                 rows_max: wanted().map(|run| u64::from(run.rows)).sum(),
                 bytes: wanted().map(|run| run.bytes).sum(),
+                is_ordered: runs.len() == 1,
             };
             units.push((unit, Source::Chunk { part: index, chunk, runs }));
         }
@@ -156,7 +158,8 @@ fn memory_units(
     let selected = selector.select(memory.streams.iter().map(|stream| &**stream));
     let mut units = Vec::new();
     for (block_index, block) in memory.blocks.iter().enumerate() {
-        let mut unit = ScanUnit { range: TimeRange::new(i64::MAX, i64::MIN), rows_max: 0, bytes: 0 };
+        let mut unit =
+            ScanUnit { range: TimeRange::new(i64::MAX, i64::MIN), rows_max: 0, bytes: 0, is_ordered: false };
         let mut runs = Vec::new();
         for (stream, run) in block.runs() {
             let start = range.start.max(cuts.of(memory.streams[stream as usize].rule));
@@ -170,6 +173,7 @@ fn memory_units(
             unit.bytes += run.clone().map(|at| block.ordered(at).line.len() as u64).sum::<u64>();
             runs.push(run);
         }
+        unit.is_ordered = runs.len() == 1;
         if !runs.is_empty() {
             units.push((unit, Source::Block { memory: index, block: block_index, runs }));
         }
@@ -199,8 +203,27 @@ impl LogScan for Scan {
                 self.read_block(&self.view.memories[*memory], *block, runs, range, context, sink)
             }
             Source::Chunk { part, chunk, runs } => {
-                let part = &self.view.parts[*part];
+                let (part, sink) = (&self.view.parts[*part], &mut Sink::Lines(sink));
                 settle(part, *chunk, self.read_chunk(part, *chunk, runs, range, context, sink))
+            }
+        }
+    }
+
+    fn read_shaped(
+        &self,
+        index: usize,
+        context: &QueryContext,
+        sink: &mut dyn ShapeSink,
+    ) -> Result<(), StoreError> {
+        match &self.sources[index] {
+            Source::Block { memory, block, runs } => {
+                let mut by_line = |row: Row<'_>| sink.row(row);
+                let memory = &self.view.memories[*memory];
+                self.read_block(memory, *block, runs, self.range, context, &mut by_line)
+            }
+            Source::Chunk { part, chunk, runs } => {
+                let (part, sink) = (&self.view.parts[*part], &mut Sink::Shapes(sink));
+                settle(part, *chunk, self.read_chunk(part, *chunk, runs, self.range, context, sink))
             }
         }
     }
@@ -296,10 +319,10 @@ impl Scan {
         runs: &[usize],
         range: TimeRange,
         context: &QueryContext,
-        sink: &mut dyn RowSink,
+        sink: &mut Sink<'_>,
     ) -> Result<(), ChunkError> {
         context.check()?;
-        let reader = ChunkReader::new(part, chunk);
+        let reader = ChunkReader::keeping(part, chunk, &self.sections);
         let is_due = |run: &usize| {
             let run = &reader.meta.runs[*run];
             run.oldest_ns < range.end && run.newest_ns >= range.start
@@ -325,15 +348,24 @@ impl Scan {
     }
 }
 
+/// Who takes the rows of a chunk.
+pub(crate) enum Sink<'a> {
+    Lines(&'a mut dyn RowSink),
+    Shapes(&'a mut dyn ShapeSink),
+}
+
 /// What is known of a chunk's rows while its frames are read.
 struct ChunkRows<'a> {
     scan: &'a Scan,
-    times: Vec<i64>,
+    /// Read when a run's bounds or a row ask for them.
+    times: Option<Vec<i64>>,
     /// Rows of selected runs within the range, ascending, with the run's stream and deletions.
     wanted: Vec<Range<usize>>,
     streams: Vec<(&'a Arc<Stream>, Vec<&'a Tombstone>)>,
     metadata: Option<MetadataColumns>,
     line: Vec<u8>,
+    /// Where values end in `line`.
+    ends: Vec<usize>,
     scratch: Vec<u8>,
 }
 
@@ -345,25 +377,36 @@ impl<'a> ChunkRows<'a> {
         runs: &[usize],
         range: TimeRange,
     ) -> Result<Self, ReadError> {
-        let times = reader.times()?;
+        let mut times = None;
         let all: Vec<Range<usize>> = run_rows(reader.meta).collect();
         let mut wanted = Vec::with_capacity(runs.len());
         let mut streams = Vec::with_capacity(runs.len());
         for &run in runs {
             let (meta, rows) = (&reader.meta.runs[run], all[run].clone());
             let stream = &part.streams[meta.stream as usize];
-            let of_run = &times[rows.clone()];
             let oldest_ns = range.start.max(scan.view.cuts.of(stream.rule));
-            let first = rows.start + of_run.partition_point(|&time| time < oldest_ns);
-            let end = rows.start + of_run.partition_point(|&time| time < range.end);
-            wanted.push(first..end.max(first));
+            let is_whole = meta.oldest_ns >= oldest_ns && meta.newest_ns < range.end;
+            wanted.push(if is_whole {
+                rows
+            } else {
+                narrow(rows, get_or_read(&mut times, || reader.times())?, oldest_ns, range.end)
+            });
             let closed = TimeRange::new(meta.oldest_ns, meta.newest_ns);
             let tombstones = scan.view.tombstones.iter().map(|tombstone| &**tombstone);
             let covering =
                 tombstones.filter(|tombstone| tombstone.may_cover(part.id.id, &stream.labels, closed));
             streams.push((stream, covering.collect()));
         }
-        Ok(ChunkRows { scan, times, wanted, streams, metadata: None, line: Vec::new(), scratch: Vec::new() })
+        Ok(ChunkRows {
+            scan,
+            times,
+            wanted,
+            streams,
+            metadata: None,
+            line: Vec::new(),
+            ends: Vec::new(),
+            scratch: Vec::new(),
+        })
     }
 
     /// Yields the rows of one frame, which are `rows` of the chunk.
@@ -372,7 +415,7 @@ impl<'a> ChunkRows<'a> {
         reader: &ChunkReader<'_>,
         frame: usize,
         rows: Range<usize>,
-        sink: &mut dyn RowSink,
+        sink: &mut Sink<'_>,
     ) -> Result<ControlFlow<()>, ReadError> {
         let begin = self.wanted.partition_point(|wanted| wanted.end <= rows.start);
         let beyond = self.wanted.partition_point(|wanted| wanted.start < rows.end).max(begin);
@@ -381,19 +424,36 @@ impl<'a> ChunkRows<'a> {
         let (Some(first), Some(last)) = (of_frame.first(), of_frame.last()) else {
             return Ok(ControlFlow::Continue(()));
         };
-        let lines = reader.encoded_lines(frame)?;
-        let mut found = self.scan.filters.candidates(&lines, first.start..last.end.max(first.start));
+        let head = reader.head(frame)?;
+        let judgement = self.scan.filters.judge(&head);
+        if judgement.is_hopeless() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let lines = reader.coded(frame, head)?;
+        let mut found = judgement.rows(&lines, first.start..last.end.max(first.start));
         if found.is_empty() {
             return Ok(ControlFlow::Continue(()));
         }
-        let lines = lines.ready(reader.dense(frame)?);
+        let lines = reader.ready(frame, lines)?;
         self.scan.filters.narrow(&lines, &mut found);
+        let mut shapes = vec![None; lines.templates()];
         for run in in_direction(0..of_frame.len(), 1, self.scan.direction).map(|run| run.start) {
             let wanted = &of_frame[run];
-            let start = found.partition_point(|&(row, _)| row < wanted.start);
-            let end = found.partition_point(|&(row, _)| row < wanted.end).max(start);
+            let start = found.partition_point(|&(row, _)| (row as usize) < wanted.start);
+            let end = found.partition_point(|&(row, _)| (row as usize) < wanted.end).max(start);
             for at in in_direction(start..end, 1, self.scan.direction).map(|at| at.start) {
-                let (index, verdict) = found[at];
+                let (index, verdict) = (found[at].0 as usize, found[at].1);
+                if let Sink::Shapes(sink) = sink
+                    && verdict == Verdict::Yes
+                    && self.streams[begin + run].1.is_empty()
+                {
+                    let row = (index, rows.start + index, begin + run);
+                    match self.emit_shaped(reader, &lines, &mut shapes, row, *sink)? {
+                        Shaped::Taken => continue,
+                        Shaped::Break => return Ok(ControlFlow::Break(())),
+                        Shaped::WantsLine => {}
+                    }
+                }
                 self.line.clear();
                 lines.put(index, &mut self.line);
                 if verdict == Verdict::Maybe && !self.scan.filters.pass(&self.line) {
@@ -407,27 +467,77 @@ impl<'a> ChunkRows<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
+    /// Yields the values that are wanted of a row: its place in the frame, in the chunk, and its run.
+    /// `shapes` are the answers about the frame's templates so far.
+    fn emit_shaped(
+        &mut self,
+        reader: &ChunkReader<'_>,
+        lines: &ReadyLines,
+        shapes: &mut [Option<Option<WantedValues>>],
+        (index, row, run): (usize, usize, usize),
+        sink: &mut dyn ShapeSink,
+    ) -> Result<Shaped, ReadError> {
+        let Some(template) = lines.template_of(index) else { return Ok(Shaped::WantsLine) };
+        let wanted =
+            shapes[template].get_or_insert_with(|| sink.shape(Shape { texts: &lines.texts(template)? }));
+        let Some(wanted) = wanted else { return Ok(Shaped::WantsLine) };
+        self.line.clear();
+        self.ends.clear();
+        lines.put_variables(index, template, &wanted.places, &mut self.line, &mut self.ends);
+        let Ok(text) = std::str::from_utf8(&self.line) else { return Ok(Shaped::WantsLine) };
+        get_or_read(&mut self.metadata, || reader.metadata())?.put(row, &mut self.scratch);
+        let stream = self.streams[run].0;
+        let row = ShapedRow {
+            stream: StreamId(stream.number),
+            labels: &stream.labels,
+            timestamp_ns: get_or_read(&mut self.times, || reader.times())?[row],
+            metadata: LabelsRef::from_trusted_bytes(&self.scratch),
+            text,
+            ends: &self.ends,
+        };
+        Ok(sink.shaped(wanted.shape, row))
+    }
+
     /// Yields `self.line`, which is that of a row of run `run`, unless it is deleted.
     fn emit_row(
         &mut self,
         reader: &ChunkReader<'_>,
         row: usize,
         run: usize,
-        sink: &mut dyn RowSink,
+        sink: &mut Sink<'_>,
     ) -> Result<ControlFlow<()>, ReadError> {
-        let time = self.times[row];
+        let time = get_or_read(&mut self.times, || reader.times())?[row];
         let (stream, tombstones) = &self.streams[run];
         if tombstones.iter().any(|tombstone| tombstone.covers(time, &self.line)) {
             return Ok(ControlFlow::Continue(()));
         }
-        let metadata = match self.metadata.take() {
-            Some(metadata) => metadata,
-            None => reader.metadata()?,
-        };
-        metadata.put(row, &mut self.scratch);
-        self.metadata = Some(metadata);
-        Ok(emit(stream, time, &self.line, &self.scratch, sink))
+        get_or_read(&mut self.metadata, || reader.metadata())?.put(row, &mut self.scratch);
+        Ok(match sink {
+            Sink::Lines(sink) => emit(stream, time, &self.line, &self.scratch, *sink),
+            Sink::Shapes(sink) => {
+                emit(stream, time, &self.line, &self.scratch, &mut |row: Row<'_>| sink.row(row))
+            }
+        })
     }
+}
+
+/// What is kept, read when it is not there yet.
+pub(crate) fn get_or_read<T>(
+    kept: &mut Option<T>,
+    read: impl FnOnce() -> Result<T, ReadError>,
+) -> Result<&T, ReadError> {
+    match kept {
+        Some(there) => Ok(there),
+        None => Ok(kept.insert(read()?)),
+    }
+}
+
+/// Those of a run's `rows` whose times lie in `start_ns..end_ns`.
+pub(crate) fn narrow(rows: Range<usize>, times: &[i64], start_ns: i64, end_ns: i64) -> Range<usize> {
+    let of_run = &times[rows.clone()];
+    let first = rows.start + of_run.partition_point(|&time| time < start_ns);
+    let end = rows.start + of_run.partition_point(|&time| time < end_ns);
+    first..end.max(first)
 }
 
 /// Those of `wanted` that lie in `rows`, counted from its first.
@@ -451,7 +561,7 @@ fn emit(
         timestamp_ns,
         line: text,
         metadata: LabelsRef::from_trusted_bytes(metadata),
-        id: line_id(stream.hash, timestamp_ns, line, metadata),
+        id: &|| line_id(stream.hash, timestamp_ns, line, metadata),
     })
 }
 

@@ -16,8 +16,12 @@ impl<'a> Selector<'a> {
 
     /// For every one of `streams` whether it is selected.
     pub(crate) fn select<'s>(&self, streams: impl Iterator<Item = &'s Stream>) -> Vec<bool> {
-        let mut judged = self.judged.borrow_mut();
-        streams.map(|stream| *judged.entry(stream.number).or_insert_with(|| self.matches(stream))).collect()
+        streams.map(|stream| self.selects(stream)).collect()
+    }
+
+    /// Whether the stream is selected.
+    pub(crate) fn selects(&self, stream: &Stream) -> bool {
+        *self.judged.borrow_mut().entry(stream.number).or_insert_with(|| self.matches(stream))
     }
 
     fn matches(&self, stream: &Stream) -> bool {

@@ -23,6 +23,7 @@ mod log_store;
 mod mem;
 mod metric_store;
 mod row_groups;
+mod shapes;
 
 pub use age::{AgeLimits, FUTURE_MAX};
 pub use aggregate::{Aggregate, select_undivided};
@@ -37,6 +38,7 @@ pub use log_store::{
 pub use mem::{MemLogStore, MemMetricStore};
 pub use metric_store::{ExemplarSeries, MetricStats, MetricStore, Selection, SeriesSet};
 pub use row_groups::{GroupRequest, GroupRows, RowGroup};
+pub use shapes::{Shape, ShapeSink, Shaped, ShapedRow, WantedValues};
 
 /// What became of an appended batch.
 #[derive(Debug)]

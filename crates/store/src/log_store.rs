@@ -1,6 +1,8 @@
 //! The log half of the seam.
 
-use crate::{GroupRequest, GroupRows, QueryContext, Receipt, RowGroup, StoreError};
+use crate::{
+    GroupRequest, GroupRows, QueryContext, Receipt, RowGroup, ShapeSink, StoreError, shapes::ByLine,
+};
 use model::{BatchId, Labels, LabelsRef, LogBatch, Matcher, TimeRange};
 use regex::bytes::Regex;
 use std::ops::ControlFlow;
@@ -84,8 +86,9 @@ pub struct Row<'a> {
     pub line: &'a str,
     /// Structured metadata.
     pub metadata: LabelsRef<'a>,
-    /// The line's stable id: the same for as long as the line is stored (for permalinks).
-    pub id: u128,
+    /// Makes the line's stable id: the same for as long as the line is stored (for permalinks). Most
+    /// readers never ask for it.
+    pub id: &'a dyn Fn() -> u128,
 }
 
 /// Receives the rows of a unit.
@@ -109,6 +112,8 @@ pub struct ScanUnit {
     pub rows_max: u64,
     /// Uncompressed bytes that reading it may touch.
     pub bytes: u64,
+    /// Whether all of its rows come in the request's direction, not only those of one stream.
+    pub is_ordered: bool,
 }
 
 /// The pieces of storage that may hold what a request wants, pruned by the index.
@@ -145,6 +150,20 @@ pub trait LogScan: Send + Sync {
     ) -> Result<(), StoreError> {
         let _a_store_may_ignore_it = within;
         self.read(index, context, sink)
+    }
+
+    /// As [`LogScan::read`]; a store that keeps lines by their shape need not make them where the sink
+    /// can do with their values.
+    ///
+    /// # Errors
+    /// As [`LogScan::read`].
+    fn read_shaped(
+        &self,
+        index: usize,
+        context: &QueryContext,
+        sink: &mut dyn ShapeSink,
+    ) -> Result<(), StoreError> {
+        self.read(index, context, &mut ByLine(sink))
     }
 
     /// How many rows [`LogScan::read`] would yield of each group. A store that need not make the

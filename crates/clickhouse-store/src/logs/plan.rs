@@ -57,7 +57,7 @@ impl ClickHouseLogs {
         while answer.has_row()? {
             answer.u64()?;
             let range = TimeRange::new(answer.i64()?, answer.i64()?);
-            slots.push(ScanUnit { range, rows_max: answer.u64()?, bytes: answer.u64()? });
+            slots.push(ScanUnit { range, rows_max: answer.u64()?, bytes: answer.u64()?, is_ordered: false });
         }
         Ok(slots)
     }
@@ -93,7 +93,12 @@ mod tests {
 
     #[test]
     fn units_grow_and_lose_nothing() {
-        let slot = |i: i64| ScanUnit { range: TimeRange::new(i * 10, i * 10 + 9), rows_max: 5_000, bytes: 1 };
+        let slot = |i: i64| ScanUnit {
+            range: TimeRange::new(i * 10, i * 10 + 9),
+            rows_max: 5_000,
+            bytes: 1,
+            is_ordered: false,
+        };
         let units = join((0..1000).map(slot).collect());
         assert_eq!(units.iter().map(|unit| unit.rows_max).sum::<u64>(), 5_000_000);
         assert!(units[0].rows_max <= 10_000 && units.len() < 15, "{units:?}");

@@ -89,9 +89,9 @@ impl RemoteScan {
             let line = std::str::from_utf8(&held.line)
                 .map_err(|_| Error::Garbled("a line is not UTF-8".to_owned()))?;
             let metadata = LabelsRef::from_trusted_bytes(&held.metadata);
-            let id = row_id(run.stream, run.timestamp_ns, &held.line, metadata);
+            let id = || row_id(run.stream, run.timestamp_ns, &held.line, metadata);
             let (stream, timestamp_ns) = (StreamId(position as u64), run.timestamp_ns);
-            flow = sink.row(Row { stream, labels, timestamp_ns, line, metadata, id });
+            flow = sink.row(Row { stream, labels, timestamp_ns, line, metadata, id: &id });
             if flow.is_break() {
                 break;
             }

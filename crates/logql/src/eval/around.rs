@@ -86,7 +86,7 @@ fn stream_of(
     let mut found = None;
     for index in 0..scan.units().len() {
         scan.read(index, context, &mut |row: Row<'_>| {
-            if row.id != anchor.id {
+            if (row.id)() != anchor.id {
                 return ControlFlow::Continue(());
             }
             found = Some(row.labels.clone());

@@ -4,17 +4,19 @@ use super::{Steps, window::Sample};
 use crate::{
     EvalError,
     ast::{Conversion, Grouping, RangeOp, Unwrap},
-    pipeline::{Pipeline, Scratch, labels},
+    pipeline::{JsonPlan, Pipeline, Scratch, labels},
     units,
 };
 use hashbrown::HashMap;
 use model::{Labels, LabelsRef};
-use store::{QueryContext, Row, StreamId};
+use store::{QueryContext, Row, ShapedRow, StreamId};
 
 /// The `__error__` of an unwrapped value that is no number.
 const EXTRACTION_ERROR: &str = "SampleExtractionErr";
 /// What a series costs besides its points, for the memory budget.
 const SERIES_BYTES: u64 = 200;
+/// What a sample costs: as it came, and in its series.
+const SAMPLE_BYTES: usize = size_of::<(u32, Sample)>() + size_of::<Sample>();
 
 /// What a row gives.
 pub(super) struct Extraction<'a> {
@@ -43,11 +45,27 @@ pub(super) struct Collector<'a> {
     extraction: &'a Extraction<'a>,
     context: &'a QueryContext,
     by_labels: HashMap<Box<[u8]>, usize>,
+    /// The labels of every series, ascending, where they are picked by name.
+    picked: Option<Vec<&'a str>>,
     series: Vec<Points>,
+    /// Samples of all series, as they came: to be sorted into their series at the end touches memory
+    /// far less than to let every series grow.
+    samples: Vec<(u32, Sample)>,
     scratch: Scratch,
     key: Vec<u8>,
     /// Stream, metadata and series of the last row, for pipelines that leave labels alone.
     last: Option<(StreamId, Vec<u8>, usize)>,
+    /// Stream and metadata of the last shaped row, and whether they leave the parser its names.
+    last_names: Option<(StreamId, Vec<u8>, bool)>,
+    text: String,
+}
+
+/// What is wanted of the rows of a shape where that is a number and labels of a JSON object: names, and
+/// which members of the plan they are.
+pub(super) struct Direct {
+    number: (String, usize),
+    /// Ascending by name.
+    labels: Vec<(String, usize)>,
 }
 
 impl<'a> Collector<'a> {
@@ -56,15 +74,20 @@ impl<'a> Collector<'a> {
             extraction,
             context,
             by_labels: HashMap::new(),
+            picked: picked(extraction.grouping),
             series: Vec::new(),
+            samples: Vec::new(),
             scratch: Scratch::default(),
             key: Vec::new(),
             last: None,
+            last_names: None,
+            text: String::new(),
         }
     }
 
     /// Labels and points of every series.
-    pub(super) fn finish(self) -> Vec<(Labels, Points)> {
+    pub(super) fn finish(mut self) -> Vec<(Labels, Points)> {
+        self.sort_samples();
         let mut points: Vec<_> = self.series.into_iter().map(Some).collect();
         self.by_labels
             .into_iter()
@@ -73,6 +96,75 @@ impl<'a> Collector<'a> {
                 points[index].take().map(|points| (labels, points))
             })
             .collect()
+    }
+
+    fn sort_samples(&mut self) {
+        let mut counts = vec![0; self.series.len()];
+        self.samples.iter().for_each(|(series, _)| counts[*series as usize] += 1);
+        for (points, count) in self.series.iter_mut().zip(counts) {
+            if let Points::Samples(samples) = points {
+                samples.reserve_exact(count);
+            }
+        }
+        for (series, sample) in std::mem::take(&mut self.samples) {
+            if let Points::Samples(samples) = &mut self.series[series as usize] {
+                samples.push(sample);
+            }
+        }
+    }
+
+    /// Takes a row of a shape of which nothing is wanted but a number and the labels to group by, past
+    /// all labels; `false` when it is not as simple as that.
+    pub(super) fn direct(
+        &mut self,
+        direct: &Direct,
+        plan: &JsonPlan,
+        row: &ShapedRow<'_>,
+    ) -> Result<bool, EvalError> {
+        self.context.check()?;
+        if !self.has_free_names(direct, row) || !plan.fits(row) {
+            return Ok(false);
+        }
+        let text = &mut self.text;
+        let Some(()) = plan.put(direct.number.1, row, text) else { return Ok(false) };
+        let Some(Ok(value)) = self.extraction.unwrap.map(|unwrap| convert(text, unwrap.conversion)) else {
+            return Ok(false);
+        };
+        self.key.clear();
+        for (name, member) in &direct.labels {
+            let Some(()) = plan.put(*member, row, text) else { return Ok(false) };
+            put(&mut self.key, name.as_bytes());
+            put(&mut self.key, text.as_bytes());
+        }
+        let index = self.series_of_key()?;
+        self.add_sample(index, (row.timestamp_ns, value))?;
+        Ok(true)
+    }
+
+    /// Whether neither stream nor metadata have a name that the parser is to write.
+    fn has_free_names(&mut self, direct: &Direct, row: &ShapedRow<'_>) -> bool {
+        if let Some((stream, metadata, is_free)) = &self.last_names
+            && *stream == row.stream
+            && metadata == row.metadata.as_bytes()
+        {
+            return *is_free;
+        }
+        let is_free = |name: &String| row.labels.get(name).is_none() && row.metadata.get(name).is_none();
+        let all = direct.labels.iter().chain([&direct.number]).all(|(name, _)| is_free(name));
+        self.last_names = Some((row.stream, row.metadata.as_bytes().to_vec(), all));
+        all
+    }
+
+    /// Takes a row of a shape; `false` when its line is needed.
+    pub(super) fn shaped(&mut self, plan: &JsonPlan, row: &ShapedRow<'_>) -> Result<bool, EvalError> {
+        self.context.check()?;
+        let pipeline = self.extraction.pipeline;
+        pipeline.load(&mut self.scratch, row.stream, row.labels, row.metadata);
+        match pipeline.run_shaped(plan, row, &mut self.scratch) {
+            None => Ok(false),
+            Some(false) => Ok(true),
+            Some(true) => self.add_loaded(row.timestamp_ns, "").map(|_| true),
+        }
     }
 
     pub(super) fn row(&mut self, row: Row<'_>) -> Result<(), EvalError> {
@@ -91,21 +183,28 @@ impl<'a> Collector<'a> {
         if !extraction.pipeline.run(&mut self.scratch, row.timestamp_ns, row.line) {
             return Ok(());
         }
-        let value = match extraction.unwrap {
-            None => self.scratch.line(row.line).len() as f64,
-            Some(unwrap) => match self.unwrapped(unwrap, row.timestamp_ns, row.line) {
+        let index = self.add_loaded(row.timestamp_ns, row.line)?;
+        if let Some(index) = index.filter(|_| plain) {
+            self.last = Some((row.stream, row.metadata.as_bytes().to_vec(), index));
+        }
+        Ok(())
+    }
+
+    /// Adds the row in the scratch, which has passed the pipeline; returns its series.
+    fn add_loaded(&mut self, timestamp_ns: i64, line: &str) -> Result<Option<usize>, EvalError> {
+        let value = match self.extraction.unwrap {
+            None => self.scratch.line(line).len() as f64,
+            Some(unwrap) => match self.unwrapped(unwrap, timestamp_ns, line) {
                 Some(value) => value,
-                None => return Ok(()),
+                None => return Ok(None),
             },
         };
         if let Some(kind) = self.scratch.labels.error() {
             return Err(EvalError::Pipeline { kind: kind.to_owned(), series: self.all_labels() });
         }
         let index = self.series_index()?;
-        if plain {
-            self.last = Some((row.stream, row.metadata.as_bytes().to_vec(), index));
-        }
-        self.add(index, row.timestamp_ns, value)
+        self.add(index, timestamp_ns, value)?;
+        Ok(Some(index))
     }
 
     pub(super) fn extraction(&self) -> &'a Extraction<'a> {
@@ -170,7 +269,15 @@ impl<'a> Collector<'a> {
     /// The series of the labels in the scratch.
     fn series_index(&mut self) -> Result<usize, EvalError> {
         let unwrapped = self.extraction.unwrap.map(|unwrap| unwrap.label.as_str());
-        encode_key(&self.scratch.labels, self.extraction.grouping, unwrapped, &mut self.key);
+        match &self.picked {
+            Some(names) => pick_key(&self.scratch.labels, names, &mut self.key),
+            None => encode_key(&self.scratch.labels, self.extraction.grouping, unwrapped, &mut self.key),
+        }
+        self.series_of_key()
+    }
+
+    /// The series of the labels in the key.
+    fn series_of_key(&mut self) -> Result<usize, EvalError> {
         if let Some(index) = self.by_labels.get(self.key.as_slice()) {
             return Ok(*index);
         }
@@ -189,6 +296,9 @@ impl<'a> Collector<'a> {
     }
 
     fn add(&mut self, index: usize, timestamp_ns: i64, value: f64) -> Result<(), EvalError> {
+        if !self.extraction.sums_changes() {
+            return self.add_sample(index, (timestamp_ns, value));
+        }
         let Some((from, to)) = self.extraction.windows(timestamp_ns) else {
             return Ok(());
         };
@@ -201,16 +311,22 @@ impl<'a> Collector<'a> {
                     bytes[to + 1] -= value as i64;
                 }
             }
-            Points::Samples(samples) => {
-                if samples.len() == samples.capacity() {
-                    let more = samples.capacity().max(16);
-                    self.context.hold_samples(more as u64)?;
-                    self.context.hold_memory(16 * more as u64)?;
-                    samples.reserve_exact(more);
-                }
-                samples.push((timestamp_ns, value));
-            }
+            Points::Samples(_) => {}
         }
+        Ok(())
+    }
+
+    fn add_sample(&mut self, index: usize, sample: Sample) -> Result<(), EvalError> {
+        if !self.extraction.is_in_a_window(sample.0) {
+            return Ok(());
+        }
+        if self.samples.len() == self.samples.capacity() {
+            let more = self.samples.capacity().max(64);
+            self.context.hold_samples(more as u64)?;
+            self.context.hold_memory((SAMPLE_BYTES * more) as u64)?;
+            self.samples.reserve_exact(more);
+        }
+        self.samples.push((index as u32, sample));
         Ok(())
     }
 }
@@ -219,6 +335,39 @@ impl Extraction<'_> {
     /// Whether entering and leaving rows tell the value, so that no samples need be kept.
     fn sums_changes(&self) -> bool {
         self.unwrap.is_none()
+    }
+
+    /// Whether some step's window holds the instant.
+    fn is_in_a_window(&self, timestamp_ns: i64) -> bool {
+        let Steps { first_ns, step_ns, count } = self.steps;
+        if count > 1 && step_ns > self.range_ns {
+            return self.windows(timestamp_ns).is_some();
+        }
+        // Windows that meet are one.
+        let since_first =
+            timestamp_ns.checked_add(self.offset_ns).and_then(|time| time.checked_sub(first_ns));
+        since_first.is_some_and(|since_first| {
+            since_first > -self.range_ns && since_first <= step_ns.saturating_mul(count as i64 - 1)
+        })
+    }
+
+    /// What is wanted of rows with this plan, where that is simple enough.
+    pub(super) fn direct(&self, plan: &JsonPlan) -> Option<Direct> {
+        let unwrap =
+            self.unwrap.filter(|unwrap| self.pipeline.is_json_alone() && unwrap.filters.is_empty())?;
+        // A name with this ending may be another's, which is taken.
+        let member = |name: &str| {
+            let place = plan.member(name).filter(|_| !name.ends_with(labels::EXTRACTED))?;
+            Some((name.to_owned(), place))
+        };
+        let names = picked(self.grouping)?;
+        let labels = names.into_iter().map(member).collect::<Option<_>>()?;
+        Some(Direct { number: member(&unwrap.label)?, labels })
+    }
+
+    /// Whether rows may be told of by their shape: the bytes of a line are known only of the line.
+    pub(super) fn takes_shapes(&self) -> bool {
+        self.pipeline.takes_shapes() && (self.unwrap.is_some() || !self.counts_bytes())
     }
 
     fn counts_bytes(&self) -> bool {
@@ -244,6 +393,26 @@ fn convert(text: &str, conversion: Option<Conversion>) -> Result<f64, String> {
         Some(Conversion::Bytes) => units::parse_bytes(text).map(|bytes| bytes as f64),
         Some(Conversion::Duration | Conversion::DurationSeconds) => {
             template::parse_duration(text).map(|nanoseconds| nanoseconds as f64 / 1e9)
+        }
+    }
+}
+
+/// The names that a grouping picks, ascending; `None` when it picks others, or errors.
+fn picked(grouping: Option<&Grouping>) -> Option<Vec<&str>> {
+    let grouping = grouping.filter(|grouping| !grouping.without)?;
+    let mut names: Vec<&str> = grouping.labels.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    (!names.iter().any(|name| [labels::ERROR, labels::ERROR_DETAILS].contains(name))).then_some(names)
+}
+
+/// Writes the labels of the series that have these names, as [`encode_key`] does.
+fn pick_key(labels: &labels::RowLabels, names: &[&str], key: &mut Vec<u8>) {
+    key.clear();
+    for name in names {
+        if let Some(value) = labels.get(name).filter(|value| !value.is_empty()) {
+            put(key, name.as_bytes());
+            put(key, value.as_bytes());
         }
     }
 }

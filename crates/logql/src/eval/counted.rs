@@ -3,11 +3,14 @@
 //! `sum by (…) (count_over_time({…}[r]))` and its kin need only how many rows and bytes fall into
 //! buckets so narrow that every window is a whole number of them.
 
-use super::{Steps, collect::Points};
+use super::{Steps, collect::Points, range::hints};
 use crate::{
     EvalError,
     ast::{Grouping, LabelChoice, RangeAggregation, RangeOp, Stage},
-    pipeline::labels::{ERROR, ERROR_DETAILS},
+    pipeline::{
+        is_parser,
+        labels::{ERROR, ERROR_DETAILS},
+    },
 };
 use model::{Labels, TimeRange};
 use std::collections::BTreeMap;
@@ -70,7 +73,9 @@ fn span(range: &RangeAggregation, steps: Steps) -> Option<TimeRange> {
 /// The labels to count by, if rows and bytes by label are all that is asked for.
 fn countable<'a>(range: &RangeAggregation, grouping: Option<&'a Grouping>) -> Option<&'a [String]> {
     let counts = matches!(range.op, RangeOp::Count | RangeOp::Rate | RangeOp::Bytes | RangeOp::BytesRate);
-    let plain = range.unwrap.is_none() && range.log.stages.iter().all(drops_errors_only);
+    let needs_none = hints(range, grouping).needs_none();
+    let is_idle = |stage: &Stage| drops_errors_only(stage) || (needs_none && is_parser(stage));
+    let plain = range.unwrap.is_none() && range.log.stages.iter().all(is_idle);
     let labels = &grouping.filter(|grouping| !grouping.without)?.labels;
     // A name that metadata got because the stream has it already is the engine's business.
     let known = labels.iter().all(|label| !label.ends_with("_extracted") && !label.starts_with("__"));

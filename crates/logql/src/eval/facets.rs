@@ -312,7 +312,7 @@ fn take(
         }
     }
     if request.detect {
-        let entry = entry_of(scratch, row.timestamp_ns, row.line, row.id);
+        let entry = entry_of(scratch, row.timestamp_ns, row.line, 0);
         let has = |name: &str| entry.parsed.iter().any(|(parsed, _)| parsed == name);
         for field in detect_fields(&entry) {
             if !field.is_taken && !has(&field.name) && request.wants(&field.name) {

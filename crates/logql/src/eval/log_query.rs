@@ -245,9 +245,13 @@ impl Reader<'_> {
     fn read(&self, index: usize, within: TimeRange, first: &mut FirstEntries) -> Result<(), EvalError> {
         let mut scratch = Scratch::default();
         let mut stopped = Ok(());
+        let is_ordered = self.scan.units()[index].is_ordered;
         self.scan.read_within(index, within, self.context, &mut |row: Row<'_>| {
-            let is_other = self.stream.is_some_and(|stream| stream != row.labels);
-            if is_other || !first.has_room(row.timestamp_ns) {
+            if !first.has_room(row.timestamp_ns) {
+                // In order, no later row is better.
+                return if is_ordered { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            }
+            if self.stream.is_some_and(|stream| stream != row.labels) {
                 return ControlFlow::Continue(());
             }
             self.pipeline.load(&mut scratch, row.stream, row.labels, row.metadata);
@@ -256,7 +260,7 @@ impl Reader<'_> {
             if stopped.is_ok() && self.pipeline.run(&mut scratch, row.timestamp_ns, row.line) {
                 let bytes = scratch.line(row.line).len() + scratch.labels.text_bytes();
                 stopped = self.hold(first.heap.len(), bytes);
-                first.push(entry_of(&scratch, row.timestamp_ns, row.line, row.id));
+                first.push(entry_of(&scratch, row.timestamp_ns, row.line, (row.id)()));
             }
             if stopped.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;

@@ -12,7 +12,9 @@ mod histogram;
 mod label_replace;
 mod log_query;
 mod mined;
+mod order;
 mod range;
+mod shaped;
 mod vector;
 mod window;
 
@@ -143,7 +145,7 @@ pub fn query_range(
         Table::Rows(rows) => rows,
     };
     let mut series: Vec<_> = rows.into_iter().filter_map(|row| series_of(row, steps)).collect();
-    series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    order::sort_by_labels(&mut series, |series| &series.labels);
     Ok(Answer::Matrix(series))
 }
 
@@ -185,7 +187,7 @@ pub fn instant(
         })
         .collect();
     if !is_ordered(sample) {
-        vector.sort_by(|a, b| a.labels.cmp(&b.labels));
+        order::sort_by_labels(&mut vector, |sample| &sample.labels);
     }
     Ok(Answer::Vector(vector))
 }

@@ -5,6 +5,7 @@ use super::{
     collect::{Collector, Extraction, Points},
     counted::counted,
     grouped::Counting,
+    shaped,
     window::{self, Sample},
 };
 use crate::{
@@ -12,9 +13,9 @@ use crate::{
     ast::{Grouping, RangeAggregation, RangeOp, Stage},
     pipeline::{self, Pipeline, labels::ERROR, labels::ERROR_DETAILS, labels::Hints},
 };
+use hashbrown::HashMap;
 use model::{Labels, MatchOp, TimeRange};
 use std::{
-    collections::HashMap,
     num::NonZero,
     ops::ControlFlow,
     sync::{
@@ -127,6 +128,7 @@ impl Evaluation<'_> {
             }
             let done = match counting {
                 Some(counting) => counting.unit(index, extraction, scan, self.context, &mut collector),
+                None if extraction.takes_shapes() => shaped::read(index, scan, self.context, &mut collector),
                 None => self.read(index, scan, &mut collector),
             };
             if done.is_err() {
@@ -225,8 +227,13 @@ fn values(range: &RangeAggregation, points: Points, steps: Steps) -> Vec<Option<
 }
 
 fn windowed(range: &RangeAggregation, mut samples: Vec<Sample>, steps: Steps) -> Vec<Option<f64>> {
-    samples.sort_by_key(|(timestamp_ns, _)| *timestamp_ns);
     let parameter = range.parameter.unwrap_or(f64::NAN);
+    if steps.count == 1 && !samples.is_empty() && !window::needs_order(range.op) {
+        // Only samples of some window are collected, and there is but one.
+        let end = steps.at(0).saturating_sub(range.offset_ns);
+        return vec![Some(window::compute(range.op, parameter, &samples, range.range_ns, end))];
+    }
+    samples.sort_by_key(|(timestamp_ns, _)| *timestamp_ns);
     let (mut from, mut to) = (0, 0);
     let mut values = Vec::with_capacity(steps.count);
     for k in 0..steps.count {

@@ -5,6 +5,11 @@ use crate::ast::RangeOp;
 /// A sample: nanoseconds and value.
 pub(super) type Sample = (i64, f64);
 
+/// Whether the value depends on the order of the samples; that of a sum does, in its last digits.
+pub(super) fn needs_order(op: RangeOp) -> bool {
+    !matches!(op, RangeOp::Quantile | RangeOp::Min | RangeOp::Max | RangeOp::Count | RangeOp::Absent)
+}
+
 /// The value of the window `(end - range, end]`, which holds at least one sample.
 pub(super) fn compute(op: RangeOp, parameter: f64, samples: &[Sample], range_ns: i64, end_ns: i64) -> f64 {
     let values = || samples.iter().map(|(_, value)| *value);
@@ -46,12 +51,12 @@ fn quantile(q: f64, samples: &[Sample]) -> f64 {
         return if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
     }
     let mut values: Vec<_> = samples.iter().map(|(_, value)| *value).collect();
-    values.sort_unstable_by(f64::total_cmp);
     let rank = q * (values.len() - 1) as f64;
-    let lower = rank.floor() as usize;
-    let upper = (lower + 1).min(values.len() - 1);
     let weight = rank - rank.floor();
-    values[lower] * (1.0 - weight) + values[upper] * weight
+    let (_, lower, above) = values.select_nth_unstable_by(rank.floor() as usize, f64::total_cmp);
+    let lower = *lower;
+    let upper = above.iter().copied().min_by(f64::total_cmp).unwrap_or(lower);
+    lower * (1.0 - weight) + upper * weight
 }
 
 /// Increase of a counter per second, extrapolated to the window's bounds as Prometheus does.

@@ -122,15 +122,13 @@ impl<'a> Scanner<'a> {
         self.expect(b'"')?;
         let start = self.at;
         let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(self.at) {
-            match byte {
-                b'\\' => self.at += 2,
-                b'"' => {
-                    self.at += 1;
-                    return Ok(&self.text[start..self.at - 1]);
-                }
-                _ => self.at += 1,
+        while let Some(found) = bytes.get(self.at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+            self.at += found + 1;
+            if bytes[self.at - 1] == b'"' {
+                return Ok(&self.text[start..self.at - 1]);
             }
+            // Whatever is escaped ends nothing.
+            self.at += 1;
         }
         self.at = self.text.len();
         bad("Value is string, but can't find closing '\"' symbol")
@@ -221,6 +219,9 @@ pub(super) fn unescape(raw: &str) -> Cow<'_, str> {
 
 /// A member's text; "" where an escape is none of JSON's, as Loki's parser has it.
 pub(super) fn text_of(raw: &str) -> Cow<'_, str> {
+    if !raw.contains('\\') {
+        return Cow::Borrowed(raw);
+    }
     let text = unescape(raw);
     let half_pair = text.contains(char::REPLACEMENT_CHARACTER) && !raw.contains(char::REPLACEMENT_CHARACTER);
     if half_pair || !escapes_are_among(raw, b"\"\\/bfnrtu") { Cow::Borrowed("") } else { text }
@@ -296,10 +297,22 @@ pub(super) fn extract_all(line: &str, labels: &mut RowLabels, hints: &Hints) {
     }
 }
 
+/// Whether a key is a label's name as it is.
+pub(super) fn is_label_name(key: &str) -> bool {
+    !key.starts_with(|c: char| c.is_ascii_digit())
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn members(text: &str, prefix: &mut String, labels: &mut RowLabels, hints: &Hints, depth: usize) -> Walk {
     let mut nested = Ok(());
     let length = prefix.len();
+    // Members that nobody needs change nothing of this.
+    let has_all = labels.has_all(hints);
     let walked = Scanner::new(text).object(&mut |key, value| {
+        let is_object = matches!(value, Raw::Object(_));
+        if length == 0 && !is_object && is_label_name(key) && !hints.may_want(key) {
+            return if has_all { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        }
         prefix.truncate(length);
         if length > 0 {
             prefix.push('_');
@@ -308,6 +321,8 @@ fn members(text: &str, prefix: &mut String, labels: &mut RowLabels, hints: &Hint
         if length > 0 {
             // Inside a name a leading digit is as good as any other character.
             prefix.extend(key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }));
+        } else if is_label_name(&key) {
+            prefix.push_str(&key);
         } else {
             sanitized(key.trim(), prefix);
         }

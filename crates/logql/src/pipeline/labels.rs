@@ -18,7 +18,7 @@ pub(crate) const ERROR: &str = "__error__";
 /// The label that tells its reason.
 pub(crate) const ERROR_DETAILS: &str = "__error_details__";
 /// Appended to an extracted name that the row has already.
-const EXTRACTED: &str = "_extracted";
+pub(crate) const EXTRACTED: &str = "_extracted";
 
 #[derive(Clone, Copy)]
 struct Span {
@@ -51,6 +51,13 @@ impl Hints {
     fn wants(&self, name: &str) -> bool {
         self.required.as_ref().is_none_or(|required| required.iter().any(|wanted| wanted == name))
     }
+
+    /// Whether a label that a parser finds under this name may be needed, under it or, where it is
+    /// taken, under that which it gets instead.
+    pub(super) fn may_want(&self, name: &str) -> bool {
+        let is_it = |wanted: &String| wanted == name || wanted.strip_suffix(EXTRACTED) == Some(name);
+        self.required.as_ref().is_none_or(|required| required.iter().any(is_it))
+    }
 }
 
 #[derive(Default)]
@@ -60,6 +67,11 @@ pub(crate) struct RowLabels {
     /// How many entries and bytes belong to the stream, which the next row may share.
     stream: Vec<Entry>,
     stream_bytes: usize,
+    /// The last row's metadata, with the entries and bytes of stream and metadata together: rows that
+    /// follow each other are often alike.
+    metadata: Vec<u8>,
+    row: Vec<Entry>,
+    row_bytes: usize,
     error: Option<&'static str>,
     error_details: String,
     name: String,
@@ -76,17 +88,25 @@ impl RowLabels {
         self.stream.clear();
         self.stream.extend_from_slice(&self.entries);
         self.stream_bytes = self.text.len();
+        self.metadata.clear();
+        self.row.clone_from(&self.stream);
+        self.row_bytes = self.stream_bytes;
         self.reset_error();
         self.reset_error_details();
     }
 
     /// Starts a row of the stream loaded last.
     pub(crate) fn load_row(&mut self, metadata: LabelsRef<'_>) {
-        self.text.truncate(self.stream_bytes);
-        self.entries.clear();
-        self.entries.extend_from_slice(&self.stream);
         self.reset_error();
         self.reset_error_details();
+        self.entries.clear();
+        if self.metadata == metadata.as_bytes() {
+            self.text.truncate(self.row_bytes);
+            self.entries.extend_from_slice(&self.row);
+            return;
+        }
+        self.text.truncate(self.stream_bytes);
+        self.entries.extend_from_slice(&self.stream);
         for (name, value) in metadata.iter() {
             if self.position(name).is_some() {
                 let renamed = format!("{name}{EXTRACTED}");
@@ -95,6 +115,10 @@ impl RowLabels {
                 self.push(Category::Metadata, name, value);
             }
         }
+        self.metadata.clear();
+        self.metadata.extend_from_slice(metadata.as_bytes());
+        self.row.clone_from(&self.entries);
+        self.row_bytes = self.text.len();
     }
 
     fn keep_text(&mut self, text: &str) -> Span {
@@ -113,8 +137,13 @@ impl RowLabels {
         &self.text[span.start as usize..span.end as usize]
     }
 
+    fn is_named(&self, entry: &Entry, name: &str) -> bool {
+        // Bytes, because these texts are compared more often than anything else is done.
+        self.text.as_bytes()[entry.name.start as usize..entry.name.end as usize] == *name.as_bytes()
+    }
+
     fn position(&self, name: &str) -> Option<usize> {
-        self.entries.iter().position(|entry| self.at(entry.name) == name)
+        self.entries.iter().position(|entry| self.is_named(entry, name))
     }
 
     /// The value of a label, errors included.
@@ -167,11 +196,9 @@ impl RowLabels {
     /// Puts the name under which a parser may write `name` into `self.name`; `None` when nobody
     /// wants it.
     fn extraction_name(&mut self, name: &str, hints: &Hints) -> Option<()> {
-        let taken = self.stream.iter().any(|entry| self.at(entry.name) == name)
-            || self
-                .entries
-                .iter()
-                .any(|entry| entry.category == Category::Metadata && self.at(entry.name) == name);
+        let is_metadata = |entry: &Entry| entry.category == Category::Metadata;
+        let taken = self.stream.iter().any(|entry| self.is_named(entry, name))
+            || self.entries.iter().any(|entry| is_metadata(entry) && self.is_named(entry, name));
         self.name.clear();
         self.name.push_str(name);
         if taken {
@@ -182,7 +209,7 @@ impl RowLabels {
 
     /// Writes what a parser found, unless a parser has written the name before.
     pub(crate) fn extract(&mut self, name: &str, value: &str, hints: &Hints) {
-        if name.is_empty() || self.extraction_name(name, hints).is_none() {
+        if name.is_empty() || !hints.may_want(name) || self.extraction_name(name, hints).is_none() {
             return;
         }
         let repeated = self.position(&self.name).is_some_and(|position| self.entries[position].extracted);
@@ -200,7 +227,7 @@ impl RowLabels {
 
     fn write_extracted(&mut self, value: &str) {
         let name = std::mem::take(&mut self.name);
-        if value.contains(char::REPLACEMENT_CHARACTER) {
+        if !value.is_ascii() && value.contains(char::REPLACEMENT_CHARACTER) {
             // As Loki does: what was no UTF-8 becomes a space.
             self.set(&name, &value.replace(char::REPLACEMENT_CHARACTER, " "));
         } else {

@@ -9,6 +9,7 @@ mod format;
 mod ip;
 mod json;
 mod json_path;
+mod json_shape;
 mod label_filter;
 pub(crate) mod labels;
 mod line_filter;
@@ -18,6 +19,7 @@ mod regexp;
 mod unpack;
 
 use crate::{ParseError, ast::Stage};
+pub(crate) use json_shape::JsonPlan;
 use labels::{Hints, RowLabels};
 use model::{Labels, LabelsRef};
 use std::ops::ControlFlow;
@@ -111,7 +113,11 @@ impl Pipeline {
                 }
             }
             raw_line &= matches!(stage, Stage::Line(_));
-            steps.push(compile_step(stage)?);
+            let step = compile_step(stage)?;
+            // A parser that nobody needs a label of does nothing.
+            if !(hints.needs_none() && is_parser(stage)) {
+                steps.push(step);
+            }
         }
         Ok(Pipeline { steps, store_filters, hints })
     }
@@ -125,6 +131,37 @@ impl Pipeline {
     pub(crate) fn reads_lines(&self) -> bool {
         let is_blind = |step: &Step| matches!(step, Step::LabelFilter(_) | Step::Drop(_) | Step::Keep(_));
         !self.steps.iter().all(is_blind)
+    }
+
+    /// Whether lines may be handed over by their shape: after `json` no step looks at them.
+    pub(crate) fn takes_shapes(&self) -> bool {
+        let is_blind = |step: &Step| matches!(step, Step::LabelFilter(_) | Step::Drop(_) | Step::Keep(_));
+        matches!(self.steps.as_slice(), [Step::Json, rest @ ..] if rest.iter().all(is_blind))
+    }
+
+    /// Whether `json` is all there is.
+    pub(crate) fn is_json_alone(&self) -> bool {
+        matches!(self.steps.as_slice(), [Step::Json])
+    }
+
+    /// How lines of these texts, with values between them, are read without making them.
+    pub(crate) fn plan(&self, texts: &[&str]) -> Option<JsonPlan> {
+        JsonPlan::of(texts, &self.hints).filter(|_| self.takes_shapes())
+    }
+
+    /// Runs a loaded row of a shape through the steps; `None` when its line is needed.
+    pub(crate) fn run_shaped(
+        &self,
+        plan: &JsonPlan,
+        row: &store::ShapedRow<'_>,
+        scratch: &mut Scratch,
+    ) -> Option<bool> {
+        let mut text = std::mem::take(&mut scratch.spare);
+        let done = plan.extract(row, &mut scratch.labels, &self.hints, &mut text);
+        scratch.spare = text;
+        done?;
+        let mut state = RowState { timestamp_ns: row.timestamp_ns, raw: "", scratch };
+        Some(self.steps.iter().skip(1).all(|step| step.run(&mut state, &self.hints)))
     }
 
     /// Conditions on the raw line for the store.
@@ -220,6 +257,11 @@ impl Step {
             }
         }
     }
+}
+
+/// Whether the stage does nothing but find labels in the line.
+pub(crate) fn is_parser(stage: &Stage) -> bool {
+    matches!(stage, Stage::Json(_) | Stage::Logfmt { .. } | Stage::Regexp(_) | Stage::Pattern(_))
 }
 
 /// Line filters move in front of every stage that leaves the line alone, and of `decolorize`.

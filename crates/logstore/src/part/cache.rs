@@ -1,16 +1,19 @@
 //! Dictionaries of parts kept in plain form, because a plain text is searched a hundred times
-//! faster than a compressed dictionary. One cache for all parts; the least recently used go first.
+//! faster than a compressed dictionary, and sections of their chunks. One cache for all parts; the
+//! least recently used go first.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// What a cache entry belongs to: a part, and which of its dictionaries.
+/// What a cache entry belongs to: a part, and which of its dictionaries or sections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CacheKey {
     pub(crate) part: u64,
     pub(crate) kind: u8,
+    /// Of things of this kind.
+    pub(crate) number: u64,
 }
 
 struct Entry<T> {
@@ -60,7 +63,8 @@ impl<T> Cache<T> {
         Ok(value)
     }
 
-    fn get(&self, key: CacheKey) -> Option<Arc<T>> {
+    /// The value if it is here.
+    pub(crate) fn get(&self, key: CacheKey) -> Option<Arc<T>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.clock += 1;
         let clock = state.clock;
@@ -102,7 +106,7 @@ mod tests {
     #[test]
     fn the_least_recently_used_goes_first() {
         let cache = Cache::<u32>::new(10);
-        let key = |part| CacheKey { part, kind: 0 };
+        let key = |part| CacheKey { part, kind: 0, number: 0 };
         let get = |part, bytes| *cache.get_or_make(key(part), || Ok::<_, ()>((part as u32, bytes))).unwrap();
         get(1, 4);
         get(2, 4);

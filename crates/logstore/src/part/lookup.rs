@@ -8,6 +8,7 @@ use super::{
     cache::{Cache, CacheKey},
     filter::{self, ChunkFilter, LONG_ID_BYTES},
     filter_file::FilterFile,
+    grams::Grams,
     index::{DICTIONARY_PAIR_BYTES_MAX, Fields, RUN_BYTES_MAX, id_hash, pair_hash, schema},
     table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER, Table},
 };
@@ -36,6 +37,9 @@ const COMMON_NUMERATOR: u64 = 9;
 const COMMON_DENOMINATOR: u64 = 10;
 /// Terms that one piece may match before it is taken for "any chunk".
 const TERMS_MAX: usize = 1024;
+/// Shorter pieces that may begin or end anywhere are in almost any chunk: they are looked for only
+/// when nothing else is known.
+const INFIX_BYTES_MIN: usize = 3;
 
 /// All terms of one field in plain form.
 pub(crate) struct TermList {
@@ -181,10 +185,19 @@ fn for_each_chunk(
     Ok(())
 }
 
-/// What the cache keeps of an index.
+/// What the cache keeps of a part.
 pub(crate) enum Cached {
     Terms(TermList),
-    Filters(Vec<u8>),
+    Filters(WholeFilters),
+    /// A section of a chunk.
+    Section(Box<[u8]>),
+}
+
+/// All filters of a part.
+pub(crate) struct WholeFilters {
+    bytes: Vec<u8>,
+    /// Of every chunk's list of long ids.
+    grams: Vec<Grams>,
 }
 
 /// A part's filters are kept whole when they take no more than this share of the cache; a larger
@@ -193,6 +206,9 @@ const CACHE_SHARE: usize = 4;
 const KIND_RUNS: u8 = 0;
 const KIND_IDS: u8 = 1;
 const KIND_FILTERS: u8 = 2;
+/// Of frames: their heads and codes.
+pub(super) const KIND_HEAD: u8 = 3;
+pub(super) const KIND_CODES: u8 = 4;
 
 /// One lookup in one part.
 pub(crate) struct Lookup<'a> {
@@ -250,10 +266,27 @@ impl<'a> Lookup<'a> {
     /// Long pieces first: they are the rarest.
     fn needle(&self, needle: &Needle) -> io::Result<Candidates> {
         let mut pieces: Vec<&Piece> = needle.pieces.iter().collect();
-        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.text.len()));
-        self.all(pieces.into_iter().map(|piece| {
-            move || if piece.is_id { self.id(piece, needle.fold) } else { self.run(piece, needle.fold) }
-        }))
+        pieces.sort_by_key(|piece| (!piece.is_id, std::cmp::Reverse(piece.text.len())));
+        let mut found: Candidates = None;
+        for piece in pieces {
+            let is_exact = piece.left && piece.right && !needle.fold;
+            if found.is_some() && !is_exact && piece.text.len() < INFIX_BYTES_MIN {
+                continue;
+            }
+            let more = if piece.is_id {
+                self.id(piece, needle.fold, found.as_ref())?
+            } else {
+                self.run(piece, needle.fold)?
+            };
+            found = match (found, more) {
+                (Some(found), Some(more)) => Some(found & more),
+                (found, more) => found.or(more),
+            };
+            if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     fn run(&self, piece: &Piece, fold: bool) -> io::Result<Candidates> {
@@ -264,20 +297,25 @@ impl<'a> Lookup<'a> {
         Ok(found.map(|found| found | &self.index.long_runs))
     }
 
-    fn id(&self, piece: &Piece, fold: bool) -> io::Result<Candidates> {
+    /// Chunks, among `within`, that may have an id.
+    fn id(&self, piece: &Piece, fold: bool, within: Option<&RoaringBitmap>) -> io::Result<Candidates> {
         let Some(mut found) = self.dictionary(&self.index.ids, KIND_IDS, piece, fold)? else {
             return Ok(None);
         };
-        for (number, chunk) in self.chunks.iter().enumerate() {
-            if !found.contains(number as u32) && self.filter_may_have(chunk, piece, fold)? {
+        let hash = id_hash(&piece.text);
+        for number in 0..self.chunks.len() {
+            let is_open =
+                !found.contains(number as u32) && within.is_none_or(|within| within.contains(number as u32));
+            if is_open && self.filter_may_have(number, piece, hash, fold)? {
                 found.insert(number as u32);
             }
         }
         Ok(Some(found))
     }
 
-    /// Whether an id that only this chunk has may contain the piece.
-    fn filter_may_have(&self, chunk: &ChunkMeta, piece: &Piece, fold: bool) -> io::Result<bool> {
+    /// Whether an id of this chunk that is not in the dictionary may contain the piece.
+    fn filter_may_have(&self, number: usize, piece: &Piece, hash: u64, fold: bool) -> io::Result<bool> {
+        let chunk = &self.chunks[number];
         if chunk.flags & FLAG_NO_FILTER != 0 {
             return Ok(true);
         }
@@ -291,14 +329,14 @@ impl<'a> Lookup<'a> {
                 return Ok(true);
             }
             let same_length = chunk.filter.id_lengths >> length & 1 != 0;
-            if !fold && same_length && filter::may_contain(&self.fuse(chunk)?, id_hash(&piece.text)) {
+            if !fold && same_length && filter::may_contain(&self.fuse(chunk)?, hash) {
                 return Ok(true);
             }
             if is_whole && !fold {
                 return Ok(false);
             }
         }
-        Ok(chunk.flags & FLAG_LONG_IDS_CUT != 0 || self.long_ids_have(chunk, piece, fold)?)
+        Ok(chunk.flags & FLAG_LONG_IDS_CUT != 0 || self.long_ids_have(number, piece, fold)?)
     }
 
     fn fuse(&self, chunk: &ChunkMeta) -> io::Result<Cow<'_, [u8]>> {
@@ -306,30 +344,58 @@ impl<'a> Lookup<'a> {
     }
 
     fn filter_bytes(&self, offset: u64, length: usize) -> io::Result<Cow<'_, [u8]>> {
-        if self.filters.get().is_none() {
-            let whole = self.whole_filters()?;
-            self.filters.get_or_init(|| whole);
+        match self.whole_filters()? {
+            None => self.index.filters.read(offset, length).map(Cow::Owned),
+            Some(whole) => {
+                let stretch = whole.bytes.get(offset as usize..).and_then(|rest| rest.get(..length));
+                stretch.map(Cow::Borrowed).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            }
         }
-        let Some(Some(whole)) = self.filters.get() else {
-            return self.index.filters.read(offset, length).map(Cow::Owned);
-        };
-        let Cached::Filters(bytes) = &**whole else { return Err(io::ErrorKind::InvalidData.into()) };
-        let stretch = bytes.get(offset as usize..).and_then(|rest| rest.get(..length));
-        stretch.map(Cow::Borrowed).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    fn whole_filters(&self) -> io::Result<Option<Arc<Cached>>> {
-        let bytes = self.index.filters.bytes();
-        if bytes > self.cache.bytes_max() / CACHE_SHARE {
+    /// All filters, if they are few enough to be kept.
+    fn whole_filters(&self) -> io::Result<Option<&WholeFilters>> {
+        if self.filters.get().is_none() {
+            let loaded = self.load_filters()?;
+            self.filters.get_or_init(|| loaded);
+        }
+        Ok(match self.filters.get() {
+            Some(Some(cached)) => match &**cached {
+                Cached::Filters(whole) => Some(whole),
+                Cached::Terms(_) | Cached::Section(_) => None,
+            },
+            _ => None,
+        })
+    }
+
+    fn load_filters(&self) -> io::Result<Option<Arc<Cached>>> {
+        let length = self.index.filters.bytes();
+        if length > self.cache.bytes_max() / CACHE_SHARE {
             return Ok(None);
         }
-        let key = CacheKey { part: self.index.part, kind: KIND_FILTERS };
-        let read = || Ok::<_, io::Error>((Cached::Filters(self.index.filters.read(0, bytes)?), bytes));
+        let key = CacheKey { part: self.index.part, kind: KIND_FILTERS, number: 0 };
+        let read = || {
+            let bytes = self.index.filters.read(0, length)?;
+            let long_ids = |chunk: &ChunkMeta| {
+                let start = chunk.filter.offset as usize + chunk.filter.fuse_bytes as usize;
+                bytes.get(start..).and_then(|rest| rest.get(..chunk.filter.long_bytes as usize))
+            };
+            let lists = self.chunks.iter().map(|chunk| long_ids(chunk).map(Grams::of));
+            let grams: Vec<Grams> =
+                lists.collect::<Option<_>>().ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
+            let held = length + grams.iter().map(Grams::bytes).sum::<usize>();
+            Ok::<_, io::Error>((Cached::Filters(WholeFilters { bytes, grams }), held))
+        };
         self.cache.get_or_make(key, read).map(Some)
     }
 
-    fn long_ids_have(&self, chunk: &ChunkMeta, piece: &Piece, fold: bool) -> io::Result<bool> {
+    fn long_ids_have(&self, number: usize, piece: &Piece, fold: bool) -> io::Result<bool> {
+        let chunk = &self.chunks[number];
         if chunk.filter.long_bytes == 0 {
+            return Ok(false);
+        }
+        let grams = self.whole_filters()?.and_then(|whole| whole.grams.get(number));
+        if !fold && grams.is_some_and(|grams| !grams.may_have(&piece.text)) {
             return Ok(false);
         }
         let offset = chunk.filter.offset + u64::from(chunk.filter.fuse_bytes);
@@ -373,13 +439,17 @@ impl<'a> Lookup<'a> {
         if is_longer && !fold {
             return Ok(Some(found));
         }
+        let key = CacheKey { part: self.index.part, kind, number: 0 };
         if piece.left && piece.right && !fold {
-            if let Some(info) = reader.terms().get(&piece.text)? {
+            let info = match self.cache.get(key).as_deref() {
+                Some(Cached::Terms(list)) => list.find(&piece.text).map(|term| list.info(term)),
+                _ => reader.terms().get(&piece.text)?,
+            };
+            if let Some(info) = info {
                 self.read_postings(reader, &info, &mut found)?;
             }
             return Ok(Some(found));
         }
-        let key = CacheKey { part: self.index.part, kind };
         let cached = self
             .cache
             .get_or_make(key, || TermList::load(reader).map(|(list, bytes)| (Cached::Terms(list), bytes)))?;
@@ -436,6 +506,20 @@ impl TermList {
             postings_range: start..start + postings.bytes as usize,
             positions_range: 0..0,
         }
+    }
+
+    /// The term that is this text: terms ascend.
+    fn find(&self, text: &[u8]) -> Option<usize> {
+        let term = |place: usize| {
+            let end = self.starts.get(place + 1).map_or(self.text.len(), |&next| next as usize) - 1;
+            &self.text[self.starts[place] as usize..end]
+        };
+        let (mut low, mut high) = (0, self.starts.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            if term(middle) < text { low = middle + 1 } else { high = middle }
+        }
+        (low < self.starts.len() && term(low) == text).then_some(low)
     }
 
     /// Terms that contain the piece, at their begin or end where the piece says so; at most one

@@ -15,10 +15,12 @@ pub(crate) mod cache;
 pub(crate) mod columns;
 pub(crate) mod filter;
 pub(crate) mod filter_file;
+pub(crate) mod grams;
 pub(crate) mod index;
 pub(crate) mod lines;
 pub(crate) mod lookup;
 pub(crate) mod reader;
+pub(crate) mod section;
 pub(crate) mod table;
 pub(crate) mod writer;
 

@@ -2,11 +2,14 @@
 
 use super::{
     Part,
+    cache::CacheKey,
     columns::{Column, REST_NAME, decode_lengths, decode_times},
-    lines::EncodedLines,
+    lines::{EncodedLines, FrameHead, ReadyLines},
+    lookup::{KIND_CODES, KIND_HEAD},
+    section::{SectionBytes, SectionCache},
     table::{ChunkMeta, FrameMeta, Section},
 };
-use crate::bytes::{Damaged, decompress, put_bytes};
+use crate::bytes::{Damaged, decompress, put_bytes, recycle, with_scratch};
 use hashbrown::HashMap;
 use model::LabelsRef;
 use std::io;
@@ -23,7 +26,10 @@ pub(crate) enum ReadError {
 /// See the module.
 pub(crate) struct ChunkReader<'a> {
     part: &'a Part,
+    chunk: usize,
     pub(crate) meta: &'a ChunkMeta,
+    /// Where heads and codes of frames are kept.
+    kept: Option<&'a SectionCache>,
 }
 
 /// The lines of one frame.
@@ -54,7 +60,12 @@ pub(crate) struct MetadataColumns {
 
 impl<'a> ChunkReader<'a> {
     pub(crate) fn new(part: &'a Part, chunk: usize) -> Self {
-        ChunkReader { part, meta: &part.table.chunks[chunk] }
+        ChunkReader { part, chunk, meta: &part.table.chunks[chunk], kept: None }
+    }
+
+    /// As [`ChunkReader::new`], with a place for what others may ask for too.
+    pub(crate) fn keeping(part: &'a Part, chunk: usize, kept: &'a SectionCache) -> Self {
+        ChunkReader { kept: Some(kept), ..ChunkReader::new(part, chunk) }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -62,17 +73,30 @@ impl<'a> ChunkReader<'a> {
     }
 
     fn section(&self, offset: u64, section: &Section) -> Result<Vec<u8>, ReadError> {
-        let stored = self.bytes_at(offset, section.disk_bytes() as usize)?;
-        Ok(decompress(checked(&stored, offset)?, section.raw_bytes as usize)?)
+        with_scratch(section.disk_bytes() as usize, |stored| {
+            self.read_at(offset, stored)?;
+            Ok(decompress(checked(stored, offset)?, section.raw_bytes as usize)?)
+        })
     }
 
-    fn bytes_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, ReadError> {
-        let mut bytes = vec![0; length];
-        self.part.data.read_exact_at(&mut bytes, offset).map_err(|error| match error.kind() {
+    /// A section of frame `frame` from where it is kept, or as [`ChunkReader::section`].
+    fn kept_section(
+        &self,
+        (kind, frame): (u8, usize),
+        offset: u64,
+        section: &Section,
+    ) -> Result<SectionBytes, ReadError> {
+        let read = || self.section(offset, section);
+        let Some(kept) = self.kept else { return Ok(SectionBytes::Own(read()?)) };
+        let number = (self.chunk as u64) << 32 | frame as u64;
+        kept.get_or_read(CacheKey { part: self.part.id.id, kind, number }, read)
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {
+        self.part.data.read_exact_at(into, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Damaged::new(format!("section at {offset} is cut off")).into(),
             _ => ReadError::Io(error),
-        })?;
-        Ok(bytes)
+        })
     }
 
     /// The chunk as it is stored, after a look at every checksum.
@@ -83,7 +107,8 @@ impl<'a> ChunkReader<'a> {
         let sections: Vec<&Section> =
             [&meta.times, &meta.lengths].into_iter().chain(columns).chain(frames).collect();
         let bytes = sections.iter().map(|section| section.disk_bytes()).sum::<u64>();
-        let stored = self.bytes_at(meta.offset, bytes as usize)?;
+        let mut stored = vec![0; bytes as usize];
+        self.read_at(meta.offset, &mut stored)?;
         let mut rest = stored.as_slice();
         for section in sections {
             let (one, tail) = rest.split_at(section.disk_bytes() as usize);
@@ -96,7 +121,9 @@ impl<'a> ChunkReader<'a> {
     /// Every row's time.
     pub(crate) fn times(&self) -> Result<Vec<i64>, ReadError> {
         let bytes = self.section(self.meta.offset, &self.meta.times)?;
-        Ok(decode_times(&bytes, &self.meta.runs)?)
+        let times = decode_times(&bytes, &self.meta.runs)?;
+        recycle(bytes);
+        Ok(times)
     }
 
     fn lengths_at(&self) -> u64 {
@@ -114,7 +141,9 @@ impl<'a> ChunkReader<'a> {
     /// Every line's bytes.
     pub(crate) fn lengths(&self) -> Result<Vec<u32>, ReadError> {
         let bytes = self.section(self.lengths_at(), &self.meta.lengths)?;
-        Ok(decode_lengths(&bytes, self.rows())?)
+        let lengths = decode_lengths(&bytes, self.rows())?;
+        recycle(bytes);
+        Ok(lengths)
     }
 
     /// One column of metadata; `None` when no row has it.
@@ -167,19 +196,25 @@ impl<'a> ChunkReader<'a> {
         starts
     }
 
-    /// Frame `index` as far as it can be searched without its dense section.
-    pub(crate) fn encoded_lines(&self, index: usize) -> Result<EncodedLines, ReadError> {
-        let at = self.frame_at(index);
-        let meta = &self.meta.frames[index];
-        let head = self.section(at, &meta.head)?;
-        let codes = self.section(at + meta.head.disk_bytes(), &meta.codes)?;
-        Ok(EncodedLines::open(head, codes, meta.rows as usize, meta.dense.raw_bytes as usize)?)
+    /// Frame `index` as far as a text can be looked for without knowing which row is which.
+    pub(crate) fn head(&self, index: usize) -> Result<FrameHead, ReadError> {
+        let (at, section) = (self.frame_at(index), &self.meta.frames[index].head);
+        Ok(FrameHead::open(self.kept_section((KIND_HEAD, index), at, section)?)?)
     }
 
-    /// What [`EncodedLines::ready`] needs for frame `index`.
-    pub(crate) fn dense(&self, index: usize) -> Result<Vec<u8>, ReadError> {
+    /// Adds the codes of frame `index` to its head: which row is which.
+    pub(crate) fn coded(&self, index: usize, head: FrameHead) -> Result<EncodedLines, ReadError> {
         let meta = &self.meta.frames[index];
-        self.section(self.frame_at(index) + meta.head.disk_bytes() + meta.codes.disk_bytes(), &meta.dense)
+        let at = self.frame_at(index) + meta.head.disk_bytes();
+        let codes = self.kept_section((KIND_CODES, index), at, &meta.codes)?;
+        Ok(head.coded(codes, meta.rows as usize, meta.dense.raw_bytes as usize)?)
+    }
+
+    /// Adds the rest of frame `index`, so that its lines can be read.
+    pub(crate) fn ready(&self, index: usize, lines: EncodedLines) -> Result<ReadyLines, ReadError> {
+        let meta = &self.meta.frames[index];
+        let at = self.frame_at(index) + meta.head.disk_bytes() + meta.codes.disk_bytes();
+        Ok(lines.ready(self.section(at, &meta.dense)?)?)
     }
 
     fn frame_at(&self, index: usize) -> u64 {
@@ -189,7 +224,7 @@ impl<'a> ChunkReader<'a> {
 
     /// All lines of frame `index`, whose first row is `first_row`.
     pub(crate) fn frame(&self, index: usize, first_row: usize) -> Result<Frame, ReadError> {
-        let lines = self.encoded_lines(index)?.ready(self.dense(index)?);
+        let lines = self.ready(index, self.coded(index, self.head(index)?)?)?;
         let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(lines.rows()));
         for row in 0..lines.rows() {
             lines.put(row, &mut text);
@@ -239,20 +274,20 @@ impl MetadataColumns {
     }
 
     /// Those of the chunk's rows `first_row + found[..]` that have the same metadata, together.
-    pub(crate) fn grouped(&self, first_row: usize, found: &[usize]) -> Vec<Vec<usize>> {
+    pub(crate) fn grouped(&self, first_row: usize, found: &[u32]) -> Vec<Vec<u32>> {
         if let [(_, Column::Codes { values, codes })] = self.columns.as_slice()
             && values.len() <= 256
         {
             let mut groups = vec![Vec::new(); values.len()];
-            found.iter().for_each(|&row| groups[usize::from(codes[first_row + row])].push(row));
+            found.iter().for_each(|&row| groups[usize::from(codes[first_row + row as usize])].push(row));
             groups.retain(|group| !group.is_empty());
             return groups;
         }
         let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
-        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut groups: Vec<Vec<u32>> = Vec::new();
         let mut set = Vec::new();
         for &row in found {
-            self.put(first_row + row, &mut set);
+            self.put(first_row + row as usize, &mut set);
             let group = match known.get(&set) {
                 Some(&group) => group,
                 None => {

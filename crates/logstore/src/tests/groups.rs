@@ -1,6 +1,6 @@
 //! Counts by group against the rows themselves.
 
-use super::model::{question, rows, run, step};
+use super::model::{question, rows, run_shaped, shape, step};
 use model::{Labels, TimeRange};
 use proptest::prelude::*;
 use std::{collections::BTreeMap, ops::ControlFlow};
@@ -63,8 +63,9 @@ proptest! {
     fn counts_are_those_of_the_rows(
         steps in prop::collection::vec(step(), 1..14),
         questions in prop::collection::vec(question(), 12),
+        shape in shape(),
     ) {
-        let (_dir, store, _reference, lines) = run(&steps);
+        let (_dir, store, _reference, lines) = run_shaped(&steps, shape);
         let named = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
         let names = [named(&[]), named(&["detected_level"]), named(&["trace_id", "absent", "detected_level"])];
         for question in questions.iter().filter(|_| !lines.is_empty()) {

@@ -7,6 +7,7 @@ mod groups;
 mod merge;
 mod model;
 mod retention;
+mod shapes;
 
 use crate::{Logstore, LogstoreOptions, part::writer::Shape};
 use disk::{Dir, Faults};

@@ -1,8 +1,8 @@
 //! The store against the in-memory reference: random batches, flushes, merges, deletions and
 //! reopenings, then every kind of question.
 
-use super::open;
-use crate::Logstore;
+use super::{MEDIUM, SMALL, options};
+use crate::{Logstore, part::writer::Shape};
 use disk::{Dir, Faults};
 use model::{Labels, LabelsRef, LogBatch, MatchOp, Matcher, TimeRange};
 use proptest::prelude::*;
@@ -21,6 +21,12 @@ pub(super) struct Line {
     time: i64,
     text: String,
     trace: u8,
+}
+
+impl Line {
+    pub(super) fn new(stream: u8, time: i64, text: String, trace: u8) -> Line {
+        Line { stream, time, text, trace }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -50,8 +56,21 @@ fn text() -> impl Strategy<Value = String> {
         .prop_map(|words| words.into_iter().map(|(word, gap)| word + &gap).collect())
 }
 
+/// Lines of few templates, so that frames keep them by template and column.
+fn formatted() -> impl Strategy<Value = String> {
+    ("(error|GET|é)", "[0-9]{1,4}", "[0-9a-f]{8}", "(x[0-9]|a1b[0-9]z|0[0-9])", any::<bool>()).prop_map(
+        |(word, number, hex, id, is_long)| {
+            if is_long {
+                format!("{word} /{number} id={hex} took {number}ms by {id}")
+            } else {
+                format!("{word}: {id}.{hex}")
+            }
+        },
+    )
+}
+
 fn line() -> impl Strategy<Value = Line> {
-    (0u8..5, 0i64..40, text(), 0u8..6).prop_map(|(stream, time, text, trace)| {
+    (0u8..5, 0i64..40, prop_oneof![text(), formatted()], 0u8..6).prop_map(|(stream, time, text, trace)| {
         let time = time * 1_000_000_007 + if stream == 4 { DAY } else { 0 };
         Line { stream, time, text, trace }
     })
@@ -92,7 +111,13 @@ fn batch(lines: &[Line]) -> LogBatch {
 
 /// Runs the steps on both stores.
 pub(super) fn run(steps: &[Step]) -> (Dir, Logstore, MemLogStore, Vec<Line>) {
+    run_shaped(steps, SMALL)
+}
+
+/// As [`run`], with pieces of another size.
+pub(super) fn run_shaped(steps: &[Step], shape: Shape) -> (Dir, Logstore, MemLogStore, Vec<Line>) {
     let dir = Dir::simulated(7, Faults::default());
+    let open = |dir: &Dir| Logstore::open_shaped(dir.clone(), options(), shape, 0).unwrap();
     let (mut store, reference) = (open(&dir), MemLogStore::new());
     let mut lines = Vec::new();
     for step in steps {
@@ -167,6 +192,11 @@ pub(super) fn rows(store: &dyn LogStore, request: &LogRequest) -> Vec<(Labels, i
 fn regex(pattern: String, negate: bool) -> LineFilter {
     let regex = Regex::new(&pattern).unwrap();
     if negate { LineFilter::MatchesNot { pattern, regex } } else { LineFilter::Matches { pattern, regex } }
+}
+
+/// Pieces so small that there are many, or so large that templates have many rows.
+pub(super) fn shape() -> impl Strategy<Value = Shape> {
+    prop_oneof![Just(SMALL), Just(MEDIUM)]
 }
 
 /// How to make filters from stored lines: which line, where to cut, which kind.
@@ -262,8 +292,9 @@ proptest! {
     fn answers_as_the_reference_does(
         steps in prop::collection::vec(step(), 1..14),
         questions in prop::collection::vec(question(), 40),
+        shape in shape(),
     ) {
-        let (_dir, store, reference, lines) = run(&steps);
+        let (_dir, store, reference, lines) = run_shaped(&steps, shape);
         prop_assert!(store.stats().damage.is_empty(), "{:?}", store.stats().damage);
         let context = QueryContext::default();
         for question in questions.iter().filter(|_| !lines.is_empty()) {

@@ -144,26 +144,31 @@ fn read_scan(scan: &dyn LogScan, request: &LogRequest) -> Vec<(u128, Line)> {
         Direction::Backward => units.windows(2).all(|pair| pair[0].range.end >= pair[1].range.end),
     };
     assert!(in_order, "units come in the direction of the request");
+    let is_in_order = |last: i64, next: i64| match request.direction {
+        Direction::Forward => last <= next,
+        Direction::Backward => last >= next,
+    };
     let mut rows: Vec<(u128, Line)> = Vec::new();
     let mut ids = HashSet::new();
     let mut streams: HashMap<StreamId, Labels> = HashMap::new();
     for (index, unit) in units.iter().enumerate() {
         let mut last_times: HashMap<StreamId, i64> = HashMap::new();
+        let mut last_of_unit = None;
         let mut count = 0;
         let mut sink = |row: Row<'_>| {
             count += 1;
             check_row(&row, request, unit.range);
-            assert!(ids.insert(row.id), "id {} is unique", row.id);
+            let id = (row.id)();
+            assert!(ids.insert(id), "id {id} is unique");
+            let last = last_of_unit.replace(row.timestamp_ns).filter(|_| unit.is_ordered);
+            assert!(last.is_none_or(|last| is_in_order(last, row.timestamp_ns)), "rows of an ordered unit");
             let known = streams.entry(row.stream).or_insert_with(|| row.labels.clone());
             assert_eq!(known, row.labels, "a stream id stands for one label set");
             if let Some(last) = last_times.insert(row.stream, row.timestamp_ns) {
-                let in_order = match request.direction {
-                    Direction::Forward => last <= row.timestamp_ns,
-                    Direction::Backward => last >= row.timestamp_ns,
-                };
+                let in_order = is_in_order(last, row.timestamp_ns);
                 assert!(in_order, "rows of a stream come in the direction of the request");
             }
-            rows.push((row.id, owned(&row)));
+            rows.push((id, owned(&row)));
             ControlFlow::Continue(())
         };
         scan.read(index, &context, &mut sink).expect("a unit can be read");

@@ -137,6 +137,7 @@ impl UnitRows {
             range: TimeRange::new(times().min().unwrap_or(0), times().max().unwrap_or(0)),
             rows_max: self.rows.len() as u64,
             bytes: self.rows.iter().map(|(_, entry)| entry.line.len() as u64).sum(),
+            is_ordered: true,
         }
     }
 }
@@ -175,7 +176,7 @@ impl LogScan for MemLogScan {
                 timestamp_ns: *timestamp_ns,
                 line: &entry.line,
                 metadata: entry.metadata.as_ref(),
-                id: entry.id,
+                id: &|| entry.id,
             };
             if sink.row(row).is_break() {
                 break;

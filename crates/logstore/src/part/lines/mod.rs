@@ -19,10 +19,11 @@ mod needle;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod values;
 
-pub(crate) use decode::{EncodedLines, ReadyLines};
+pub(crate) use decode::{EncodedLines, FrameHead, ReadyLines};
 pub(crate) use encode::{EncodedFrame, encode};
-pub(crate) use needle::{Verdict, Wanted};
+pub(crate) use needle::{Judgement, Verdict, Wanted};
 pub(crate) use parse::{NO_TEMPLATE, Parsed};
 
 /// Stands for a variable in a template's text: a byte that UTF-8 never has.

@@ -3,11 +3,15 @@
 //! A text without digits lies in a template's literals, or reaches into a variable: then the
 //! variable contains the text's first or its last run of letters, because what a variable shares
 //! with its neighbourhood ends at its own delimiters. An id of a text lies within one variable.
+//!
+//! The literals of all templates lie side by side in the frame's head, and so do the texts of all
+//! columns: each is searched once, and only what has a hit is looked at piece by piece.
 
 use super::{
-    EncodedLines, VARIABLE,
-    column::{Column, Ends, NUMBER_DIGITS_MAX, put_hex},
-    decode::{ReadyLines, Template},
+    EncodedLines, FrameHead, VARIABLE,
+    column::{NUMBER_DIGITS_MAX, put_hex},
+    decode::ReadyLines,
+    values::{Column, Ends, Span},
 };
 use crate::tokens;
 use memchr::memmem::Finder;
@@ -21,22 +25,236 @@ pub(crate) enum Verdict {
     Yes,
 }
 
+/// A piece of a text: letters at one of its ends, or an id.
+struct Part {
+    finder: Finder<'static>,
+    /// Whether it could be a stretch of digits, or of hexadecimal ones in this case of letters.
+    is_decimal: bool,
+    is_lower_hex: bool,
+    is_upper_hex: bool,
+}
+
+impl Part {
+    fn new(text: &[u8]) -> Part {
+        let is_all = |class: fn(&u8) -> bool| text.iter().all(class);
+        Part {
+            finder: Finder::new(text).into_owned(),
+            is_decimal: is_all(u8::is_ascii_digit),
+            is_lower_hex: is_all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte)),
+            is_upper_hex: is_all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte)),
+        }
+    }
+
+    fn text(&self) -> &[u8] {
+        self.finder.needle()
+    }
+}
+
 /// A text that is searched for, as it is or in any case of its letters.
 pub(crate) struct Wanted {
     finder: Finder<'static>,
     /// The text is folded, and so is what it is compared with.
     fold: bool,
-    /// Its runs of letters at its begin and its end; each empty when there is none.
-    edges: [Finder<'static>; 2],
-    /// Its longest id; empty when it has none.
-    id: Finder<'static>,
+    /// Its runs of letters at its begin and its end, as far as there are any; once when it is one.
+    edges: Vec<Part>,
+    /// Its longest id.
+    id: Option<Part>,
+}
+
+/// What is known of the rows of a frame.
+pub(crate) struct Judgement {
+    /// By the code of a row; rows of code 0 are in `raw`.
+    by_code: Vec<Verdict>,
+    /// Of the rows without template, one after the other.
+    raw: Vec<Verdict>,
+}
+
+impl Judgement {
+    /// The same of all rows.
+    pub(crate) fn same(head: &FrameHead, verdict: Verdict) -> Judgement {
+        Judgement { by_code: vec![verdict; head.templates.len() + 1], raw: vec![verdict; head.raw.len()] }
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = Verdict> {
+        self.by_code[1..].iter().chain(&self.raw).copied()
+    }
+
+    /// Whether no row passes.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.verdicts().all(|verdict| verdict == Verdict::No)
+    }
+
+    /// Whether every row is decided.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.verdicts().all(|verdict| verdict != Verdict::Maybe)
+    }
+
+    /// Lets nothing be sure.
+    pub(crate) fn doubt(&mut self) {
+        for verdict in self.by_code.iter_mut().chain(&mut self.raw) {
+            *verdict = (*verdict).min(Verdict::Maybe);
+        }
+    }
+
+    /// The rows of `rows` that may pass, ascending.
+    pub(crate) fn rows(&self, lines: &EncodedLines, rows: Range<usize>) -> Vec<(u32, Verdict)> {
+        let mut found = Vec::new();
+        let mut raw = self.raw.iter().skip(lines.raw_before(rows.start));
+        for (row, &code) in rows.clone().zip(&lines.row_codes[rows]) {
+            let verdict = match code {
+                0 => raw.next().copied().unwrap_or(Verdict::No),
+                code => self.by_code[usize::from(code)],
+            };
+            if verdict != Verdict::No {
+                found.push((row as u32, verdict));
+            }
+        }
+        found
+    }
+
+    /// How many rows of `rows` pass; every row is decided.
+    pub(crate) fn count(&self, lines: &EncodedLines, rows: Range<usize>) -> u64 {
+        let is_yes = |verdict: &&Verdict| **verdict == Verdict::Yes;
+        let mut raw = 0;
+        if self.raw.iter().any(|verdict| is_yes(&verdict)) {
+            let first = lines.raw_before(rows.start);
+            let wanted = lines.raw_before(rows.end).saturating_sub(first);
+            raw = self.raw.iter().skip(first).take(wanted).filter(is_yes).count();
+        }
+        let mut passes: Vec<u8> =
+            self.by_code.iter().map(|verdict| u8::from(*verdict == Verdict::Yes)).collect();
+        passes[0] = 0;
+        let with_template = lines.row_codes[rows].iter().map(|&code| u64::from(passes[usize::from(code)]));
+        raw as u64 + with_template.sum::<u64>()
+    }
+}
+
+impl FrameHead {
+    /// What is known of the rows' having one of `texts`.
+    pub(crate) fn judge(&self, texts: &[Wanted]) -> Judgement {
+        let mut judgement = Judgement::same(self, Verdict::No);
+        texts.iter().for_each(|text| text.judge(self, &mut judgement));
+        judgement
+    }
+}
+
+/// Where in a frame's columns a piece of a text occurs at all.
+struct Places<'a> {
+    part: &'a Part,
+    head: &'a [u8],
+    fold: bool,
+    in_meta: bool,
+    in_text: bool,
+}
+
+impl<'a> Places<'a> {
+    fn of(part: &'a Part, head: &'a FrameHead, fold: bool) -> Places<'a> {
+        let has = |range: &Range<usize>| part.finder.find(&head.bytes[range.clone()]).is_some();
+        Places {
+            part,
+            head: &head.bytes,
+            fold,
+            // Folded text is looked for in each place by itself.
+            in_meta: fold || has(&head.columns_meta),
+            in_text: fold || has(&head.columns_text),
+        }
+    }
+
+    fn is_in(&self, span: Span, scratch: &mut Vec<u8>) -> bool {
+        let text = span.of(self.head);
+        if !self.fold {
+            return text.len() >= self.part.text().len() && self.part.finder.find(text).is_some();
+        }
+        scratch.clear();
+        tokens::fold(text, scratch);
+        self.part.finder.find(scratch).is_some()
+    }
+
+    fn is_in_ends(&self, ends: &Ends, scratch: &mut Vec<u8>) -> bool {
+        self.in_meta
+            && !ends.is_bare()
+            && (self.is_in(ends.prefix, scratch) || self.is_in(ends.suffix, scratch))
+    }
+
+    /// Whether some value of a column may contain the piece, which has no digit.
+    fn letters_in(&self, column: &Column, scratch: &mut Vec<u8>) -> bool {
+        let (letters, head) = (self.part.text(), self.head);
+        match column {
+            Column::Constant(value) => self.in_meta && self.is_in(*value, scratch),
+            Column::Codes { list, .. } => self.in_meta && self.is_in(*list, scratch),
+            // Folded letters could reach from a common end into what is between in many ways.
+            Column::Text { ends, .. } | Column::Hex { ends, .. } if self.fold && !ends.is_bare() => true,
+            Column::Text { ends, all } => {
+                (self.in_text && self.is_in(*all, scratch)) || self.is_in_ends(ends, scratch) || {
+                    let (begins, ends_with) = (
+                        |text: &[u8]| begins_a_value(all.of(head), text),
+                        |text: &[u8]| ends_a_value(all.of(head), text),
+                    );
+                    ends.straddle(letters, head, begins, ends_with)
+                }
+            }
+            Column::Hex { ends, .. } => {
+                let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
+                self.part.is_lower_hex
+                    || self.part.is_upper_hex
+                    || self.is_in_ends(ends, scratch)
+                    || ends.straddle(letters, head, is_hex, is_hex)
+            }
+            Column::Numbers { ends, .. }
+            | Column::NarrowNumbers { ends, .. }
+            | Column::Differences { ends, .. } => self.is_in_ends(ends, scratch),
+        }
+    }
+
+    /// Whether some value of a column may contain the piece, which is an id, cut or whole.
+    fn id_in(&self, column: &Column, scratch: &mut Vec<u8>) -> bool {
+        let id = self.part;
+        match column {
+            Column::Constant(value) => self.in_meta && self.is_in(*value, scratch),
+            Column::Codes { list, .. } => self.in_meta && self.is_in(*list, scratch),
+            Column::Text { ends, all } => !ends.is_bare() || (self.in_text && self.is_in(*all, scratch)),
+            Column::Hex { ends, digits, is_upper } => {
+                if ends.is_bare() && !self.fold {
+                    let is_hex = if *is_upper { id.is_upper_hex } else { id.is_lower_hex };
+                    return is_hex && id.text().len() <= *digits as usize;
+                }
+                let is_hex = |byte: u8| {
+                    let is_case = !byte.is_ascii_alphabetic() || byte.is_ascii_uppercase() == *is_upper;
+                    byte.is_ascii_hexdigit() && (self.fold || is_case)
+                };
+                self.is_made_of(ends, *digits as usize, is_hex)
+            }
+            Column::Numbers { ends, .. }
+            | Column::NarrowNumbers { ends, .. }
+            | Column::Differences { ends, .. } => {
+                if ends.is_bare() {
+                    return id.is_decimal && id.text().len() <= NUMBER_DIGITS_MAX;
+                }
+                self.is_made_of(ends, NUMBER_DIGITS_MAX, |byte| byte.is_ascii_digit())
+            }
+        }
+    }
+
+    /// Whether the id may be a part of the ends around up to `digits` digits.
+    fn is_made_of(&self, ends: &Ends, digits: usize, is_digit: impl Fn(u8) -> bool) -> bool {
+        let (id, prefix, suffix) = (self.part.text(), ends.prefix.of(self.head), ends.suffix.of(self.head));
+        let is_known = |&byte: &u8| is_digit(byte) || prefix.contains(&byte) || suffix.contains(&byte);
+        let is_foldable = self.fold && !ends.is_bare();
+        is_foldable || (id.len() <= prefix.len() + digits + suffix.len() && id.iter().all(is_known))
+    }
 }
 
 impl Wanted {
     pub(crate) fn new(text: &[u8], fold: bool) -> Wanted {
         let first = text.iter().take_while(|&&byte| tokens::is_letter(byte)).count();
         let last = text.iter().rev().take_while(|&&byte| tokens::is_letter(byte)).count();
-        let finder = |text: &[u8]| Finder::new(text).into_owned();
+        let mut edges = Vec::new();
+        if first > 0 {
+            edges.push(Part::new(&text[..first]));
+        }
+        if last > 0 && first < text.len() {
+            edges.push(Part::new(&text[text.len() - last..]));
+        }
         let mut id = 0..0;
         tokens::for_each_id(text, |start, end| {
             if end - start > id.len() {
@@ -44,194 +262,125 @@ impl Wanted {
             }
         });
         Wanted {
-            finder: finder(text),
+            finder: Finder::new(text).into_owned(),
             fold,
-            edges: [finder(&text[..first]), finder(&text[text.len() - last..])],
-            id: finder(&text[id]),
+            edges,
+            id: (!id.is_empty()).then(|| Part::new(&text[id])),
         }
     }
 
-    fn is_in(&self, finder: &Finder<'_>, text: &[u8], scratch: &mut Vec<u8>) -> bool {
-        if !self.fold {
-            return finder.find(text).is_some();
-        }
-        scratch.clear();
-        tokens::fold(text, scratch);
-        finder.find(scratch).is_some()
-    }
-
-    fn verdict(&self, lines: &EncodedLines, template: &Template, scratch: &mut Vec<u8>) -> Verdict {
+    fn judge(&self, head: &FrameHead, judgement: &mut Judgement) {
+        let Judgement { by_code, raw } = judgement;
+        self.mark(&head.bytes, &head.raw, raw);
+        let by_template = &mut by_code[1..];
+        // No line has this byte, but that of a template stands for any text.
         if self.finder.needle().contains(&VARIABLE) {
-            return Verdict::Maybe;
+            return by_template.iter_mut().for_each(|verdict| *verdict = (*verdict).max(Verdict::Maybe));
         }
-        let columns = &lines.columns[template.columns.clone()];
-        if !self.id.needle().is_empty() {
-            let may_contain = |column| self.may_contain_id(column, &lines.head, scratch);
-            return if columns.iter().any(may_contain) { Verdict::Maybe } else { Verdict::No };
+        if let Some(id) = &self.id {
+            let places = Places::of(id, head, self.fold);
+            return self.doubt(head, by_template, |column, scratch| places.id_in(column, scratch));
         }
-        if let (Some(first), Some(last)) = (template.literals.first(), template.literals.last())
-            && self.is_in(&self.finder, &lines.head[first.start..last.end], scratch)
-        {
-            return Verdict::Yes;
-        }
-        if columns.is_empty() {
-            return Verdict::No;
-        }
-        let mut reaches_in = |edge: &Finder<'_>| {
-            let mut has = |range: &Range<usize>| self.is_in(edge, &lines.head[range.clone()], scratch);
-            !edge.needle().is_empty()
-                && columns
-                    .iter()
-                    .any(|column| column.may_contain(edge.needle(), self.fold, &lines.head, &mut has))
-        };
-        let is_one = self.edges[0].needle().len() == self.finder.needle().len();
-        if reaches_in(&self.edges[0]) || (!is_one && reaches_in(&self.edges[1])) {
-            Verdict::Maybe
-        } else {
-            Verdict::No
+        let texts: Vec<Span> = head.templates.iter().map(|template| template.text).collect();
+        self.mark(&head.bytes, &texts, by_template);
+        for edge in &self.edges {
+            let places = Places::of(edge, head, self.fold);
+            self.doubt(head, by_template, |column, scratch| places.letters_in(column, scratch));
         }
     }
 
-    /// Whether some value of a column may contain the id, cut or whole.
-    fn may_contain_id(&self, column: &Column, head: &[u8], scratch: &mut Vec<u8>) -> bool {
-        let mut has = |range: &Range<usize>| self.is_in(&self.id, &head[range.clone()], scratch);
-        match column {
-            Column::Constant(value) => has(value),
-            Column::Codes { values, .. } => values.iter().any(has),
-            Column::Text { ends, all, .. } => !ends.is_bare() || has(all),
-            Column::Hex { ends, digits, is_upper, .. } => {
-                let is_hex = |byte: u8| {
-                    let is_case = !byte.is_ascii_alphabetic() || byte.is_ascii_uppercase() == *is_upper;
-                    byte.is_ascii_hexdigit() && (self.fold || is_case)
-                };
-                self.may_be_made_of(ends, head, *digits, is_hex)
+    /// Marks those of `texts`, which ascend, that contain the text.
+    fn mark(&self, head: &[u8], texts: &[Span], verdicts: &mut [Verdict]) {
+        let (Some(first), Some(last)) = (texts.first(), texts.last()) else { return };
+        if self.finder.needle().is_empty() {
+            return verdicts.fill(Verdict::Yes);
+        }
+        if self.fold {
+            let mut scratch = Vec::new();
+            for (text, verdict) in texts.iter().zip(verdicts) {
+                scratch.clear();
+                tokens::fold(text.of(head), &mut scratch);
+                if self.finder.find(&scratch).is_some() {
+                    *verdict = Verdict::Yes;
+                }
             }
-            Column::Numbers { ends, .. }
-            | Column::NarrowNumbers { ends, .. }
-            | Column::Differences { ends, .. } => {
-                self.may_be_made_of(ends, head, NUMBER_DIGITS_MAX, |byte| byte.is_ascii_digit())
+            return;
+        }
+        let (mut at, end) = (first.range().start, last.range().end);
+        while let Some(hit) = self.finder.find(&head[at..end]) {
+            let hit = at + hit;
+            let index = texts.partition_point(|text| text.range().end < hit + self.finder.needle().len());
+            let Some(text) = texts.get(index) else { return };
+            if text.range().start <= hit {
+                verdicts[index] = Verdict::Yes;
+                at = text.range().end;
+            } else {
+                // The hit reaches across what is between two texts.
+                at = hit + 1;
             }
         }
     }
 
-    /// Whether the id may be a part of the ends around up to `digits` digits.
-    fn may_be_made_of(&self, ends: &Ends, head: &[u8], digits: usize, is_digit: impl Fn(u8) -> bool) -> bool {
-        let (id, prefix, suffix) = (self.id.needle(), &head[ends.prefix.clone()], &head[ends.suffix.clone()]);
-        let is_known = |&byte: &u8| is_digit(byte) || prefix.contains(&byte) || suffix.contains(&byte);
-        let is_foldable = self.fold && !ends.is_bare();
-        is_foldable || (id.len() <= prefix.len() + digits + suffix.len() && id.iter().all(is_known))
+    /// Puts those templates in doubt of which a column may have a piece of the text.
+    fn doubt(
+        &self,
+        head: &FrameHead,
+        by_template: &mut [Verdict],
+        may_have: impl Fn(&Column, &mut Vec<u8>) -> bool,
+    ) {
+        let mut scratch = Vec::new();
+        for (template, verdict) in head.templates.iter().zip(by_template) {
+            let columns = &head.columns[template.columns()];
+            if *verdict == Verdict::No && columns.iter().any(|column| may_have(column, &mut scratch)) {
+                *verdict = Verdict::Maybe;
+            }
+        }
     }
 
-    /// If only whole values of hexadecimal columns can have the id: where those columns begin in the
-    /// dense section, and the id as they keep it.
-    fn packed(&self, lines: &EncodedLines, template: &Template) -> Option<(Vec<usize>, Vec<u8>)> {
-        let id = self.id.needle();
-        if id.is_empty() || self.fold {
-            return None;
-        }
-        let (mut places, mut scratch) = (Vec::new(), Vec::new());
-        for place in template.columns.clone() {
-            let column = &lines.columns[place];
-            if !self.may_contain_id(column, &lines.head, &mut scratch) {
+    /// If only whole values of hexadecimal columns of a template can have the id: where those columns
+    /// begin in the dense section.
+    fn packed(&self, ready: &ReadyLines, template: usize) -> Option<Vec<usize>> {
+        let id = self.id.as_ref().filter(|_| !self.fold)?;
+        let head = &ready.lines.head;
+        let places = Places { part: id, head: &head.bytes, fold: false, in_meta: true, in_text: true };
+        let (mut found, mut scratch) = (Vec::new(), Vec::new());
+        for place in head.templates[template].columns() {
+            let column = &head.columns[place];
+            if !places.id_in(column, &mut scratch) {
                 continue;
             }
             match column {
-                Column::Hex { ends, digits, at, .. } if ends.is_bare() && *digits == id.len() => {
-                    places.push(*at);
+                Column::Hex { ends, digits, .. } if ends.is_bare() && *digits as usize == id.text().len() => {
+                    found.push(ready.places[place] as usize);
                 }
                 _ => return None,
             }
         }
-        let mut packed = Vec::new();
-        if !places.is_empty() {
-            put_hex(id, &mut packed);
-        }
-        Some((places, packed))
+        Some(found)
     }
 }
 
 impl ReadyLines {
     /// Drops candidates that the packed values of their columns rule out.
-    pub(crate) fn narrow(&self, texts: &[Wanted], found: &mut Vec<(usize, Verdict)>) {
+    pub(crate) fn narrow(&self, texts: &[Wanted], found: &mut Vec<(u32, Verdict)>) {
         let [text] = texts else { return };
+        let Some(id) = &text.id else { return };
         let lines = &self.lines;
-        let packed: Vec<_> = lines.templates.iter().map(|template| text.packed(lines, template)).collect();
+        let mut packed_id = Vec::new();
+        put_hex(id.text(), &mut packed_id);
+        // By template, for those that candidates have.
+        let mut packed: Vec<Option<Option<Vec<usize>>>> = vec![None; lines.head.templates.len()];
         found.retain(|&(row, verdict)| {
-            let code = usize::from(lines.row_codes[row]);
-            if verdict == Verdict::Yes || code == 0 {
+            let row = row as usize;
+            let Some(template) = usize::from(lines.row_codes[row]).checked_sub(1) else { return true };
+            if verdict == Verdict::Yes {
                 return true;
             }
-            let Some((places, id)) = &packed[code - 1] else { return true };
-            let offset = lines.ordinal(row) * id.len();
-            places.iter().any(|at| self.dense[at + offset..].starts_with(id))
+            let places = packed[template].get_or_insert_with(|| text.packed(self, template));
+            let Some(places) = places else { return true };
+            let offset = lines.ordinal(row) * packed_id.len();
+            places.iter().any(|at| self.dense[at + offset..].starts_with(&packed_id))
         });
-    }
-}
-
-impl EncodedLines {
-    /// The rows of `rows` that may contain one of `texts`, ascending, and whether they surely do.
-    pub(crate) fn candidates(&self, texts: &[Wanted], rows: Range<usize>) -> Vec<(usize, Verdict)> {
-        let mut scratch = Vec::new();
-        let each = |template| {
-            let verdicts = texts.iter().map(|text| text.verdict(self, template, &mut scratch));
-            verdicts.max().unwrap_or(Verdict::No)
-        };
-        let verdicts: Vec<Verdict> = self.templates.iter().map(each).collect();
-        let mut found = Vec::new();
-        let mut raw = self.row_codes[..rows.start].iter().filter(|code| **code == 0).count();
-        for row in rows {
-            let verdict = match usize::from(self.row_codes[row]) {
-                0 => {
-                    let line = self.raw_line(raw);
-                    raw += 1;
-                    let is_there = |text: &Wanted| text.is_in(&text.finder, line, &mut scratch);
-                    if texts.iter().any(is_there) { Verdict::Yes } else { Verdict::No }
-                }
-                code => verdicts[code - 1],
-            };
-            if verdict != Verdict::No {
-                found.push((row, verdict));
-            }
-        }
-        found
-    }
-}
-
-impl Column {
-    /// Whether some value may contain `letters`, which have no digit; `has` tells whether a range
-    /// of the head contains them, in any case if they are folded.
-    fn may_contain(
-        &self,
-        letters: &[u8],
-        fold: bool,
-        head: &[u8],
-        has: &mut impl FnMut(&Range<usize>) -> bool,
-    ) -> bool {
-        match self {
-            Column::Constant(value) => has(value),
-            Column::Codes { values, .. } => values.iter().any(has),
-            // Folded letters could reach from a common end into what is between in many ways.
-            Column::Text { ends, .. } | Column::Hex { ends, .. } if fold && !ends.is_bare() => true,
-            Column::Text { ends, all, .. } => {
-                has(all) || has(&ends.prefix) || has(&ends.suffix) || {
-                    let (begins, ends_with) = (
-                        |text: &[u8]| begins_a_value(&head[all.clone()], text),
-                        |text: &[u8]| ends_a_value(&head[all.clone()], text),
-                    );
-                    ends.straddle(letters, head, begins, ends_with)
-                }
-            }
-            Column::Hex { ends, .. } => {
-                let is_hex = |text: &[u8]| text.iter().all(u8::is_ascii_hexdigit);
-                is_hex(letters)
-                    || has(&ends.prefix)
-                    || has(&ends.suffix)
-                    || ends.straddle(letters, head, is_hex, is_hex)
-            }
-            Column::Numbers { ends, .. }
-            | Column::NarrowNumbers { ends, .. }
-            | Column::Differences { ends, .. } => has(&ends.prefix) || has(&ends.suffix),
-        }
     }
 }
 
@@ -246,7 +395,10 @@ impl Ends {
         begins: impl Fn(&[u8]) -> bool,
         ends: impl Fn(&[u8]) -> bool,
     ) -> bool {
-        let (prefix, suffix) = (&head[self.prefix.clone()], &head[self.suffix.clone()]);
+        if self.is_bare() {
+            return false;
+        }
+        let (prefix, suffix) = (self.prefix.of(head), self.suffix.of(head));
         (1..letters.len()).map(|cut| letters.split_at(cut)).any(|(left, right)| {
             (prefix.ends_with(left) && begins(right)) || (suffix.starts_with(right) && ends(left))
         })

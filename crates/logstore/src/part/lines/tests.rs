@@ -1,5 +1,5 @@
 use super::*;
-use crate::tokens;
+use crate::{bytes::Damaged, part::section::SectionBytes, tokens};
 use memchr::memmem;
 use proptest::prelude::*;
 
@@ -55,12 +55,32 @@ fn open(lines: &[String], rows: Range<usize>) -> (EncodedLines, Vec<u8>) {
     let mut parsed = Parsed::default();
     parsed.parse(&text, &lengths);
     let frame = encode(&parsed, &text, rows.clone());
-    let lines = EncodedLines::open(frame.head(), frame.codes.clone(), rows.len(), frame.dense.len()).unwrap();
-    (lines, frame.dense)
+    (coded(&frame, rows.len()).unwrap(), frame.dense)
+}
+
+fn coded(frame: &EncodedFrame, rows: usize) -> Result<EncodedLines, Damaged> {
+    FrameHead::open(SectionBytes::Own(frame.head()))?.coded(
+        SectionBytes::Own(frame.codes.clone()),
+        rows,
+        frame.dense.len(),
+    )
+}
+
+/// The rows that may have the text, after a look at the head alone.
+fn candidates(lines: &EncodedLines, wanted: &Wanted) -> Vec<(u32, Verdict)> {
+    let judgement = lines.head.judge(std::slice::from_ref(wanted));
+    let found = judgement.rows(lines, 0..lines.rows());
+    assert_eq!(judgement.is_hopeless(), found.is_empty());
+    if judgement.is_certain() {
+        let middle = lines.rows() / 2;
+        let halves = judgement.count(lines, 0..middle) + judgement.count(lines, middle..lines.rows());
+        assert_eq!(halves, found.len() as u64);
+    }
+    found
 }
 
 fn read(lines: EncodedLines, dense: Vec<u8>) -> Vec<String> {
-    let ready = lines.ready(dense);
+    let ready = lines.ready(dense).unwrap();
     let mut line = Vec::new();
     (0..ready.rows())
         .map(|row| {
@@ -91,10 +111,10 @@ proptest! {
         let Some(line) = lines.get(row) else { return Ok(()) };
         let at = at.min(line.len());
         let needle = &line.as_bytes()[at..(at + length).min(line.len())];
-        let found = encoded.candidates(&[Wanted::new(needle, false)], 0..lines.len());
+        let found = candidates(&encoded, &Wanted::new(needle, false));
         for (row, line) in lines.iter().enumerate() {
             let has = memmem::find(line.as_bytes(), needle).is_some();
-            let verdict = found.iter().find(|(found, _)| *found == row).map_or(Verdict::No, |found| found.1);
+            let verdict = found.iter().find(|(found, _)| *found as usize == row).map_or(Verdict::No, |found| found.1);
             match verdict {
                 Verdict::Yes => prop_assert!(has, "{:?} in {:?}", needle, line),
                 Verdict::No => prop_assert!(!has, "{:?} in {:?}", needle, line),
@@ -107,18 +127,18 @@ proptest! {
             folded
         };
         let needle = folded(needle);
-        let found = encoded.candidates(&[Wanted::new(&needle, true)], 0..lines.len());
+        let found = candidates(&encoded, &Wanted::new(&needle, true));
         for (row, line) in lines.iter().enumerate() {
-            let is_found = found.iter().any(|(found, _)| *found == row);
+            let is_found = found.iter().any(|(found, _)| *found as usize == row);
             let has = memmem::find(&folded(line.as_bytes()), &needle).is_some();
             prop_assert!(is_found || !has, "{:?} in {:?}", needle, line);
         }
         let needle = &line.as_bytes()[at..(at + length).min(line.len())];
-        let wanted = [Wanted::new(needle, false)];
-        let mut found = encoded.candidates(&wanted, 0..lines.len());
-        encoded.ready(dense).narrow(&wanted, &mut found);
+        let wanted = Wanted::new(needle, false);
+        let mut found = candidates(&encoded, &wanted);
+        encoded.ready(dense).unwrap().narrow(&[wanted], &mut found);
         for (row, line) in lines.iter().enumerate() {
-            let is_found = found.iter().any(|(found, _)| *found == row);
+            let is_found = found.iter().any(|(found, _)| *found as usize == row);
             let has = memmem::find(line.as_bytes(), needle).is_some();
             prop_assert!(is_found || !has, "{:?} in {:?}", needle, line);
         }
@@ -139,8 +159,11 @@ proptest! {
                 None => head[at] = byte,
             }
         }
-        if let Ok(damaged) = EncodedLines::open(head, codes, lines.len(), frame.dense.len()) {
-            let ready = damaged.ready(frame.dense.clone());
+        let damaged = FrameHead::open(SectionBytes::Own(head)).and_then(|head| {
+            head.judge(&[Wanted::new(b"error", false), Wanted::new(b"7", true)]);
+            head.coded(SectionBytes::Own(codes), lines.len(), frame.dense.len())?.ready(frame.dense.clone())
+        });
+        if let Ok(ready) = damaged {
             let mut line = Vec::new();
             (0..ready.rows()).for_each(|row| ready.put(row, &mut line));
         }
@@ -171,19 +194,18 @@ fn structure_is_found() {
     assert!(frame.head().len() < 200, "{}", frame.head().len());
     assert_eq!(frame.codes.len(), 3000);
     assert!(frame.dense.len() <= 1000 * (64 + 11 + 2) / 8 + 3, "{}", frame.dense.len());
-    let encoded = EncodedLines::open(frame.head(), frame.codes.clone(), 1000, frame.dense.len()).unwrap();
-    let verdict = |text: &str| {
-        encoded.candidates(&[Wanted::new(text.as_bytes(), false)], 0..1).first().map(|found| found.1)
-    };
+    let encoded = coded(&frame, 1000).unwrap();
+    let verdict =
+        |text: &str| candidates(&encoded, &Wanted::new(text.as_bytes(), false)).first().map(|found| found.1);
     assert_eq!(verdict("took"), Some(Verdict::Yes));
     assert_eq!(verdict("ms"), Some(Verdict::Maybe));
     assert_eq!(verdict("rror"), None);
     assert_eq!(verdict("ms i"), Some(Verdict::Maybe));
     assert_eq!(verdict("37"), Some(Verdict::Maybe));
     let id = |n: u64| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let wanted = [Wanted::new(format!("ms id={} status", id(77)).as_bytes(), false)];
-    let mut found = encoded.candidates(&wanted, 0..1000);
+    let wanted = Wanted::new(format!("ms id={} status", id(77)).as_bytes(), false);
+    let mut found = candidates(&encoded, &wanted);
     assert_eq!(found.len(), 1000, "any row may have an id like it");
-    encoded.ready(frame.dense.clone()).narrow(&wanted, &mut found);
+    encoded.ready(frame.dense.clone()).unwrap().narrow(&[wanted], &mut found);
     assert_eq!(found, [(77, Verdict::Maybe)]);
 }
