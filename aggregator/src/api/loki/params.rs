@@ -193,11 +193,7 @@ impl Asked {
         let limit = self.limit()?;
         let direction = self.direction()?;
         let step_ns = self.step(range)?;
-        if range.end.saturating_sub(range.start) / step_ns > POINTS_MAX {
-            return Err(Refusal::bad(
-                "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
-            ));
-        }
+        check_resolution(range, step_ns)?;
         let interval_ns = self.duration("interval")?.unwrap_or(0);
         if interval_ns < 0 {
             return Err(Refusal::bad("interval must be >= 0"));
@@ -219,6 +215,16 @@ impl Asked {
         self.direction()?;
         Ok(time)
     }
+}
+
+/// Refuses a step so short that one series would have too many points.
+pub(super) fn check_resolution(range: TimeRange, step_ns: i64) -> Result<(), Refusal> {
+    if range.end.saturating_sub(range.start) / step_ns > POINTS_MAX {
+        return Err(Refusal::bad(
+            "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses a log query that asks for more entries than one answer holds.

@@ -1,14 +1,13 @@
 //! `/loki/api/v1/query_range`: lines, or a metric query over time.
 
 use super::{
-    answer,
     entries::Encoding,
-    observe,
+    observe::{self, Wanted},
     params::{Asked, check_entries},
     refusal::Refusal,
 };
 use crate::{app::AppState, config::Duration};
-use axum::{Json, extract::State, http::HeaderMap};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use logql::{Params, ast::Expr};
 use store::QueryContext;
 
@@ -16,7 +15,7 @@ pub(super) async fn query_range(
     State(app): State<AppState>,
     headers: HeaderMap,
     asked: Asked,
-) -> Result<Json<serde_json::Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let params = asked.range_query()?;
     check_length(&params, app.config.query.log_range_max)?;
     let expr = asked.parsed(&app).await?;
@@ -24,10 +23,9 @@ pub(super) async fn query_range(
         check_entries(params.limit, app.config.query.log_lines_max)?;
     }
     let logs = app.logs.clone();
-    let end_ms = params.end_ns.div_euclid(1_000_000);
+    let wanted = Wanted { encoding: Encoding::asked(&headers), now_ms: params.end_ns.div_euclid(1_000_000) };
     let work = move |context: &QueryContext| logql::query_range(&expr, &params, logs.as_ref(), context);
-    let (answer, statistics) = observe::run(&app, "loki_query_range", asked.query(), &headers, work).await?;
-    Ok(Json(answer::body(answer, Encoding::asked(&headers), end_ms, &statistics)))
+    observe::run(&app, "loki_query_range", asked.query(), &headers, wanted, work).await
 }
 
 /// Refuses a range that is longer than one query may ask for.

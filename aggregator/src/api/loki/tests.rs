@@ -183,6 +183,11 @@ async fn refusals_are_plain_text() {
         ),
         ("index/stats", "query=%7Bapp%3D%22x%22%7D%7C%3D%22y%22", "only label matchers are supported"),
         ("index/volume", &format!("{web}&aggregateBy=x"), "invalid aggregation option"),
+        (
+            "index/volume_range",
+            &format!("{web}&step=0.01"),
+            "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter",
+        ),
     ] {
         let (status, text) = ask(path, params).await;
         assert_eq!((status, text.trim_end()), (StatusCode::BAD_REQUEST, expected), "{path} {params}");

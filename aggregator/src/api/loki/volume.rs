@@ -2,7 +2,7 @@
 
 use super::{
     answer::{labels_json, point},
-    params::{Asked, HOUR_NS},
+    params::{Asked, HOUR_NS, check_resolution},
     refusal::Refusal,
     statistics::Statistics,
 };
@@ -51,6 +51,7 @@ pub(super) async fn volume(State(app): State<AppState>, asked: Asked) -> Result<
 
 pub(super) async fn volume_range(State(app): State<AppState>, asked: Asked) -> Result<Json<Value>, Refusal> {
     let request = request(&app, &asked).await?;
+    check_resolution(request.range, request.step_ns)?;
     answer(&app, request).await
 }
 
