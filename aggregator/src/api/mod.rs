@@ -3,6 +3,7 @@
 mod admin;
 mod alerting;
 mod alertmanager;
+mod background;
 mod logs;
 mod loki;
 mod prometheus;

@@ -18,9 +18,10 @@ const DEPTH_MAX: usize = 8;
 /// Check configuration, rules, routes and scaling policies.
 ///
 /// Says every problem as file:line:column and ends with status 1 when there is one. What a file is,
-/// is told from what it holds: `groups:` and `slos:` are rules, `route:` is an Alertmanager configuration,
-/// `policies:` are scaling policies, `tests:` are unit tests of rules, of which only the form is
-/// checked, and anything else is the aggregator's own configuration.
+/// is told from what it holds: `groups:` and `slos:` are rules, and so are manifests of Kubernetes;
+/// `route:` is an Alertmanager configuration, `silences:` are silences, `policies:` are scaling
+/// policies, `tests:` are unit tests of rules, of which only the form is checked, and anything else
+/// is the aggregator's own configuration.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// Files, or folders of *.yml and *.yaml files
@@ -92,6 +93,7 @@ enum Kind {
     RuleTests,
     Routes,
     Policies,
+    Silences,
     Config,
 }
 
@@ -101,8 +103,12 @@ fn kind(text: &str) -> Kind {
     if keys().any(|key| key == "policies") {
         return Kind::Policies;
     }
+    if alerting::rules::is_manifest(text) {
+        return Kind::Rules;
+    }
     let kind = keys().find_map(|key| match key {
         "groups" | "slos" => Some(Kind::Rules),
+        "silences" => Some(Kind::Silences),
         "tests" | "rule_files" => Some(Kind::RuleTests),
         "route" | "receivers" | "inhibit_rules" => Some(Kind::Routes),
         _ => None,
@@ -137,6 +143,15 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
             let config = alerting::config::Config::load(path).map_err(|problems| each(&problems.0))?;
             Ok(format!("routes to {} receivers", config.receivers.len()))
         }
+        Kind::Silences => {
+            let now_ms = daemon::clock::now_ms();
+            let loaded = alerting::silence::load_silences(&[path.to_owned()], now_ms)
+                .map_err(|problems| each(&problems.0))?;
+            for warning in &loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
+            Ok(format!("{} silences", loaded.silences.len()))
+        }
         Kind::Policies => {
             let readings = PolicyReadings::new(evaluator.clone(), None);
             let loaded = scaling::load_policies(&[path.to_owned()], &readings)
@@ -165,6 +180,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn mistakes_in_silences_and_manifests_have_a_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (metrics, logs) = (Arc::new(store::MemMetricStore::new()), Arc::new(store::MemLogStore::new()));
+        let evaluator =
+            Arc::new(Evaluator::new(metrics, logs, &QueryConfig::default(), &PromqlConfig::default()));
+        let check = |text: &str| {
+            let path = folder.path().join("x.yml");
+            std::fs::write(&path, text).unwrap();
+            check(&path, &evaluator).map_err(|problems| problems.join("\n"))
+        };
+        let silence = "silences:\n- name: night\n  matchers: ['alertname=\"DiskSlow\"']\n  owner: dba\n  \
+                       reason: backups\n  expires: 2999-01-01T00:00:00Z\n";
+        assert_eq!(check(silence).unwrap(), "1 silences");
+        let wrong = check(&silence.replace("  reason: backups\n", "")).unwrap_err();
+        assert!(wrong.contains("x.yml:5:") && wrong.contains("reason"), "{wrong}");
+        let manifest = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: x}\nspec:\n  \
+                        groups:\n  - name: g\n    rules:\n    - {record: a, expr: 'sum(up'}\n";
+        let wrong = check(manifest).unwrap_err();
+        assert!(wrong.contains("x.yml:8:"), "{wrong}");
+        assert_eq!(check(&manifest.replace("(up", "(up)")).unwrap(), "1 rules in 1 groups");
+    }
+
+    #[test]
     fn files_are_told_apart_by_what_they_hold() {
         for (text, expected) in [
             ("groups:\n- name: a\n", Kind::Rules),
@@ -173,6 +211,8 @@ mod tests {
             ("version: 1\npolicies: []\n", Kind::Policies),
             ("receivers: []\npolicies: []\n", Kind::Policies),
             ("rule_files: [a]\ntests: []\n", Kind::RuleTests),
+            ("apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n", Kind::Rules),
+            ("silences:\n- name: x\n", Kind::Silences),
             ("listen: 127.0.0.1:1\n", Kind::Config),
             ("", Kind::Config),
         ] {

@@ -13,6 +13,9 @@ use std::fmt;
 pub struct Fingerprint(pub u64);
 
 impl Fingerprint {
+    /// Digits of its text.
+    pub(crate) const DIGITS: usize = 16;
+
     /// The fingerprint of `labels`.
     pub fn of(labels: &Labels) -> Self {
         const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

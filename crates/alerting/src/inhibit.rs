@@ -28,19 +28,19 @@ pub struct InhibitRule {
 pub(crate) struct InhibitRuleYaml {
     #[serde(rename = "name")]
     _name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     source_match: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     source_match_re: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     source_matchers: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     target_match: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     target_match_re: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     target_matchers: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     equal: Vec<String>,
 }
 
@@ -60,7 +60,16 @@ pub struct Inhibitor<'a> {
 }
 
 /// The sources of a rule by the values on which targets must agree.
-type Sources<'a> = HashMap<Vec<&'a str>, Vec<&'a Alert>>;
+type Sources<'a> = HashMap<Vec<&'a str>, Agreeing<'a>>;
+
+/// Of sources that agree, the first. Any of them inhibits a target that is no source; one that is
+/// a source needs one that is no target. More need not be kept, so thousands of alerts that are
+/// both cost each other nothing.
+#[derive(Clone, Copy)]
+struct Agreeing<'a> {
+    any: &'a Alert,
+    no_target: Option<&'a Alert>,
+}
 
 impl<'a> Inhibitor<'a> {
     /// Finds the sources of `rules` among `alerts` that fire at `now_ms`.
@@ -69,16 +78,7 @@ impl<'a> Inhibitor<'a> {
         alerts: impl Iterator<Item = &'a Alert> + Clone,
         now_ms: i64,
     ) -> Self {
-        let sources = |rule: &'a InhibitRule| {
-            let is_source =
-                |alert: &&Alert| !alert.is_resolved(now_ms) && all_match(&rule.sources, &alert.labels);
-            let mut sources = Sources::new();
-            for alert in alerts.clone().filter(is_source) {
-                sources.entry(rule.agreement(&alert.labels)).or_default().push(alert);
-            }
-            sources
-        };
-        Inhibitor { rules: rules.iter().map(|rule| (rule, sources(rule))).collect() }
+        Inhibitor { rules: rules.iter().map(|rule| (rule, rule.sources(alerts.clone(), now_ms))).collect() }
     }
 
     /// The alerts that inhibit one with these labels, the first of each rule.
@@ -86,6 +86,7 @@ impl<'a> Inhibitor<'a> {
         let mut found: Vec<_> = self
             .rules
             .iter()
+            .filter(|(_, sources)| !sources.is_empty())
             .filter(|(rule, _)| all_match(&rule.targets, labels))
             .filter_map(|(rule, sources)| rule.inhibitor(labels, sources))
             .collect();
@@ -96,15 +97,26 @@ impl<'a> Inhibitor<'a> {
 }
 
 impl InhibitRule {
-    fn agreement<'l>(&self, labels: &'l Labels) -> Vec<&'l str> {
-        self.equal.iter().map(|name| labels.value(name)).collect()
+    fn sources<'a>(&self, alerts: impl Iterator<Item = &'a Alert>, now_ms: i64) -> Sources<'a> {
+        let mut sources = Sources::new();
+        for alert in
+            alerts.filter(|alert| !alert.is_resolved(now_ms) && all_match(&self.sources, &alert.labels))
+        {
+            let agreement = self.equal.iter().map(|name| alert.labels.value(name)).collect();
+            let known = sources.entry(agreement).or_insert(Agreeing { any: alert, no_target: None });
+            if known.no_target.is_none() && !all_match(&self.targets, &alert.labels) {
+                known.no_target = Some(alert);
+            }
+        }
+        sources
     }
 
     fn inhibitor(&self, target: &Labels, sources: &Sources<'_>) -> Option<Fingerprint> {
-        let agreeing = sources.get(&self.agreement(target))?;
-        let target_is_source = all_match(&self.sources, target);
-        let inhibits = |source: &&&Alert| !(target_is_source && all_match(&self.targets, &source.labels));
-        agreeing.iter().find(inhibits).map(|source| source.fingerprint())
+        let agreement: Vec<_> = self.equal.iter().map(|name| target.value(name)).collect();
+        let agreeing = sources.get(&agreement)?;
+        let is_source = all_match(&self.sources, target);
+        let source = if is_source { agreeing.no_target } else { Some(agreeing.any) };
+        source.map(Alert::fingerprint)
     }
 }
 

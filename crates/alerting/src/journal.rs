@@ -249,17 +249,19 @@ impl Journal {
         Ok(records)
     }
 
-    /// Gives `see` the records before `key`, the last one first, until it returns false.
+    /// Gives `see` the records before `key`, the last one first, until it returns false. Those whose
+    /// text is not `worth` it are passed over unread.
     pub(crate) fn walk_back<T: DeserializeOwned>(
         &self,
         table: Table,
         key: &str,
+        worth: impl Fn(&str) -> bool,
         mut see: impl FnMut(T) -> bool,
     ) -> Result<(), JournalError> {
         self.visit(table, |rows| {
             for row in rows.range::<&str>(..key).map_err(storage)?.rev() {
                 let (key, value) = row.map_err(storage)?;
-                if !see(record(table, key.value(), value.value())?) {
+                if worth(value.value()) && !see(record(table, key.value(), value.value())?) {
                     break;
                 }
             }

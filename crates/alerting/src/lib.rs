@@ -41,7 +41,7 @@ pub mod timestamp;
 
 pub use alert::{ALERT_NAME, Alert, Fingerprint, Measure};
 pub use dispatch::{AlertView, Explanation, GroupView, PostError, PostedAlert};
-pub use expand::NotificationTemplates;
+pub use expand::{ExpandError, NotificationTemplates};
 pub use history::{Event, EventFilter, EventKind, HistoryPage};
 pub use journal::JournalError;
 pub use owner::OwnerError;

@@ -1,12 +1,16 @@
 //! The one thread that owns the dispatcher and the journal.
 //!
-//! Everyone else sends it closures. It applies all that are waiting, commits what they changed in
+//! Everyone else sends it closures. It applies those that are waiting, commits what they changed in
 //! one transaction, and only then answers and sets deliveries going: one disk sync serves many
 //! callers, and nothing is told or acknowledged that a crash could take back.
 //!
-//! Bounds: [`QUEUE`] closures wait; one more is refused as busy. [`DELIVERIES_MAX`] deliveries are
-//! attempted at once, [`DELIVERIES_EACH_MAX`] of them to one integration; the rest wait in the
-//! outbox.
+//! Who only looks does so on threads of their own, beside the commit: with thousands of alerts a
+//! commit takes long enough to be felt. What they see may not be on disk yet.
+//!
+//! Bounds: [`QUEUE`] closures wait; one more is refused as busy. Closures are applied for
+//! [`APPLY_MAX`] at a time, so that who looks waits no longer than that and the longest of them.
+//! [`DELIVERIES_MAX`] deliveries are attempted at once, [`DELIVERIES_EACH_MAX`] of them to one
+//! integration; the rest wait in the outbox.
 
 use crate::{
     config::Receiver,
@@ -17,7 +21,8 @@ use crate::{
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver as Inbox, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     time::{Duration, Instant},
@@ -32,6 +37,12 @@ const QUEUE: usize = 4096;
 const DELIVERIES_MAX: usize = 64;
 /// Of these, so many to one integration: one that hangs leaves room for the others.
 const DELIVERIES_EACH_MAX: usize = 8;
+/// No further closure joins a transaction once it has been put together for so long.
+const APPLY_MAX: Duration = Duration::from_millis(20);
+
+/// Between two tries to reach the thread when it is busy.
+const RETRY_EVERY: Duration = Duration::from_millis(20);
+
 /// Longest wait for something to happen; bounds the effect of a clock that was set back.
 const IDLE_MAX: Duration = Duration::from_secs(1);
 /// How long a stop waits for attempts under way.
@@ -71,6 +82,11 @@ struct Task {
 #[derive(Clone)]
 pub(crate) struct Owner {
     commands: SyncSender<Command>,
+    /// Only the thread writes.
+    dispatcher: Arc<RwLock<Dispatcher>>,
+    /// The thread has ended: what is there is no longer true.
+    ended: Arc<AtomicBool>,
+    clock: fn() -> i64,
 }
 
 impl Owner {
@@ -82,7 +98,9 @@ impl Owner {
         runtime: Handle,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (commands, inbox) = sync_channel(QUEUE);
-        let owner = Owner { commands };
+        let dispatcher = Arc::new(RwLock::new(dispatcher));
+        let ended = Arc::new(AtomicBool::new(false));
+        let owner = Owner { commands, dispatcher: dispatcher.clone(), ended, clock: means.clock };
         let run = Run {
             dispatcher,
             journal,
@@ -108,24 +126,45 @@ impl Owner {
         act: impl FnOnce(&mut Dispatcher, &mut Vec<Change>, i64) -> T + Send + 'static,
     ) -> Result<T, OwnerError> {
         let (sender, answer) = oneshot::channel();
-        let act: Act = Box::new(move |dispatcher, changes, now_ms| {
-            let result = act(dispatcher, changes, now_ms);
-            Box::new(move |durable| {
-                let result = if durable { Ok(result) } else { Err(OwnerError::NotDurable) };
-                // A caller that has gone does not need the answer.
-                drop(sender.send(result));
-            })
-        });
-        self.send(Command::Act(act))?;
+        self.send(Command::Act(answering(act, sender)))?;
         answer.await.map_err(|_| OwnerError::Stopped)?
     }
 
-    /// Runs `read` on the dispatcher.
+    /// As [`Owner::act`], but waits while alerting is busy, for what must not be left out.
+    pub(crate) async fn act_in_turn<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Dispatcher, &mut Vec<Change>, i64) -> T + Send + 'static,
+    ) -> Result<T, OwnerError> {
+        let (sender, answer) = oneshot::channel();
+        let mut command = Command::Act(answering(act, sender));
+        while let Err((error, refused)) = self.try_send(command) {
+            if error == OwnerError::Stopped {
+                return Err(error);
+            }
+            command = refused;
+            tokio::time::sleep(RETRY_EVERY).await;
+        }
+        answer.await.map_err(|_| OwnerError::Stopped)?
+    }
+
+    /// Runs `read` on the dispatcher, away from the threads that serve sockets.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Dispatcher, i64) -> T + Send + 'static,
     ) -> Result<T, OwnerError> {
-        self.act(move |dispatcher, _, now_ms| read(dispatcher, now_ms)).await
+        if self.ended.load(Ordering::Relaxed) {
+            return Err(OwnerError::Stopped);
+        }
+        let (dispatcher, clock) = (self.dispatcher.clone(), self.clock);
+        let look = move || {
+            // Poisoned by a panic of the thread, which leaves half a change behind.
+            let dispatcher = dispatcher.read().map_err(|_| OwnerError::Stopped)?;
+            Ok(read(&dispatcher, clock()))
+        };
+        match tokio::task::spawn_blocking(look).await {
+            Ok(result) => result,
+            Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+        }
     }
 
     /// Writes a record with the next transaction. When alerting is busy or has stopped it is left
@@ -143,15 +182,35 @@ impl Owner {
     }
 
     fn send(&self, command: Command) -> Result<(), OwnerError> {
+        self.try_send(command).map_err(|(error, _)| error)
+    }
+
+    /// Gives the command back when it is refused.
+    fn try_send(&self, command: Command) -> Result<(), (OwnerError, Command)> {
         self.commands.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => OwnerError::Busy,
-            TrySendError::Disconnected(_) => OwnerError::Stopped,
+            TrySendError::Full(command) => (OwnerError::Busy, command),
+            TrySendError::Disconnected(command) => (OwnerError::Stopped, command),
         })
     }
 }
 
+/// An act that sends its result once it is known whether it is durable.
+fn answering<T: Send + 'static>(
+    act: impl FnOnce(&mut Dispatcher, &mut Vec<Change>, i64) -> T + Send + 'static,
+    sender: oneshot::Sender<Result<T, OwnerError>>,
+) -> Act {
+    Box::new(move |dispatcher, changes, now_ms| {
+        let result = act(dispatcher, changes, now_ms);
+        Box::new(move |durable| {
+            let result = if durable { Ok(result) } else { Err(OwnerError::NotDurable) };
+            // A caller that has gone does not need the answer.
+            drop(sender.send(result));
+        })
+    })
+}
+
 struct Run {
-    dispatcher: Dispatcher,
+    dispatcher: Arc<RwLock<Dispatcher>>,
     journal: Arc<Journal>,
     means: Means,
     runtime: Handle,
@@ -169,27 +228,20 @@ struct Run {
 
 impl Run {
     fn run(mut self, inbox: &Inbox<Command>) {
-        self.settle(Vec::new());
+        self.turn(None, inbox);
         loop {
             let first = match inbox.recv_timeout(self.wait()) {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let now_ms = (self.means.clock)();
-            let mut answers = Vec::new();
-            for command in first.into_iter().chain(inbox.try_iter().take(QUEUE)) {
-                answers.extend(self.take(command, now_ms));
-            }
-            if self.stopping.is_none() {
-                self.dispatcher.tick(now_ms);
-            }
-            self.settle(answers);
+            self.turn(first, inbox);
             let patience_over = self.stopping.is_some_and(|since| since.elapsed() >= STOP_GRACE);
             if patience_over || self.stopping.is_some() && self.under_way.is_empty() {
                 break;
             }
         }
+        self.owner.ended.store(true, Ordering::Relaxed);
         for task in self.under_way.values() {
             task.handle.abort();
         }
@@ -199,18 +251,40 @@ impl Run {
         if self.stopping.is_some() {
             return Duration::from_millis(50);
         }
-        let until_ms = self.dispatcher.next_wakeup_ms() - (self.means.clock)();
+        let next_ms = self.dispatcher.read().unwrap_or_else(PoisonError::into_inner).next_wakeup_ms();
+        let until_ms = next_ms - (self.means.clock)();
         Duration::from_millis(until_ms.max(0) as u64).min(IDLE_MAX)
     }
 
-    fn take(&mut self, command: Command, now_ms: i64) -> Option<Answer> {
+    /// Applies what waits, commits it, answers, and does what was decided.
+    fn turn(&mut self, first: Option<Command>, inbox: &Inbox<Command>) {
+        let (began, now_ms) = (Instant::now(), (self.means.clock)());
+        let mut answers = Vec::new();
+        let shared = self.dispatcher.clone();
+        let mut dispatcher = shared.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = first;
+        while let Some(command) = next {
+            answers.extend(self.take(&mut dispatcher, command, now_ms));
+            next = if began.elapsed() < APPLY_MAX { inbox.try_recv().ok() } else { None };
+        }
+        if self.stopping.is_none() {
+            dispatcher.tick(now_ms);
+        }
+        let (changes, effects) = dispatcher.take();
+        self.note_figures(&dispatcher);
+        drop(dispatcher);
+        self.unwritten.extend(changes);
+        self.settle(answers, effects);
+    }
+
+    fn take(&mut self, dispatcher: &mut Dispatcher, command: Command, now_ms: i64) -> Option<Answer> {
         match command {
-            Command::Act(act) => return Some(act(&mut self.dispatcher, &mut self.unwritten, now_ms)),
+            Command::Act(act) => return Some(act(dispatcher, &mut self.unwritten, now_ms)),
             Command::Finished(id, outcome) => {
                 self.under_way.remove(&id);
-                self.dispatcher.finished(id, &outcome, now_ms);
+                dispatcher.finished(id, &outcome, now_ms);
             }
-            Command::Failed(id, failed) => self.dispatcher.attempt_failed(id, failed, now_ms),
+            Command::Failed(id, failed) => dispatcher.attempt_failed(id, failed, now_ms),
             Command::Write(change) => self.unwritten.push(change),
             Command::Stop => self.stopping = Some(Instant::now()),
         }
@@ -219,9 +293,7 @@ impl Run {
 
     /// Commits, then answers and does what was decided. When the commit fails, notifications go
     /// out all the same: an alert told twice is better than one not told.
-    fn settle(&mut self, answers: Vec<Answer>) {
-        let (changes, effects) = self.dispatcher.take();
-        self.unwritten.extend(changes);
+    fn settle(&mut self, answers: Vec<Answer>, effects: Vec<Effect>) {
         let durable = match self.journal.commit(&self.unwritten) {
             Ok(()) => true,
             Err(error) => {
@@ -242,13 +314,16 @@ impl Run {
         for effect in effects {
             self.perform(effect);
         }
-        let (alerts, outbox, flapping) = self.dispatcher.sizes();
+    }
+
+    fn note_figures(&mut self, dispatcher: &Dispatcher) {
+        let (alerts, outbox, flapping) = dispatcher.sizes();
         self.means.metrics.alerts.set(alerts as i64);
         self.means.metrics.outbox.set(outbox as i64);
         self.means.metrics.flapping.set(flapping as i64);
-        if self.dispatcher.collected_at_ms() != self.figures_at_ms {
-            self.figures_at_ms = self.dispatcher.collected_at_ms();
-            let figures = self.dispatcher.silences().file_figures((self.means.clock)());
+        if dispatcher.collected_at_ms() != self.figures_at_ms {
+            self.figures_at_ms = dispatcher.collected_at_ms();
+            let figures = dispatcher.silences().file_figures((self.means.clock)());
             self.means.metrics.silences_in_files(figures);
         }
     }
@@ -270,7 +345,9 @@ impl Run {
         let (means, owner, permits) = (self.means.clone(), self.owner.clone(), self.permits.clone());
         let own = self.own_permits.entry(delivery.integration.clone());
         let own = own.or_insert_with(|| Arc::new(Semaphore::new(DELIVERIES_EACH_MAX))).clone();
-        let templates = self.dispatcher.config().templates.clone();
+        let dispatcher = self.dispatcher.read().unwrap_or_else(PoisonError::into_inner);
+        let templates = dispatcher.config().templates.clone();
+        drop(dispatcher);
         let id = delivery.id;
         let (stop, mut stopped) = watch::channel(false);
         let task = self.runtime.spawn(async move {
@@ -303,6 +380,6 @@ impl Run {
 /// Tells the owner; a full queue is waited for, because the end of a delivery must not be lost.
 async fn report(owner: &Owner, id: u64, outcome: Finished) {
     while owner.send(Command::Finished(id, outcome.clone())) == Err(OwnerError::Busy) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(RETRY_EVERY).await;
     }
 }

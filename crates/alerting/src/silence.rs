@@ -4,11 +4,12 @@
 //!
 //! Bounds: at most [`SILENCES_MAX`] silences of [`MATCHERS_MAX`] matchers each.
 
+mod active;
 mod files;
 
+pub use active::ActiveSilences;
 pub use files::{FileSilence, LoadedSilences, load_silences};
 
-use crate::matchers::all_match;
 use model::{Labels, MatchOp, Matcher};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -213,15 +214,15 @@ impl Silences {
         made.or_else(|| self.file_of(id).map(|file| &file.silence))
     }
 
-    /// Ids of the silences that mute `labels` at `now_ms`.
+    /// The silences that mute at `now_ms`.
+    pub fn active(&self, now_ms: i64) -> ActiveSilences<'_> {
+        ActiveSilences::of(self, now_ms)
+    }
+
+    /// Ids of the silences that mute `labels` at `now_ms`. For many labels, ask
+    /// [`Silences::active`] once.
     pub fn muting(&self, labels: &Labels, now_ms: i64) -> Vec<String> {
-        let mutes = |(silence, matchers): &&(Silence, Vec<Matcher>)| {
-            silence.state(now_ms) == SilenceState::Active && all_match(matchers, labels)
-        };
-        let made = self.silences.values().filter(mutes).map(|(silence, _)| silence.id.clone());
-        let of_files =
-            self.files.iter().filter(|file| file.is_active(now_ms) && all_match(&file.matchers, labels));
-        made.chain(of_files.map(|file| file.silence.id.clone())).collect()
+        self.active(now_ms).muting(labels)
     }
 
     /// Creates a silence (empty id) or changes one. When matchers, or a start that has passed,
@@ -248,14 +249,14 @@ impl Silences {
                 self.silences.insert(wanted.id.clone(), (wanted.clone(), matchers));
                 return Ok(vec![wanted]);
             }
+            // Before the old one ends: a refusal changes nothing.
+            self.refuse_one_more()?;
             if previous.state(now_ms) != SilenceState::Expired {
                 let id = wanted.id.clone();
                 changed.extend(self.expire(&id, now_ms)?);
             }
         }
-        if self.silences.len() >= SILENCES_MAX {
-            return Err(SilenceError::TooMany);
-        }
+        self.refuse_one_more()?;
         wanted.id = fresh_id;
         wanted.starts_at_ms = wanted.starts_at_ms.max(now_ms);
         self.silences.insert(wanted.id.clone(), (wanted.clone(), matchers));
@@ -280,6 +281,10 @@ impl Silences {
         }
         silence.updated_at_ms = now_ms;
         Ok(Some(silence.clone()))
+    }
+
+    fn refuse_one_more(&self) -> Result<(), SilenceError> {
+        if self.silences.len() >= SILENCES_MAX { Err(SilenceError::TooMany) } else { Ok(()) }
     }
 
     fn refuse_file(&self, id: &str) -> Result<(), SilenceError> {
@@ -346,6 +351,18 @@ fn may_update(previous: &Silence, wanted: &Silence, now_ms: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    pub(super) fn silence_of(id: &str, matchers: &str, starts_at_ms: i64, ends_at_ms: i64) -> Silence {
+        let matchers = crate::matchers::parse_matchers(matchers).unwrap();
+        let written = |matcher: &Matcher| SilenceMatcher {
+            name: matcher.name().to_owned(),
+            value: matcher.value().to_owned(),
+            is_regex: matches!(matcher.op(), MatchOp::Regex | MatchOp::NotRegex),
+            is_equal: matches!(matcher.op(), MatchOp::Equal | MatchOp::Regex),
+        };
+        let matchers = matchers.iter().map(written).collect();
+        Silence { id: id.into(), matchers, ..silence("", starts_at_ms, ends_at_ms) }
+    }
 
     fn silence(value: &str, starts_at_ms: i64, ends_at_ms: i64) -> Silence {
         let matcher =

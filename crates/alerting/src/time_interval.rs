@@ -74,22 +74,22 @@ impl Interval {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TimeIntervalYaml {
     name: Spanned<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     time_intervals: Vec<IntervalYaml>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IntervalYaml {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     times: Vec<TimesYaml>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     weekdays: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     days_of_month: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     months: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     years: Vec<Spanned<String>>,
     location: Option<Spanned<String>>,
 }

@@ -33,6 +33,17 @@ pub struct ExecError {
     pub message: String,
 }
 
+/// A bound of [`crate::Limits`] that was reached, in words.
+pub(crate) const RUNS_TOO_LONG: &str = "template runs for too long";
+pub(crate) const WRITES_TOO_MUCH: &str = "template writes too much";
+
+impl ExecError {
+    /// Whether less data might have been within the bounds of steps and bytes.
+    pub fn is_limit(&self) -> bool {
+        [RUNS_TOO_LONG, WRITES_TOO_MUCH].contains(&self.message.as_str())
+    }
+}
+
 /// Line (from 1) and byte within the line (from 0) of a byte position.
 pub(crate) fn line_and_column(text: &str, position: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..position.min(text.len())];

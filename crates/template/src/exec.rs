@@ -2,7 +2,7 @@
 
 use crate::{
     Definitions, ExecError, Function, Functions, ParseError, Value,
-    error::line_and_column,
+    error::{RUNS_TOO_LONG, WRITES_TOO_MUCH, line_and_column},
     functions::{Call, Control, Runtime, access},
     html, parse,
     tree::{Branch, Command, Node, Operand, OperandKind, Pipeline, Tree},
@@ -206,14 +206,14 @@ impl<'a> Exec<'a> {
         let steps = self.run.steps.get() + 1;
         self.run.steps.set(steps);
         if steps > self.run.options.limits.steps_max {
-            return self.fail(position, node, "template runs for too long");
+            return self.fail(position, node, RUNS_TOO_LONG);
         }
         Ok(())
     }
 
     fn write(&mut self, position: usize, text: &str) -> Result<(), Flow> {
         if self.out.len() + text.len() > self.run.options.limits.output_bytes_max {
-            return self.fail(position, &"output", "template writes too much");
+            return self.fail(position, &"output", WRITES_TOO_MUCH);
         }
         self.out.push_str(text);
         Ok(())
@@ -319,7 +319,7 @@ impl<'a> Exec<'a> {
             Value::Int(count) => {
                 let steps_left = self.run.options.limits.steps_max.saturating_sub(self.run.steps.get());
                 if u64::try_from(*count).is_ok_and(|count| count > steps_left) {
-                    return self.fail(pipeline.position, pipeline, "template runs for too long");
+                    return self.fail(pipeline.position, pipeline, RUNS_TOO_LONG);
                 }
                 (0..*count).map(|i| (Value::Int(i), Value::Int(i))).collect()
             }

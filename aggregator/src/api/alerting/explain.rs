@@ -2,16 +2,19 @@
 
 use super::{history::fingerprint, params::Params};
 use crate::{
-    api::alertmanager::{alerting, refusal::Refusal},
+    api::{
+        alertmanager::{alerting, refusal::Refusal},
+        background::{self, to_json},
+    },
     app::AppState,
 };
-use alerting::{EventFilter, Fingerprint};
+use alerting::{Explanation, Fingerprint};
 use axum::{
-    Json,
     extract::{RawQuery, State},
+    response::Response,
 };
 use model::{Labels, MatchOp, Matcher};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Alerts of one answer.
 const ALERTS_MAX: usize = 100;
@@ -22,7 +25,7 @@ const EVENTS: usize = 20;
 pub(super) async fn explain(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let params = Params::read(query.as_deref(), &["alert", "limit", "matcher"])?;
     let (matchers, alert) = (params.matchers()?, fingerprint(&params, "alert")?);
     if matchers.is_empty() && alert.is_none() {
@@ -36,16 +39,19 @@ pub(super) async fn explain(
     {
         found.push(alerting.explain_labels(labels).await?);
     }
-    let mut alerts = Vec::new();
-    for explanation in found {
-        let alert = Some(Fingerprint::of(&explanation.labels));
-        let filter = EventFilter { alert, limit: EVENTS, ..EventFilter::default() };
-        let page = alerting.history(filter).await.map_err(|error| Refusal::unavailable(error.to_string()))?;
-        let mut json = serde_json::to_value(&explanation).unwrap_or_default();
-        json["events"] = page.events.iter().map(alerting::Event::to_json).collect();
-        alerts.push(json);
-    }
-    Ok(Json(json!({"alerts": alerts})))
+    let fingerprints = found.iter().map(|explanation| Fingerprint::of(&explanation.labels)).collect();
+    let events = alerting.latest_events(fingerprints, EVENTS).await;
+    let events = events.map_err(|error| Refusal::unavailable(error.to_string()))?;
+    let answer = background::json(move || {
+        let explained = |explanation: &Explanation| {
+            let mut json = serde_json::to_value(explanation).unwrap_or_default();
+            let known = events.get(&Fingerprint::of(&explanation.labels));
+            json["events"] = known.into_iter().flatten().map(alerting::Event::to_json).collect();
+            json
+        };
+        to_json(&json!({"alerts": found.iter().map(explained).collect::<Vec<_>>()}))
+    });
+    Ok(answer.await)
 }
 
 /// The labels that matchers describe when they say `=` only: where such an alert would go can be

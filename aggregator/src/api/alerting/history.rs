@@ -2,15 +2,18 @@
 
 use super::params::Params;
 use crate::{
-    api::alertmanager::{alerting, refusal::Refusal},
+    api::{
+        alertmanager::{alerting, refusal::Refusal},
+        background::{self, to_json},
+    },
     app::AppState,
 };
 use alerting::{EventFilter, EventKind, Fingerprint};
 use axum::{
-    Json,
     extract::{RawQuery, State},
+    response::Response,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Events of an answer that does not say how many.
 const LIMIT_DEFAULT: usize = 100;
@@ -20,15 +23,18 @@ const KNOWN: &[&str] = &["alert", "before", "end", "kind", "limit", "matcher", "
 pub(super) async fn history(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let filter = filter(&Params::read(query.as_deref(), KNOWN)?)?;
     let page =
         alerting(&app)?.history(filter).await.map_err(|error| Refusal::unavailable(error.to_string()))?;
-    Ok(Json(json!({
-        "events": page.events.iter().map(alerting::Event::to_json).collect::<Vec<_>>(),
-        "next": page.next,
-        "oldest_ms": page.oldest_ms,
-    })))
+    let answer = background::json(move || {
+        to_json(&json!({
+            "events": page.events.iter().map(alerting::Event::to_json).collect::<Vec<_>>(),
+            "next": page.next,
+            "oldest_ms": page.oldest_ms,
+        }))
+    });
+    Ok(answer.await)
 }
 
 fn filter(params: &Params) -> Result<EventFilter, Refusal> {

@@ -3,21 +3,30 @@
 
 use super::params::Params;
 use crate::{
-    api::alertmanager::{alerting, json::AlertJson, refusal::Refusal},
+    api::{
+        alertmanager::{alerting, json::AlertJson, refusal::Refusal},
+        background::{self, to_json},
+    },
     app::AppState,
 };
 use axum::{
-    Json,
     extract::{RawQuery, State},
+    response::Response,
 };
-use serde_json::{Value, json};
+use serde::Serialize;
 
 const ALERTS_DEFAULT: usize = 100;
+
+#[derive(Serialize)]
+struct Preview<'a> {
+    total: usize,
+    alerts: Vec<AlertJson<'a>>,
+}
 
 pub(super) async fn preview(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let params = Params::read(query.as_deref(), &["limit", "matcher"])?;
     let matchers = params.matchers()?;
     if matchers.is_empty() {
@@ -25,6 +34,9 @@ pub(super) async fn preview(
     }
     let limit = params.number("limit")?.unwrap_or(ALERTS_DEFAULT);
     let views = alerting(&app)?.preview_silence(matchers).await?;
-    let alerts: Vec<_> = views.iter().take(limit).map(AlertJson::from).collect();
-    Ok(Json(json!({"total": views.len(), "alerts": alerts})))
+    let answer = background::json(move || {
+        let alerts = views.iter().take(limit).map(AlertJson::from).collect();
+        to_json(&Preview { total: views.len(), alerts })
+    });
+    Ok(answer.await)
 }

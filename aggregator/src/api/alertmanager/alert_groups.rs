@@ -3,37 +3,47 @@
 use super::{
     alerting,
     filter::AlertFilter,
-    json::{AlertJson, ReceiverJson, pairs},
+    json::{AlertJson, LabelsJson, ReceiverJson},
     refusal::Refusal,
 };
-use crate::app::AppState;
+use crate::{
+    api::background::{self, to_json},
+    app::AppState,
+};
+use alerting::GroupView;
 use axum::{
-    Json,
     extract::{RawQuery, State},
+    response::Response,
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 #[derive(Serialize)]
-pub(super) struct GroupJson {
-    alerts: Vec<AlertJson>,
-    labels: BTreeMap<String, String>,
-    receiver: ReceiverJson,
+struct GroupJson<'a> {
+    alerts: Vec<AlertJson<'a>>,
+    labels: LabelsJson<'a>,
+    receiver: ReceiverJson<'a>,
 }
 
 pub(super) async fn alert_groups(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Vec<GroupJson>>, Refusal> {
+) -> Result<Response, Refusal> {
     let filter = AlertFilter::from_query(query.as_deref())?;
-    let mut answer = Vec::new();
-    for group in alerting(&app)?.groups().await? {
-        let wanted = group.alerts.iter().filter(|view| filter.wants(view));
-        let alerts: Vec<_> = wanted.map(AlertJson::from).collect();
-        if !alerts.is_empty() && filter.wants_receiver(&group.receiver) {
-            let receiver = ReceiverJson { name: group.receiver };
-            answer.push(GroupJson { alerts, labels: pairs(&group.labels), receiver });
-        }
+    let groups = alerting(&app)?.groups().await?;
+    let answer = background::json(move || {
+        to_json(&groups.iter().filter_map(|group| group_json(group, &filter)).collect::<Vec<_>>())
+    });
+    Ok(answer.await)
+}
+
+fn group_json<'a>(group: &'a GroupView, filter: &AlertFilter) -> Option<GroupJson<'a>> {
+    if !filter.wants_group(group) {
+        return None;
     }
-    Ok(Json(answer))
+    let alerts: Vec<_> = group.alerts.iter().filter(|view| filter.wants(view)).map(AlertJson::from).collect();
+    let receiver = ReceiverJson { name: &group.receiver };
+    if alerts.is_empty() {
+        return None;
+    }
+    Some(GroupJson { alerts, labels: LabelsJson(&group.labels), receiver })
 }

@@ -2,7 +2,7 @@
 
 use super::{params::pairs, refusal::Refusal};
 use alerting::{
-    AlertView,
+    AlertView, GroupView,
     matchers::{all_match, parse_matcher},
 };
 use model::{Matcher, go_regex};
@@ -12,12 +12,14 @@ pub(super) struct AlertFilter {
     active: bool,
     silenced: bool,
     inhibited: bool,
+    /// Groups that a time interval mutes.
+    muted: bool,
     receiver: Option<regex::Regex>,
     matchers: Vec<Matcher>,
 }
 
 impl AlertFilter {
-    /// Reads `active`, `silenced`, `inhibited`, `unprocessed`, `receiver` and `filter`.
+    /// Reads `active`, `silenced`, `inhibited`, `muted`, `unprocessed`, `receiver` and `filter`.
     ///
     /// # Errors
     /// When one of them cannot be read.
@@ -26,6 +28,7 @@ impl AlertFilter {
             active: true,
             silenced: true,
             inhibited: true,
+            muted: true,
             receiver: None,
             matchers: Vec::new(),
         };
@@ -34,6 +37,7 @@ impl AlertFilter {
                 "active" => filter.active = flag(&name, &value)?,
                 "silenced" => filter.silenced = flag(&name, &value)?,
                 "inhibited" => filter.inhibited = flag(&name, &value)?,
+                "muted" => filter.muted = flag(&name, &value)?,
                 // Every alert is processed as soon as it is taken.
                 "unprocessed" => drop(flag(&name, &value)?),
                 "receiver" => {
@@ -62,6 +66,11 @@ impl AlertFilter {
             && (self.silenced || status.silenced_by.is_empty())
             && (self.inhibited || status.inhibited_by.is_empty())
             && all_match(&self.matchers, &view.alert.labels)
+    }
+
+    /// Whether a group is wanted, whatever is in it.
+    pub(super) fn wants_group(&self, group: &GroupView) -> bool {
+        (self.muted || !group.muted) && self.wants_receiver(&group.receiver)
     }
 
     /// Whether alerts of a receiver are wanted.

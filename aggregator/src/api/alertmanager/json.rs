@@ -2,63 +2,66 @@
 
 use alerting::{AlertView, Silence, SilenceMatcher, timestamp};
 use model::Labels;
-use serde::Serialize;
-use std::collections::BTreeMap;
+use serde::{Serialize, Serializer};
 
 /// A receiver by name.
 #[derive(Serialize)]
-pub(crate) struct ReceiverJson {
-    pub(super) name: String,
+pub(crate) struct ReceiverJson<'a> {
+    pub(super) name: &'a str,
+}
+
+/// A label set as an object.
+pub(crate) struct LabelsJson<'a>(pub(crate) &'a Labels);
+
+impl Serialize for LabelsJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter())
+    }
 }
 
 /// An alert with its state.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct AlertJson {
-    annotations: BTreeMap<String, String>,
+pub(crate) struct AlertJson<'a> {
+    annotations: LabelsJson<'a>,
     ends_at: String,
     fingerprint: String,
-    receivers: Vec<ReceiverJson>,
+    receivers: Vec<ReceiverJson<'a>>,
     starts_at: String,
-    status: StatusJson,
+    status: StatusJson<'a>,
     updated_at: String,
-    #[serde(rename = "generatorURL", skip_serializing_if = "String::is_empty")]
-    generator_url: String,
-    labels: BTreeMap<String, String>,
+    #[serde(rename = "generatorURL", skip_serializing_if = "str::is_empty")]
+    generator_url: &'a str,
+    labels: LabelsJson<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct StatusJson {
+struct StatusJson<'a> {
     inhibited_by: Vec<String>,
-    muted_by: Vec<String>,
-    silenced_by: Vec<String>,
+    muted_by: &'a [String],
+    silenced_by: &'a [String],
     state: &'static str,
 }
 
-/// A label set as an object.
-pub(super) fn pairs(labels: &Labels) -> BTreeMap<String, String> {
-    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-impl From<&AlertView> for AlertJson {
-    fn from(view: &AlertView) -> Self {
+impl<'a> From<&'a AlertView> for AlertJson<'a> {
+    fn from(view: &'a AlertView) -> Self {
         let alert = &view.alert;
         AlertJson {
-            annotations: pairs(&alert.annotations),
+            annotations: LabelsJson(&alert.annotations),
             ends_at: timestamp::millis(alert.ends_at_ms),
             fingerprint: alert.fingerprint().to_string(),
-            receivers: view.receivers.iter().map(|name| ReceiverJson { name: name.clone() }).collect(),
+            receivers: view.receivers.iter().map(|name| ReceiverJson { name }).collect(),
             starts_at: timestamp::millis(alert.starts_at_ms),
             status: StatusJson {
                 inhibited_by: view.status.inhibited_by.iter().map(ToString::to_string).collect(),
-                muted_by: view.status.muted_by.clone(),
-                silenced_by: view.status.silenced_by.clone(),
+                muted_by: &view.status.muted_by,
+                silenced_by: &view.status.silenced_by,
                 state: view.status.state(),
             },
             updated_at: timestamp::millis(alert.updated_at_ms),
-            generator_url: alert.generator_url.clone(),
-            labels: pairs(&alert.labels),
+            generator_url: &alert.generator_url,
+            labels: LabelsJson(&alert.labels),
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) mod tests;
 
 use crate::app::{App, AppState};
 use alerting::Alerting;
-use axum::{Router, routing::get};
+use axum::{Router, extract::DefaultBodyLimit, routing::get};
 use refusal::Refusal;
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ use std::sync::Arc;
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .route("/api/v2/alerts", get(alerts::alerts).post(post_alerts::post_alerts))
+        .layer(DefaultBodyLimit::max(post_alerts::BODY_BYTES_MAX))
         .route("/api/v2/alerts/groups", get(alert_groups::alert_groups))
         .route("/api/v2/receivers", get(receivers::receivers))
         .route("/api/v2/silence/{id}", get(silence::get_silence).delete(silence::delete_silence))

@@ -1,11 +1,14 @@
 //! `POST /api/v2/alerts`: takes alerts. They are durable when this answers.
 
 use super::{alerting, refusal::Refusal};
-use crate::app::AppState;
+use crate::{api::background, app::AppState};
 use alerting::{PostedAlert, timestamp};
 use axum::{body::Bytes, extract::State};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+
+/// Largest body. A sender that does not cut its alerts into batches sends thousands at once.
+pub(super) const BODY_BYTES_MAX: usize = 32 << 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,17 +22,20 @@ struct PostedJson {
 }
 
 pub(super) async fn post_alerts(State(app): State<AppState>, body: Bytes) -> Result<(), Refusal> {
-    let posted: Vec<PostedJson> = serde_json::from_slice(&body).map_err(|error| {
-        Refusal::malformed(format!("parsing alerts body from \"\" failed, because {error}"))
-    })?;
-    let alerts =
-        posted.into_iter().enumerate().map(|(index, alert)| read(index, alert)).collect::<Result<_, _>>()?;
+    let alerts = background::run(move || read_all(&body)).await?;
     let refused = alerting(&app)?.post(alerts).await?;
     if refused.is_empty() {
         return Ok(());
     }
     let reasons: Vec<_> = refused.iter().map(ToString::to_string).collect();
     Err(Refusal::bad(reasons.join("; ")))
+}
+
+fn read_all(body: &[u8]) -> Result<Vec<PostedAlert>, Refusal> {
+    let posted: Vec<PostedJson> = serde_json::from_slice(body).map_err(|error| {
+        Refusal::malformed(format!("parsing alerts body from \"\" failed, because {error}"))
+    })?;
+    posted.into_iter().enumerate().map(|(index, alert)| read(index, alert)).collect()
 }
 
 fn read(index: usize, alert: PostedJson) -> Result<PostedAlert, Refusal> {

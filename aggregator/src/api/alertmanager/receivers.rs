@@ -2,9 +2,14 @@
 
 use super::{alerting, json::ReceiverJson, refusal::Refusal};
 use crate::app::AppState;
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 
-pub(super) async fn receivers(State(app): State<AppState>) -> Result<Json<Vec<ReceiverJson>>, Refusal> {
+pub(super) async fn receivers(State(app): State<AppState>) -> Result<Response, Refusal> {
     let config = alerting(&app)?.config().await?;
-    Ok(Json(config.receivers.keys().map(|name| ReceiverJson { name: name.clone() }).collect()))
+    let receivers: Vec<_> = config.receivers.keys().map(|name| ReceiverJson { name }).collect();
+    Ok(Json(receivers).into_response())
 }

@@ -1,11 +1,14 @@
 //! `GET /api/v2/silences`: active ones that end soonest first, then pending, then expired.
 
 use super::{alerting, filter::matcher, json::SilenceJson, params::pairs, refusal::Refusal};
-use crate::app::AppState;
+use crate::{
+    api::background::{self, to_json},
+    app::AppState,
+};
 use alerting::{Silence, SilenceState, matchers::all_match};
 use axum::{
-    Json,
     extract::{RawQuery, State},
+    response::Response,
 };
 use daemon::clock;
 use model::Labels;
@@ -13,7 +16,7 @@ use model::Labels;
 pub(super) async fn silences(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Vec<SilenceJson>>, Refusal> {
+) -> Result<Response, Refusal> {
     let filters = pairs(query.as_deref())
         .into_iter()
         .filter(|(name, _)| name == "filter")
@@ -27,7 +30,10 @@ pub(super) async fn silences(
     });
     let now_ms = clock::now_ms();
     silences.sort_by_key(|silence| place(silence, now_ms));
-    Ok(Json(silences.iter().map(|silence| SilenceJson::of(silence, now_ms)).collect()))
+    let answer = background::json(move || {
+        to_json(&silences.iter().map(|silence| SilenceJson::of(silence, now_ms)).collect::<Vec<_>>())
+    });
+    Ok(answer.await)
 }
 
 fn place(silence: &Silence, now_ms: i64) -> (SilenceState, i64) {

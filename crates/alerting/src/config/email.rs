@@ -63,7 +63,7 @@ pub(super) struct EmailYaml {
     auth_password: Option<Secret>,
     auth_password_file: Option<PathBuf>,
     auth_identity: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     headers: BTreeMap<String, Spanned<String>>,
     html: Option<Spanned<String>>,
     text: Option<Spanned<String>>,

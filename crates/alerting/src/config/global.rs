@@ -1,6 +1,7 @@
 //! `global`: what receivers start from.
 
-use super::Context;
+use super::{Context, HttpConfig, HttpYaml};
+use crate::problem::Place;
 use daemon::Secret;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
@@ -24,7 +25,7 @@ pub(crate) struct GlobalYaml {
     pub(super) smtp_auth_identity: Option<String>,
     pub(super) smtp_require_tls: Option<bool>,
     pub(super) smtp_force_implicit_tls: Option<bool>,
-    pub(crate) http_config: Option<super::http::HttpYaml>,
+    pub(crate) http_config: Option<HttpYaml>,
     pub(crate) slack_api_url: Option<Spanned<String>>,
     pub(crate) slack_api_url_file: Option<PathBuf>,
     pub(crate) pagerduty_url: Option<Spanned<String>>,
@@ -54,6 +55,11 @@ pub(crate) struct GlobalYaml {
 }
 
 impl GlobalYaml {
+    /// How a receiver's requests are made: as it says itself, or else as `global` says.
+    pub(crate) fn http(&self, own: Option<&HttpYaml>, context: &mut Context<'_>, place: Place) -> HttpConfig {
+        HttpYaml::build(own, self.http_config.as_ref(), context, place, false)
+    }
+
     pub(super) fn resolve_timeout_ms(&self, context: &mut Context<'_>) -> i64 {
         context.duration("resolve_timeout", self.resolve_timeout.as_ref(), RESOLVE_TIMEOUT_MS)
     }

@@ -102,10 +102,13 @@ pub(crate) struct HttpYaml {
     proxy_url: Option<Spanned<String>>,
     #[serde(default)]
     follow_redirects: bool,
+    /// Without `proxy_url`, proxies that the environment names are used, whatever stands here.
+    #[serde(rename = "proxy_from_environment")]
+    _proxy_from_environment: Option<bool>,
     /// HTTP 2 is used where the server offers it, whatever stands here.
     #[serde(rename = "enable_http2")]
     _enable_http2: Option<bool>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     http_headers: BTreeMap<String, HeaderYaml>,
 }
 
@@ -128,11 +131,11 @@ struct AuthorizationYaml {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HeaderYaml {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     values: Vec<Secret>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     secrets: Vec<Secret>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     files: Vec<PathBuf>,
 }
 

@@ -17,7 +17,7 @@ pub use email::{EmailConfig, SmtpTls};
 pub(crate) use global::GlobalYaml;
 pub use http::{Authorization, HttpConfig, SecretUrl};
 pub(crate) use http::{HttpYaml, check_target, required_secret, secret, target};
-pub use receiver::{Integration, IntegrationConfig, Receiver};
+pub use receiver::{Integration, IntegrationConfig, OnMute, Receiver};
 pub(crate) use route::matchers as route_matchers;
 pub(crate) use text_fields::texts;
 pub use webhook::{WebhookConfig, WebhookUrl};
@@ -37,7 +37,7 @@ use crate::{
 };
 use receiver::ReceiverYaml;
 use route::RouteYaml;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 use std::{
     collections::BTreeMap,
@@ -84,17 +84,22 @@ struct ConfigYaml {
     #[serde(default)]
     global: Option<GlobalYaml>,
     route: Option<Spanned<RouteYaml>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     receivers: Vec<Spanned<ReceiverYaml>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     inhibit_rules: Vec<Spanned<InhibitRuleYaml>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     time_intervals: Vec<Spanned<TimeIntervalYaml>>,
     /// The older name of the same list.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     mute_time_intervals: Vec<Spanned<TimeIntervalYaml>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     templates: Vec<Spanned<String>>,
+    // What Alertmanager tells of itself: known, and of no account here.
+    #[serde(rename = "tracing")]
+    _tracing: Option<serde_json::Value>,
+    #[serde(rename = "event_recorder")]
+    _event_recorder: Option<serde_json::Value>,
 }
 
 impl Config {
@@ -146,6 +151,13 @@ impl Config {
             (_, problems) => Err(Problems(problems)),
         }
     }
+}
+
+/// A list or map whose key stands there with nothing behind it is empty, as in Alertmanager.
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What building needs, and the problems so far.

@@ -36,8 +36,35 @@ pub struct Integration {
     pub index: usize,
     /// Whether the end of alerts is told.
     pub send_resolved: bool,
+    /// What becomes of the end of an alert that is muted.
+    pub on_mute: OnMute,
     /// How.
     pub config: IntegrationConfig,
+}
+
+/// What becomes of the end of an alert that silences or other alerts mute, where its beginning was
+/// told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnMute {
+    /// It is told: whoever opened an incident closes it.
+    #[default]
+    SendResolved,
+    /// It is not, as in Alertmanager. Unlike there, when the alert comes back it is told.
+    StaySilent,
+}
+
+impl OnMute {
+    fn read(context: &mut Context<'_>, text: Option<&Spanned<String>>) -> Self {
+        match text.map(|text| (text.value.as_str(), text)) {
+            None | Some(("send_resolved", _)) => OnMute::SendResolved,
+            Some(("stay_silent", _)) => OnMute::StaySilent,
+            Some((other, at)) => {
+                let message = format!("on_mute is `{other}`, must be `send_resolved` or `stay_silent`");
+                context.report(Place::of(at), message);
+                OnMute::default()
+            }
+        }
+    }
 }
 
 /// Every kind of integration: its name, the list in a receiver, its settings as written and as
@@ -71,17 +98,20 @@ macro_rules! integrations {
         pub(super) struct ReceiverYaml {
             #[serde(default)]
             name: String,
-            $(#[serde(default)] $field: Vec<Spanned<$yaml>>,)*
+            /// Ours.
+            on_mute: Option<Spanned<String>>,
+            $(#[serde(default, deserialize_with = "crate::config::or_default")] $field: Vec<Spanned<$yaml>>,)*
         }
 
         impl ReceiverYaml {
             fn integrations(&self, context: &mut Context<'_>, global: &GlobalYaml) -> Vec<Integration> {
                 let mut integrations = Vec::new();
+                let on_mute = OnMute::read(context, self.on_mute.as_ref());
                 $(for (index, written) in self.$field.iter().enumerate() {
                     if let Some(config) = written.value.build(context, global, Place::of(written)) {
                         let send_resolved = written.value.send_resolved.unwrap_or(<$yaml>::SEND_RESOLVED);
                         let config = IntegrationConfig::$variant(Box::new(config));
-                        integrations.push(Integration { index, send_resolved, config });
+                        integrations.push(Integration { index, send_resolved, on_mute, config });
                     }
                 })*
                 integrations

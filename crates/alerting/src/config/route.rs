@@ -28,20 +28,20 @@ pub(super) struct RouteYaml {
     group_by: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     r#continue: bool,
-    #[serde(default, rename = "match")]
+    #[serde(default, deserialize_with = "crate::config::or_default", rename = "match")]
     equal: BTreeMap<String, Spanned<String>>,
-    #[serde(default, rename = "match_re")]
+    #[serde(default, deserialize_with = "crate::config::or_default", rename = "match_re")]
     regex: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     matchers: Vec<Spanned<String>>,
     group_wait: Option<Spanned<String>>,
     group_interval: Option<Spanned<String>>,
     repeat_interval: Option<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     mute_time_intervals: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     active_time_intervals: Vec<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     routes: Vec<Spanned<RouteYaml>>,
 }
 

@@ -67,7 +67,7 @@ receivers:
         matches!(webhook.http.authorization, Some(Authorization::Basic { .. })) && webhook.secret.is_some()
     );
     let data = template::Value::Nil;
-    assert_eq!(config.templates.expand(r#"{{ template "mine" }}"#, &data, false, 0), Ok("hello".to_owned()));
+    assert_eq!(config.templates.expand(r#"{{ template "mine" }}"#, &data, false, 0).unwrap(), "hello");
 }
 
 #[test]
@@ -137,4 +137,46 @@ fn a_broken_template_file_names_its_line() {
     let text = "route: {receiver: r}\nreceivers: [{name: r}]\ntemplates: [bad.tmpl]\n";
     let error = Config::parse("am.yml", text, folder.path()).unwrap_err().to_string();
     assert!(error.starts_with(&format!("{}:2:", path.display())), "{error}");
+}
+
+/// Keys with nothing behind them, as half-finished files have them.
+#[test]
+fn empty_keys_are_empty_lists() {
+    let text = "\
+tracing: {endpoint: 'localhost:4317', insecure: true}
+route:
+  receiver: r
+  routes:
+  - receiver: r
+    matchers:
+    match:
+    routes:
+inhibit_rules:
+- source_matchers:
+  target_matchers:
+  equal:
+templates:
+time_intervals:
+receivers:
+- name: r
+  webhook_configs:
+  slack_configs:
+";
+    let config = Config::parse("f", text, Path::new(".")).unwrap();
+    assert_eq!((config.routes.iter().count(), config.inhibit_rules.len()), (2, 1));
+    assert!(config.receivers["r"].integrations.is_empty());
+}
+
+#[test]
+fn what_becomes_of_the_ends_of_muted_alerts_is_a_setting() {
+    let text = |value: &str| {
+        format!(
+            "route: {{receiver: r}}\nreceivers: [{{name: r, on_mute: {value}, webhook_configs: [{{url: 'http://x/'}}]}}]\n"
+        )
+    };
+    let read = |value: &str| Config::parse("f", &text(value), Path::new("."));
+    for (value, expected) in [("send_resolved", OnMute::SendResolved), ("stay_silent", OnMute::StaySilent)] {
+        assert_eq!(read(value).unwrap().receivers["r"].integrations[0].on_mute, expected);
+    }
+    assert!(read("quiet").unwrap_err().to_string().contains("on_mute is `quiet`"));
 }

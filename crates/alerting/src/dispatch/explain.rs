@@ -1,11 +1,10 @@
 //! Why an alert did or did not reach someone: for each route that takes it, the way there, its
 //! group and timers, what mutes it, and for each integration what it knows and what is on its way.
 
-use super::{Dispatcher, mutes::muting_intervals, outbox::UnderWay};
+use super::{Dispatcher, mutes::Moment, outbox::UnderWay};
 use crate::{
     alert::{Alert, Fingerprint},
     config::Receiver,
-    inhibit::Inhibitor,
     notify::dedup::Entry,
     route::{Route, RouteId, key_of},
     silence::Silence,
@@ -120,7 +119,7 @@ pub struct DeliveryExplanation {
 impl Dispatcher {
     /// Explains the alerts that `wanted` takes, at most `limit`, in order of fingerprint.
     pub fn explain(&self, wanted: impl Fn(&Alert) -> bool, limit: usize, now_ms: i64) -> Vec<Explanation> {
-        let inhibitor = Inhibitor::new(&self.config.inhibit_rules, self.alerts.values(), now_ms);
+        let moment = self.moment(now_ms);
         let found = self.alerts.values().filter(|alert| wanted(alert)).take(limit);
         found
             .map(|alert| {
@@ -129,19 +128,23 @@ impl Dispatcher {
                     state: if resolved { "resolved" } else { "firing" },
                     since_ms: Some(if resolved { alert.ends_at_ms } else { alert.starts_at_ms }),
                     annotations: alert.annotations.clone(),
-                    ..self.explain_labels(&alert.labels, &inhibitor, now_ms)
+                    ..self.explain_labels(&alert.labels, &moment)
                 }
             })
             .collect()
     }
 
-    /// Explains where an alert with these labels goes, whether there is one or not.
-    pub fn explain_where(&self, labels: &Labels, now_ms: i64) -> Explanation {
-        let inhibitor = Inhibitor::new(&self.config.inhibit_rules, self.alerts.values(), now_ms);
-        self.explain_labels(labels, &inhibitor, now_ms)
+    /// Explains where alerts with these labels go, whether there are any or not.
+    pub fn explain_where<'l>(
+        &self,
+        labels: impl Iterator<Item = &'l Labels>,
+        now_ms: i64,
+    ) -> Vec<Explanation> {
+        let moment = self.moment(now_ms);
+        labels.map(|labels| self.explain_labels(labels, &moment)).collect()
     }
 
-    fn explain_labels(&self, labels: &Labels, inhibitor: &Inhibitor<'_>, now_ms: i64) -> Explanation {
+    fn explain_labels(&self, labels: &Labels, moment: &Moment<'_>) -> Explanation {
         let routes = self.config.routes.matching(labels);
         Explanation {
             state: "unknown",
@@ -150,21 +153,15 @@ impl Dispatcher {
             annotations: Labels::empty(),
             since_ms: None,
             fires_at_ms: None,
-            routes: routes.into_iter().map(|id| self.explain_route(id, labels, inhibitor, now_ms)).collect(),
+            routes: routes.into_iter().map(|id| self.explain_route(id, labels, moment)).collect(),
         }
     }
 
-    fn explain_route(
-        &self,
-        id: RouteId,
-        labels: &Labels,
-        inhibitor: &Inhibitor<'_>,
-        now_ms: i64,
-    ) -> RouteExplanation {
+    fn explain_route(&self, id: RouteId, labels: &Labels, moment: &Moment<'_>) -> RouteExplanation {
         let route = self.config.routes.get(id);
         let group_labels = route.group_labels(labels);
         let group = self.groups.get(&(id.0, group_labels.clone()));
-        let mutes = self.mutes_of(labels, inhibitor, now_ms);
+        let mutes = moment.mutes_of(labels);
         let step = |id: RouteId| {
             let route = self.config.routes.get(id);
             RouteStep { matchers: key_of(&route.matchers), receiver: route.receiver.clone() }
@@ -185,12 +182,12 @@ impl Dispatcher {
             next_flush_ms: group.map(|group| group.next_flush_ms),
             silenced_by: mutes.silences.iter().filter_map(|id| self.silences.get(id)).cloned().collect(),
             inhibited_by: mutes.inhibitors.iter().map(inhibitor_of).collect(),
-            muted_by_intervals: muting_intervals(&self.config, route, now_ms),
+            muted_by_intervals: moment.intervals(id).to_vec(),
             integrations: Vec::new(),
         };
         if let Some(receiver) = self.config.receivers.get(&route.receiver) {
             let alert = Fingerprint::of(labels);
-            let one = |at| self.explain_integration(receiver, at, route, &explained, alert, now_ms);
+            let one = |at| self.explain_integration(receiver, at, route, &explained, alert, moment.now_ms);
             let integrations = (0..receiver.integrations.len()).map(one).collect();
             explained.integrations = integrations;
         }

@@ -5,13 +5,12 @@ use super::{
     Dispatcher, GroupId,
     delivery::{Delivery, Effect, idempotency_key},
     group::PendingFlush,
-    mutes::{Mutes, muting_intervals},
+    mutes::{Moment, Mutes},
 };
 use crate::{
     alert::Fingerprint,
-    config::{Config, Receiver},
+    config::{Config, OnMute, Receiver},
     history::{Event, EventKind},
-    inhibit::Inhibitor,
     notify::{
         Message, NotifiedAlert,
         dedup::{Entry, Now, decide},
@@ -33,6 +32,8 @@ const DELIVERY_MS_MIN: i64 = 10_000;
 struct Snapshot {
     alerts: Vec<NotifiedAlert>,
     muted: BTreeMap<Fingerprint, Mutes>,
+    /// Names of the intervals that mute the route.
+    intervals: Vec<String>,
 }
 
 /// Where a flush speaks to.
@@ -46,26 +47,35 @@ struct Address<'a> {
 
 impl Dispatcher {
     pub(super) fn flush_due(&mut self, now_ms: i64) {
-        let due = self.groups.iter().filter(|(_, group)| group.is_due(now_ms));
-        let due: Vec<GroupId> = due.take(FLUSHES_MAX).map(|(id, _)| id.clone()).collect();
+        let due = self.longest_due(now_ms);
         if due.is_empty() {
             return;
         }
-        // Inhibition is the same question for every group of this moment.
         let config = self.config.clone();
-        let mut snapshots = Vec::new();
-        let inhibitor = Inhibitor::new(&config.inhibit_rules, self.alerts.values(), now_ms);
-        for id in due {
-            let snapshot = self.snapshot(&id, &inhibitor, now_ms);
-            snapshots.push((id, snapshot));
-        }
-        drop(inhibitor);
-        for (id, snapshot) in snapshots {
+        // What mutes alerts is the same question for every group of this moment.
+        let moment = self.moment(now_ms);
+        let snapshots: Vec<_> = due.into_iter().map(|id| (self.snapshot(&id, &moment), id)).collect();
+        drop(moment);
+        for (snapshot, id) in snapshots {
             self.flush(&id, snapshot, &config, now_ms);
         }
     }
 
-    fn snapshot(&self, id: &GroupId, inhibitor: &Inhibitor<'_>, now_ms: i64) -> Snapshot {
+    /// At most [`FLUSHES_MAX`] groups that are due, those that have waited longest: groups with
+    /// short intervals never keep the others from their turn.
+    fn longest_due(&self, now_ms: i64) -> Vec<GroupId> {
+        let due = self.groups.iter().filter(|(_, group)| group.is_due(now_ms));
+        let mut due: Vec<_> = due.map(|(id, group)| (group.due_ms(), id)).collect();
+        if due.len() > FLUSHES_MAX {
+            due.select_nth_unstable(FLUSHES_MAX);
+            due.truncate(FLUSHES_MAX);
+        }
+        due.sort_unstable_by_key(|(_, id)| *id);
+        due.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    fn snapshot(&self, id: &GroupId, moment: &Moment<'_>) -> Snapshot {
+        let now_ms = moment.now_ms;
         let alerts = self.groups[id].alerts().filter_map(|fingerprint| self.alerts.get(&fingerprint));
         let mut alerts: Vec<_> = alerts
             .map(|alert| {
@@ -75,11 +85,11 @@ impl Dispatcher {
             .collect();
         sort(&mut alerts);
         let mutes = |alert: &NotifiedAlert| {
-            let mutes = self.mutes_of(&alert.alert.labels, inhibitor, now_ms);
+            let mutes = moment.mutes_of(&alert.alert.labels);
             (!mutes.is_empty()).then(|| (alert.alert.fingerprint(), mutes))
         };
         let muted = alerts.iter().filter_map(mutes).collect();
-        Snapshot { alerts, muted }
+        Snapshot { alerts, muted, intervals: moment.intervals(RouteId(id.0)).to_vec() }
     }
 
     fn flush(&mut self, id: &GroupId, mut snapshot: Snapshot, config: &Arc<Config>, now_ms: i64) {
@@ -90,12 +100,11 @@ impl Dispatcher {
         for alert in snapshot.alerts.iter().filter(|alert| alert.resolved) {
             self.note_state(alert.alert.fingerprint(), &alert.alert, Some("not renewed"), now_ms);
         }
-        let intervals = muting_intervals(config, route, now_ms);
-        let is_muted_by_time = !intervals.is_empty();
+        let is_muted_by_time = !snapshot.intervals.is_empty();
         if is_muted_by_time {
             for alert in &snapshot.alerts {
                 let mutes = snapshot.muted.entry(alert.alert.fingerprint()).or_default();
-                mutes.intervals.clone_from(&intervals);
+                mutes.intervals.clone_from(&snapshot.intervals);
             }
         }
         if let Some(group) = self.groups.get_mut(id) {
@@ -142,6 +151,9 @@ impl Dispatcher {
             self.adopt(&entry_key, &key, to.group_key, &target, snapshot);
         }
         self.note_silenced(&entry_key, snapshot);
+        if integration.on_mute == OnMute::StaySilent {
+            self.close_unheard(&entry_key, snapshot);
+        }
         let delivery = self.decided(to, &key, target, snapshot, now_ms);
         let Some(delivery) = delivery else {
             // Whatever was on its way is no longer true.
@@ -248,6 +260,21 @@ impl Dispatcher {
             snapshot.alerts.iter().filter(is_silenced).map(|alert| alert.alert.fingerprint()).collect();
         if !fresh.is_empty() {
             let change = self.told.change(entry_key, |entry| entry.silenced.extend(fresh));
+            self.changes.push(change);
+        }
+    }
+
+    /// Ends of muted alerts that a receiver does not want to hear of count as told, so that the next
+    /// beginning is.
+    fn close_unheard(&mut self, entry_key: &str, snapshot: &Snapshot) {
+        let Some(entry) = self.told.get(entry_key) else { return };
+        let over = snapshot.alerts.iter().filter(|alert| alert.resolved);
+        let unheard: BTreeSet<_> = over
+            .map(|alert| alert.alert.fingerprint())
+            .filter(|alert| snapshot.muted.contains_key(alert) && entry.open.contains(alert))
+            .collect();
+        if !unheard.is_empty() {
+            let change = self.told.change(entry_key, |entry| entry.close(&unheard));
             self.changes.push(change);
         }
     }

@@ -179,7 +179,7 @@ impl Dispatcher {
         let changed = if fires { self.firing.insert(id) } else { self.firing.remove(&id) };
         if changed {
             let kind = if fires { EventKind::Firing } else { EventKind::Resolved };
-            let event = Event::new(kind, now_ms).labels(&alert.labels);
+            let event = Event::new(kind, now_ms).alert(&alert.labels);
             self.history.record(match why {
                 Some(why) => event.reason(why),
                 None => event,
@@ -187,7 +187,7 @@ impl Dispatcher {
             if self.flapping.changed(id, fires, now_ms) {
                 let words = format!("began {} times within an hour", flapping::BEGINS);
                 self.history
-                    .record(Event::new(EventKind::Flapping, now_ms).labels(&alert.labels).reason(words));
+                    .record(Event::new(EventKind::Flapping, now_ms).alert(&alert.labels).reason(words));
             }
         }
     }
@@ -201,7 +201,7 @@ impl Dispatcher {
         for id in self.flapping.settle(now_ms) {
             let event = Event::new(EventKind::Settled, now_ms);
             self.history.record(match self.alerts.get(&id) {
-                Some(alert) => event.labels(&alert.labels),
+                Some(alert) => event.alert(&alert.labels),
                 None => event.reason(id.to_string()),
             });
         }
@@ -408,7 +408,8 @@ impl Dispatcher {
         for id in self.silences.collect_expired(now_ms) {
             changes.push(Change::remove(Table::Silences, id));
         }
-        self.changes.extend(self.told.collect(now_ms));
+        let alerts = &self.alerts;
+        self.changes.extend(self.told.collect(|alert| alerts.contains_key(&alert), now_ms));
     }
 }
 
@@ -418,5 +419,7 @@ fn silence_event(kind: EventKind, silence: &Silence, now_ms: i64) -> Event {
     Event { silences: vec![silence.id.clone()], ..Event::new(kind, now_ms).reason(words) }
 }
 
+#[cfg(test)]
+mod complaints;
 #[cfg(test)]
 mod tests;

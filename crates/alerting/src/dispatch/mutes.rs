@@ -3,12 +3,13 @@
 use super::Dispatcher;
 use crate::{
     alert::Fingerprint,
-    config::Config,
     history::{Event, EventKind},
     inhibit::Inhibitor,
-    route::Route,
+    route::{Route, RouteId},
+    silence::ActiveSilences,
 };
 use model::Labels;
+use std::collections::BTreeSet;
 
 /// See the module; nothing does when all are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,24 +48,54 @@ impl Mutes {
     }
 }
 
-/// Names of the intervals that mute a route now: those that do, or those outside which it is.
-pub(crate) fn muting_intervals(config: &Config, route: &Route, now_ms: i64) -> Vec<String> {
-    let within =
-        |name: &&String| config.time_intervals.get(*name).is_some_and(|interval| interval.contains(now_ms));
-    let muting = route.mute_time_intervals.iter().filter(within).cloned();
-    let is_inactive = !route.active_time_intervals.is_empty()
-        && !route.active_time_intervals.iter().any(|name| within(&name));
+/// What mutes alerts at one moment, found once for many questions.
+pub(crate) struct Moment<'a> {
+    pub(crate) now_ms: i64,
+    silences: ActiveSilences<'a>,
+    inhibitor: Inhibitor<'a>,
+    /// By route: names of the intervals that mute it, or outside all of which it is.
+    intervals: Vec<Vec<String>>,
+}
+
+impl Moment<'_> {
+    /// What mutes an alert whatever the route.
+    pub(super) fn mutes_of(&self, labels: &Labels) -> Mutes {
+        Mutes {
+            silences: self.silences.muting(labels),
+            inhibitors: self.inhibitor.inhibitors_of(labels),
+            intervals: Vec::new(),
+        }
+    }
+
+    /// Names of the intervals that mute a route.
+    pub(super) fn intervals(&self, route: RouteId) -> &[String] {
+        &self.intervals[route.0]
+    }
+}
+
+fn muting_intervals(route: &Route, is_within: impl Fn(&String) -> bool) -> Vec<String> {
+    let muting = route.mute_time_intervals.iter().filter(|name| is_within(name)).cloned();
+    let is_inactive =
+        !route.active_time_intervals.is_empty() && !route.active_time_intervals.iter().any(&is_within);
     let outside = route.active_time_intervals.iter().filter(|_| is_inactive).cloned();
     muting.chain(outside).collect()
 }
 
 impl Dispatcher {
-    /// What mutes an alert whatever the route.
-    pub(super) fn mutes_of(&self, labels: &Labels, inhibitor: &Inhibitor<'_>, now_ms: i64) -> Mutes {
-        Mutes {
-            silences: self.silences.muting(labels, now_ms),
-            inhibitors: inhibitor.inhibitors_of(labels),
-            intervals: Vec::new(),
+    /// What mutes alerts at `now_ms`.
+    pub(super) fn moment(&self, now_ms: i64) -> Moment<'_> {
+        // A time zone is looked up once for an interval, however many routes name it.
+        let intervals = self.config.time_intervals.iter();
+        let within: BTreeSet<&String> =
+            intervals.filter(|(_, interval)| interval.contains(now_ms)).map(|(name, _)| name).collect();
+        let routes = self.config.routes.iter();
+        Moment {
+            now_ms,
+            silences: self.silences.active(now_ms),
+            inhibitor: Inhibitor::new(&self.config.inhibit_rules, self.alerts.values(), now_ms),
+            intervals: routes
+                .map(|(_, route)| muting_intervals(route, |name| within.contains(name)))
+                .collect(),
         }
     }
 
@@ -79,11 +110,11 @@ impl Dispatcher {
     ) {
         for (alert, mutes) in fresh {
             let Some(alert) = self.alerts.get(&alert) else { continue };
-            self.history.record(mutes.event(now_ms).labels(&alert.labels).to(receiver, "", group_key));
+            self.history.record(mutes.event(now_ms).alert(&alert.labels).to(receiver, "", group_key));
         }
         for alert in gone {
             let Some(alert) = self.alerts.get(&alert) else { continue };
-            let event = Event::new(EventKind::Unmuted, now_ms).labels(&alert.labels);
+            let event = Event::new(EventKind::Unmuted, now_ms).alert(&alert.labels);
             self.history.record(event.to(receiver, "", group_key));
         }
     }

@@ -1,9 +1,8 @@
 //! What the API shows: alerts with what mutes them, and groups.
 
-use super::{Dispatcher, mutes::muting_intervals};
+use super::{Dispatcher, mutes::Moment};
 use crate::{
     alert::{Alert, Fingerprint},
-    inhibit::Inhibitor,
     route::RouteId,
 };
 use model::Labels;
@@ -48,6 +47,8 @@ pub struct GroupView {
     pub receiver: String,
     /// When it is looked at next.
     pub next_flush_ms: i64,
+    /// A time interval mutes it.
+    pub muted: bool,
     /// Those that fire.
     pub alerts: Vec<AlertView>,
 }
@@ -55,22 +56,29 @@ pub struct GroupView {
 impl Dispatcher {
     /// Every alert that is not over, in order of fingerprint.
     pub fn alerts(&self, now_ms: i64) -> Vec<AlertView> {
-        let inhibitor = Inhibitor::new(&self.config.inhibit_rules, self.alerts.values(), now_ms);
-        let firing = self.alerts.values().filter(|alert| !alert.is_resolved(now_ms));
-        firing.map(|alert| self.view(alert, &inhibitor, now_ms)).collect()
+        self.matching(&[], now_ms)
+    }
+
+    /// Alerts that fire and that `matchers` take: what a silence with them would mute.
+    pub fn matching(&self, matchers: &[model::Matcher], now_ms: i64) -> Vec<AlertView> {
+        let moment = self.moment(now_ms);
+        let wanted = self.alerts.values().filter(|alert| {
+            !alert.is_resolved(now_ms) && crate::matchers::all_match(matchers, &alert.labels)
+        });
+        wanted.map(|alert| self.view(alert, &moment)).collect()
     }
 
     /// Every group with an alert that is not over, by labels, then receiver.
     pub fn groups(&self, now_ms: i64) -> Vec<GroupView> {
-        let inhibitor = Inhibitor::new(&self.config.inhibit_rules, self.alerts.values(), now_ms);
+        let moment = self.moment(now_ms);
         let mut groups = Vec::new();
         for ((route, labels), group) in &self.groups {
             let alerts = group.alerts().filter_map(|fingerprint| self.alerts.get(&fingerprint));
             let firing = alerts.filter(|alert| !alert.is_resolved(now_ms));
-            let intervals = muting_intervals(&self.config, self.config.routes.get(RouteId(*route)), now_ms);
+            let intervals = moment.intervals(RouteId(*route));
             let view = |alert| {
-                let mut view = self.view(alert, &inhibitor, now_ms);
-                view.status.muted_by.clone_from(&intervals);
+                let mut view = self.view(alert, &moment);
+                view.status.muted_by = intervals.to_vec();
                 view
             };
             let alerts: Vec<_> = firing.map(view).collect();
@@ -80,6 +88,7 @@ impl Dispatcher {
                     labels: labels.clone(),
                     receiver,
                     next_flush_ms: group.next_flush_ms,
+                    muted: !intervals.is_empty(),
                     alerts,
                 });
             }
@@ -88,31 +97,19 @@ impl Dispatcher {
         groups
     }
 
-    /// Alerts that fire and that `matchers` take: what a silence with them would mute.
-    pub fn matching(&self, matchers: &[model::Matcher], now_ms: i64) -> Vec<AlertView> {
-        let inhibitor = Inhibitor::new(&self.config.inhibit_rules, self.alerts.values(), now_ms);
-        let wanted = self.alerts.values().filter(|alert| {
-            !alert.is_resolved(now_ms) && crate::matchers::all_match(matchers, &alert.labels)
-        });
-        wanted.map(|alert| self.view(alert, &inhibitor, now_ms)).collect()
-    }
-
-    fn view(&self, alert: &Alert, inhibitor: &Inhibitor<'_>, now_ms: i64) -> AlertView {
+    fn view(&self, alert: &Alert, moment: &Moment<'_>) -> AlertView {
         let routes = self.config.routes.matching(&alert.labels);
-        let routes: Vec<_> = routes.into_iter().map(|id| self.config.routes.get(id)).collect();
-        let intervals: Vec<_> =
-            routes.iter().map(|route| muting_intervals(&self.config, route, now_ms)).collect();
-        let is_muted_everywhere = intervals.iter().all(|names| !names.is_empty());
-        let mut muted_by = if is_muted_everywhere { intervals.concat() } else { Vec::new() };
-        muted_by.sort_unstable();
-        muted_by.dedup();
+        let is_muted_everywhere = routes.iter().all(|id| !moment.intervals(*id).is_empty());
+        let mut muted_by = Vec::new();
+        if is_muted_everywhere {
+            muted_by.extend(routes.iter().flat_map(|id| moment.intervals(*id)).cloned());
+            muted_by.sort_unstable();
+            muted_by.dedup();
+        }
+        let mutes = moment.mutes_of(&alert.labels);
         AlertView {
-            receivers: routes.iter().map(|route| route.receiver.clone()).collect(),
-            status: AlertStatus {
-                silenced_by: self.silences.muting(&alert.labels, now_ms),
-                inhibited_by: inhibitor.inhibitors_of(&alert.labels),
-                muted_by,
-            },
+            receivers: routes.iter().map(|id| self.config.routes.get(*id).receiver.clone()).collect(),
+            status: AlertStatus { silenced_by: mutes.silences, inhibited_by: mutes.inhibitors, muted_by },
             alert: alert.clone(),
         }
     }

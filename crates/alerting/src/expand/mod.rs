@@ -4,8 +4,8 @@ mod key_values;
 mod notification;
 mod rule;
 
-pub use notification::NotificationTemplates;
 pub(crate) use notification::data as notification_data;
+pub use notification::{ExpandError, NotificationTemplates};
 pub(crate) use rule::{RuleData, RuleTemplates, check_rule_template, graph_link};
 
 #[cfg(test)]

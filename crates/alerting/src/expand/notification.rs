@@ -9,7 +9,7 @@ use std::{
     fmt,
     sync::{Arc, LazyLock},
 };
-use template::{Definitions, Object, Options, Template, Value, functions};
+use template::{Definitions, ExecError, Object, Options, Template, Value, functions};
 
 /// What receivers use unless they say otherwise.
 const DEFAULT: &str = include_str!("default.tmpl");
@@ -58,9 +58,12 @@ impl NotificationTemplates {
     ///
     /// # Errors
     /// When the text does not parse or fails.
-    pub fn expand(&self, text: &str, data: &Value, html: bool, now_ms: i64) -> Result<String, String> {
+    pub fn expand(&self, text: &str, data: &Value, html: bool, now_ms: i64) -> Result<String, ExpandError> {
         let options = Options { html, now_ns: now_ms.saturating_mul(1_000_000), ..Options::default() };
-        self.parse(text)?.execute_with(data, &options).map_err(|error| error.to_string())
+        let parsed = self.parse(text).map_err(|message| ExpandError { message, is_limit: false })?;
+        let failed =
+            |error: ExecError| ExpandError { message: error.to_string(), is_limit: error.is_limit() };
+        parsed.execute_with(data, &options).map_err(failed)
     }
 
     fn parse(&self, text: &str) -> Result<Template, String> {
@@ -69,10 +72,30 @@ impl NotificationTemplates {
     }
 }
 
+/// A receiver's text that could not be expanded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ExpandError {
+    message: String,
+    /// It writes too much, or runs for too long; with fewer alerts it might not.
+    pub is_limit: bool,
+}
+
 /// The data of a notification template.
 pub(crate) fn data(message: &Message, external_url: &str, sparklines: &Sparklines) -> Value {
+    let alerts = message.alerts.iter().cloned().map(Arc::new).collect();
     let world = Arc::new(World { external_url: external_url.to_owned(), sparklines: sparklines.clone() });
-    Value::object(MessageObject { message: message.clone(), world })
+    Value::object(MessageObject {
+        receiver: quote_meta(&message.receiver),
+        status: message.status(),
+        group_key: message.group_key.clone(),
+        group_labels: key_values(&message.group_labels),
+        common_labels: key_values(&message.common_labels()),
+        common_annotations: key_values(&message.common_annotations()),
+        reason: message.reason.as_str(),
+        alerts: Arc::new(AlertList { alerts, world: world.clone() }),
+        world,
+    })
 }
 
 /// What every alert of a message shares.
@@ -81,8 +104,16 @@ struct World {
     sparklines: Sparklines,
 }
 
+/// What may be asked once for each of thousands of alerts is there and only handed out.
 struct MessageObject {
-    message: Message,
+    receiver: String,
+    status: &'static str,
+    group_key: String,
+    group_labels: Value,
+    common_labels: Value,
+    common_annotations: Value,
+    reason: &'static str,
+    alerts: Arc<AlertList>,
     world: Arc<World>,
 }
 
@@ -92,28 +123,30 @@ impl Object for MessageObject {
     }
 
     fn field(&self, name: &str) -> Option<Value> {
-        let message = &self.message;
         Some(match name {
-            "Receiver" => Value::from(quote_meta(&message.receiver)),
-            "Status" => Value::from(message.status()),
-            "Alerts" => Value::object(AlertList(message.alerts.clone(), self.world.clone())),
-            "GroupLabels" => key_values(&message.group_labels),
-            "CommonLabels" => key_values(&message.common_labels()),
-            "CommonAnnotations" => key_values(&message.common_annotations()),
+            "Receiver" => Value::from(self.receiver.as_str()),
+            "Status" => Value::from(self.status),
+            "Alerts" => Value::Object(self.alerts.clone()),
+            "GroupLabels" => self.group_labels.clone(),
+            "CommonLabels" => self.common_labels.clone(),
+            "CommonAnnotations" => self.common_annotations.clone(),
             "ExternalURL" => Value::from(self.world.external_url.as_str()),
-            "NotificationReason" => Value::from(message.reason.as_str()),
-            "GroupKey" => Value::from(message.group_key.as_str()),
+            "NotificationReason" => Value::from(self.reason),
+            "GroupKey" => Value::from(self.group_key.as_str()),
             _ => return None,
         })
     }
 }
 
-struct AlertList(Vec<NotifiedAlert>, Arc<World>);
+struct AlertList {
+    alerts: Vec<Arc<NotifiedAlert>>,
+    world: Arc<World>,
+}
 
 impl AlertList {
     fn with_resolved(&self, resolved: bool) -> Value {
-        let wanted = self.0.iter().filter(|alert| alert.resolved == resolved).cloned().collect();
-        Value::object(AlertList(wanted, self.1.clone()))
+        let alerts = self.alerts.iter().filter(|alert| alert.resolved == resolved).cloned().collect();
+        Value::object(AlertList { alerts, world: self.world.clone() })
     }
 }
 
@@ -135,12 +168,13 @@ impl Object for AlertList {
     }
 
     fn items(&self) -> Option<Vec<Value>> {
-        let object = |alert: &NotifiedAlert| Value::object(AlertObject(alert.clone(), self.1.clone()));
-        Some(self.0.iter().map(object).collect())
+        let object =
+            |alert: &Arc<NotifiedAlert>| Value::object(AlertObject(alert.clone(), self.world.clone()));
+        Some(self.alerts.iter().map(object).collect())
     }
 }
 
-struct AlertObject(NotifiedAlert, Arc<World>);
+struct AlertObject(Arc<NotifiedAlert>, Arc<World>);
 
 impl Object for AlertObject {
     fn type_name(&self) -> &str {

@@ -1,6 +1,6 @@
 //! Which events a reader wants, and the walk through them, newest first.
 
-use super::{Event, EventKind, key};
+use super::{Event, EventKind, key, sieve::Sieve};
 use crate::{
     alert::Fingerprint,
     journal::{Journal, JournalError, Table},
@@ -69,7 +69,9 @@ impl EventFilter {
             ..HistoryPage::default()
         };
         let before = self.before.map_or_else(|| key(u64::MAX), key);
-        journal.walk_back(Table::History, &before, |event: Event| {
+        let sieve = Sieve::of(self);
+        let worth = |text: &str| sieve.may_want(text);
+        journal.walk_back(Table::History, &before, worth, |event: Event| {
             if self.start_ms.is_some_and(|start| event.at_ms < start - CLOCK_SLACK_MS) {
                 return false;
             }

@@ -8,9 +8,12 @@
 //! [`ALERTS_PER_EVENT_MAX`] and says how many there are.
 
 mod filter;
+mod latest;
 mod shipper;
+mod sieve;
 
 pub use filter::{EventFilter, HistoryPage, LIMIT_MAX};
+pub(crate) use latest::latest;
 pub(crate) use shipper::{Shipper, SinkMetrics};
 
 use crate::{
@@ -115,6 +118,9 @@ pub struct Event {
     /// Of the alert, or those that the alerts of a notification have in common.
     #[serde(with = "stored::labels", default = "Labels::empty", skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
+    /// The alert, when the event is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// The alerts of a notification, the first ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<EventAlert>,
@@ -169,6 +175,7 @@ impl Event {
             at_ms,
             kind,
             labels: Labels::empty(),
+            fingerprint: None,
             alerts: Vec::new(),
             alerts_total: 0,
             receiver: None,
@@ -188,6 +195,12 @@ impl Event {
     pub(crate) fn labels(mut self, labels: &Labels) -> Self {
         self.labels = labels.clone();
         self
+    }
+
+    /// About the alert with these labels.
+    pub(crate) fn alert(mut self, labels: &Labels) -> Self {
+        self.fingerprint = Some(Fingerprint::of(labels).to_string());
+        self.labels(labels)
     }
 
     pub(crate) fn reason(mut self, reason: impl Into<String>) -> Self {
@@ -222,8 +235,11 @@ impl Event {
     /// Whether the event is about the alert.
     pub fn concerns(&self, alert: Fingerprint) -> bool {
         let text = alert.to_string();
-        self.alerts.iter().any(|other| other.fingerprint == text)
-            || self.alerts.is_empty() && Fingerprint::of(&self.labels) == alert
+        match &self.fingerprint {
+            Some(fingerprint) => *fingerprint == text,
+            None if self.alerts.is_empty() => Fingerprint::of(&self.labels) == alert,
+            None => self.alerts.iter().any(|other| other.fingerprint == text),
+        }
     }
 
     /// As the API and the log stream show it: with the time in words.

@@ -45,9 +45,18 @@ impl Entry {
         format!("{integration}|{group_key}")
     }
 
-    /// Whether the entry serves no purpose any more.
-    pub(crate) fn is_expired(&self, now_ms: i64) -> bool {
+    /// Whether the entry serves no purpose any more. As long as an alert is held that the receiver
+    /// takes to be firing, its end is owed, however long a silence has muted it.
+    pub(crate) fn is_expired(&self, is_held: impl Fn(Fingerprint) -> bool, now_ms: i64) -> bool {
         self.at_ms + KEPT_MS.max(2 * self.repeat_interval_ms) < now_ms
+            && !self.open.iter().any(|alert| is_held(*alert))
+    }
+
+    /// Takes it that the receiver knows of the end of `alerts`, although it was not told.
+    pub(crate) fn close(&mut self, alerts: &BTreeSet<Fingerprint>) {
+        for set in [&mut self.firing, &mut self.open, &mut self.silenced] {
+            set.retain(|alert| !alerts.contains(alert));
+        }
     }
 
     /// What becomes of the entry when `firing` and `resolved` have been told.
@@ -93,7 +102,8 @@ pub(crate) fn decide(entry: Option<&Entry>, now: Now<'_>) -> Option<Reason> {
         return Some(Reason::NewAlerts);
     }
     if now.firing.is_empty() {
-        return (!entry.open.is_empty() && !now.resolved.is_empty()).then_some(Reason::AllResolved);
+        // What was told as over before is not told again because something else is still open.
+        return (!now.resolved.is_disjoint(&entry.open)).then_some(Reason::AllResolved);
     }
     if now.send_resolved && !now.resolved.is_subset(&entry.resolved) {
         return Some(Reason::SomeResolved);
@@ -155,6 +165,25 @@ mod tests {
         check(Some((&[], &[1, 2])), &[], &[1, 2], None);
         check(Some((&[1], &[])), &[], &[], None);
         check(Some((&[], &[1])), &[1], &[], Some(Reason::NewAlerts));
+    }
+
+    /// One alert is open and muted; another was told as over and still waits in its group for a
+    /// second receiver that refuses it.
+    #[test]
+    fn what_was_told_as_over_is_not_told_again_at_every_flush() {
+        let mut entry = Entry::default();
+        entry.told(&set(&[1, 2]), &set(&[]), 1000);
+        entry.told(&set(&[]), &set(&[2]), 2000);
+        let (firing, resolved) = (set(&[]), set(&[2]));
+        let now = Now {
+            firing: &firing,
+            resolved: &resolved,
+            send_resolved: true,
+            repeat_interval_ms: 5000,
+            always: false,
+            now_ms: 3000,
+        };
+        assert_eq!((entry.open.clone(), decide(Some(&entry), now)), (set(&[1]), None));
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! One delivery from first attempt to last, in a task of its own.
 
-use super::{http::AttemptError, retry::backoff, sparkline, telling::Telling};
+use super::{
+    http::AttemptError,
+    retry::backoff,
+    sparkline::{self, Sparklines},
+    telling::Telling,
+};
 use crate::{
     config::Integration,
     dispatch::{Delivery, FailedAttempt, Finished},
@@ -119,9 +124,12 @@ async fn attempt_once(
     now_ms: i64,
 ) -> Result<(), AttemptError> {
     let (key, message) = (&delivery.idempotency_key, &delivery.message);
-    let mut telling = Telling::new(&means.client, templates, message, key, &means.external_url, now_ms);
-    if integration.shows_graphs() {
-        telling = telling.with_sparklines(&sparkline::draw(means.querier.clone(), message, now_ms).await);
-    }
+    let sparklines = if integration.shows_graphs() {
+        sparkline::draw(means.querier.clone(), message, now_ms).await
+    } else {
+        Sparklines::new()
+    };
+    let means = (&means.client, means.external_url.as_str());
+    let telling = Telling::new(means, templates, message, key, sparklines, now_ms);
     integration.config.send(&telling).await
 }

@@ -1,9 +1,14 @@
 //! What a receiver is given to tell: the message, expanded by templates, and the means.
 
 use super::{Message, http::AttemptError, sparkline::Sparklines};
-use crate::expand::{NotificationTemplates, notification_data};
+use crate::expand::{ExpandError, NotificationTemplates, notification_data};
 use sha2::{Digest, Sha256};
+use std::sync::OnceLock;
 use template::Value;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+/// Alerts that are shown where a template writes too much for all of them.
+const SHORT_ALERTS_MAX: usize = 50;
 
 /// One attempt at one notification.
 pub(crate) struct Telling<'a> {
@@ -15,26 +20,35 @@ pub(crate) struct Telling<'a> {
     pub(crate) idempotency_key: &'a str,
     pub(crate) external_url: &'a str,
     pub(crate) now_ms: i64,
-    data: Value,
+    sparklines: Sparklines,
+    data: OnceLock<Value>,
+    /// The same with the first alerts only.
+    short_data: OnceLock<Value>,
 }
 
 impl<'a> Telling<'a> {
+    /// `means` are the client and where people reach this server.
     pub(crate) fn new(
-        client: &'a reqwest::Client,
+        means: (&'a reqwest::Client, &'a str),
         templates: &'a NotificationTemplates,
         message: &'a Message,
         idempotency_key: &'a str,
-        external_url: &'a str,
+        sparklines: Sparklines,
         now_ms: i64,
     ) -> Self {
-        let data = notification_data(message, external_url, &Sparklines::new());
-        Telling { client, templates, message, idempotency_key, external_url, now_ms, data }
-    }
-
-    /// With pictures for the templates.
-    pub(crate) fn with_sparklines(mut self, sparklines: &Sparklines) -> Self {
-        self.data = notification_data(self.message, self.external_url, sparklines);
-        self
+        let (client, external_url) = means;
+        let (data, short_data) = (OnceLock::new(), OnceLock::new());
+        Telling {
+            client,
+            templates,
+            message,
+            idempotency_key,
+            external_url,
+            now_ms,
+            sparklines,
+            data,
+            short_data,
+        }
     }
 
     /// A template's text.
@@ -51,9 +65,32 @@ impl<'a> Telling<'a> {
         if !template.contains("{{") {
             return Ok(template.to_owned());
         }
-        self.templates
-            .expand(template, &self.data, html, self.now_ms)
-            .map_err(|error| AttemptError::permanent(format!("template: {error}")))
+        without_blocking(self.message.alerts.len(), || self.expand_here(template, html))
+    }
+
+    fn expand_here(&self, template: &str, html: bool) -> Result<String, AttemptError> {
+        let failed = |error: ExpandError| AttemptError::permanent(format!("template: {error}"));
+        let data =
+            self.data.get_or_init(|| notification_data(self.message, self.external_url, &self.sparklines));
+        let total = self.message.alerts.len();
+        match self.templates.expand(template, data, html, self.now_ms) {
+            // Of a storm, too, somebody must be told.
+            Err(error) if error.is_limit && total > SHORT_ALERTS_MAX => {
+                tracing::warn!(receiver = self.message.receiver, alerts = total, %error, "a template is expanded for the first alerts only");
+                let short = self.short_data.get_or_init(|| self.short_data());
+                let text = self.templates.expand(template, short, html, self.now_ms).map_err(failed)?;
+                Ok(format!(
+                    "{text}\n(the first {SHORT_ALERTS_MAX} of {total} alerts: for all of them the template writes too much)"
+                ))
+            }
+            expanded => expanded.map_err(failed),
+        }
+    }
+
+    fn short_data(&self) -> Value {
+        let mut short = self.message.clone();
+        short.truncate(SHORT_ALERTS_MAX);
+        notification_data(&short, self.external_url, &self.sparklines)
     }
 
     /// Whether any alert fires.
@@ -65,6 +102,19 @@ impl<'a> Telling<'a> {
     pub(crate) fn group_hash(&self) -> String {
         let hash = Sha256::digest(self.message.group_key.as_bytes());
         hash.as_slice().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Alerts beyond which a template may take long.
+const MANY_ALERTS: usize = 100;
+
+/// Runs `work` so that the sockets that this thread serves do not wait when it is about `alerts`.
+pub(crate) fn without_blocking<T>(alerts: usize, work: impl FnOnce() -> T) -> T {
+    let runtime = Handle::try_current().map(|handle| handle.runtime_flavor());
+    if alerts > MANY_ALERTS && matches!(runtime, Ok(RuntimeFlavor::MultiThread)) {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
     }
 }
 
@@ -94,6 +144,89 @@ pub(crate) fn truncate_bytes(text: &str, bytes_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        alert::Alert,
+        notify::{NotifiedAlert, Reason},
+    };
+    use model::Labels;
+
+    fn storm(alerts: usize) -> Message {
+        let alert = |number: usize| NotifiedAlert {
+            alert: Alert {
+                labels: Labels::from_pairs([
+                    ("alertname", "Storm"),
+                    ("instance", &format!("host-{number}")),
+                    ("severity", "critical"),
+                ]),
+                annotations: Labels::from_pairs([("summary", "x".repeat(200))]),
+                starts_at_ms: 1_643_114_203_000,
+                ends_at_ms: 1_643_114_263_000,
+                updated_at_ms: 0,
+                generator_url: "http://bw/graph".into(),
+                timeout: false,
+                held: false,
+                measure: None,
+            },
+            resolved: false,
+        };
+        Message {
+            receiver: "r".into(),
+            group_key: "{}:{}".into(),
+            group_labels: Labels::from_pairs([("alertname", "Storm")]),
+            alerts: (0..alerts).map(alert).collect(),
+            reason: Reason::First,
+        }
+    }
+
+    fn check(message: &Message, template: &str, html: bool) -> String {
+        let (client, templates) = (reqwest::Client::new(), NotificationTemplates::default());
+        let telling = Telling::new((&client, "http://bw"), &templates, message, "n", Sparklines::new(), 0);
+        telling.expand(template, html).unwrap()
+    }
+
+    /// Every text of every receiver, for a group of ten thousand alerts.
+    #[test]
+    fn the_default_texts_stay_short_in_a_storm() {
+        let message = storm(10_000);
+        for name in [
+            "email.default.subject",
+            "email.default.text",
+            "email.default.html",
+            "slack.default.text",
+            "slack.default.title",
+            "mattermost.default.text",
+            "msteams.default.text",
+            "msteamsv2.default.text",
+            "discord.default.message",
+            "pagerduty.default.description",
+            "opsgenie.default.description",
+            "pushover.default.message",
+            "sns.default.message",
+            "telegram.default.message",
+        ] {
+            let text = check(&message, &format!("{{{{ template \"{name}\" . }}}}"), name.ends_with("html"));
+            assert!(text.len() < 250_000, "{name} has {} bytes", text.len());
+            assert!(text.contains("10000"), "{name} does not say how many: {text}");
+            assert!(!text.contains("writes too much"), "{name}");
+        }
+        let instances =
+            check(&message, "{{ template \"pagerduty.default.instances\" .Alerts.Firing }}", false);
+        assert!(instances.len() < 50_000 && instances.contains("10000"), "{}", instances.len());
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_for_all_alerts_shows_the_first() {
+        let template = "{{ range .Alerts }}{{ .Labels.instance }} {{ .Annotations.summary }}\n{{ end }}";
+        let text = check(&storm(10_000), template, false);
+        assert_eq!(text.matches("host-").count(), SHORT_ALERTS_MAX);
+        assert!(
+            text.ends_with("(the first 50 of 10000 alerts: for all of them the template writes too much)")
+        );
+        assert_eq!(check(&storm(60), template, false).matches("host-").count(), 60);
+        // What every alert asks of its group is not worked out again for each.
+        let common = "{{ range .Alerts }}{{ $.CommonLabels.severity }}{{ end }}";
+        assert_eq!(check(&storm(10_000), common, false).len(), 80_000);
+    }
 
     #[test]
     fn texts_are_cut_between_characters() {

@@ -4,7 +4,7 @@
 use super::{
     http::{Answer, AttemptError},
     message::{Message, NotifiedAlert, quote_meta},
-    telling::Telling,
+    telling::{Telling, without_blocking},
 };
 use crate::{
     config::{WebhookConfig, WebhookUrl},
@@ -118,7 +118,8 @@ impl WebhookConfig {
 
     /// Posts the message once.
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
-        let body = body(telling.message, self.max_alerts, telling.external_url);
+        let alerts = telling.message.alerts.len();
+        let body = without_blocking(alerts, || body(telling.message, self.max_alerts, telling.external_url));
         let headers = headers(self, telling.idempotency_key, &body, telling.now_ms);
         let mut request = self.http.post(telling.client, self.url(telling)?).headers(headers);
         if self.timeout < Duration::MAX {

@@ -1,7 +1,8 @@
 //! `discord_configs`: a channel's webhook.
 
+use super::hook::{Hook, HookYaml};
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, target, texts},
+    config::{Context, GlobalYaml, HttpYaml, texts},
     notify::{
         http::AttemptError,
         telling::{Telling, truncate_chars},
@@ -23,8 +24,7 @@ const GREEN: u32 = 0x2E_CC_71;
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiscordConfig {
-    url: SecretUrl,
-    http: HttpConfig,
+    hook: Hook,
     texts: Texts,
 }
 
@@ -62,29 +62,23 @@ impl Yaml {
         global: &GlobalYaml,
         place: Place,
     ) -> Option<DiscordConfig> {
-        let (inline, file) = (self.webhook_url.as_ref(), self.webhook_url_file.as_ref());
-        Some(DiscordConfig {
-            http: HttpYaml::build(
-                self.http_config.as_ref(),
-                global.http_config.as_ref(),
-                context,
-                place,
-                false,
-            ),
-            texts: Texts::of(context, self),
-            url: target(context, place, "webhook_url", inline, file, false)?,
-        })
+        let written = HookYaml {
+            http: self.http_config.as_ref(),
+            url: self.webhook_url.as_ref(),
+            url_file: self.webhook_url_file.as_ref(),
+        };
+        let (texts, hook) = (Texts::of(context, self), written.build(context, global, place));
+        Some(DiscordConfig { hook: hook?, texts })
     }
 }
 
 impl DiscordConfig {
     pub(crate) fn target(&self) -> String {
-        format!("discord:{:016x}", self.url.digest())
+        self.hook.identity("discord")
     }
 
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
-        let body = self.body(telling)?;
-        self.http.post_json(telling.client, self.url.expose().clone(), &body).await?.accepted()
+        self.hook.post(telling, &self.body(telling)?).await
     }
 
     fn body(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {

@@ -56,13 +56,7 @@ impl Yaml {
             }
         };
         Some(HeartbeatConfig {
-            http: HttpYaml::build(
-                self.http_config.as_ref(),
-                global.http_config.as_ref(),
-                context,
-                place,
-                false,
-            ),
+            http: global.http(self.http_config.as_ref(), context, place),
             url: target(context, place, "url", self.url.as_ref(), self.url_file.as_ref(), false)?,
             method,
         })

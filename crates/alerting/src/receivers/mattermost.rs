@@ -78,7 +78,7 @@ pub(crate) struct Yaml {
     icon_url: Option<Spanned<String>>,
     icon_emoji: Option<Spanned<String>>,
     r#type: Option<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     fields: Vec<FieldYaml>,
     attachments: Option<Vec<AttachmentYaml>>,
     props: Option<PropsYaml>,
@@ -146,13 +146,7 @@ impl Yaml {
             (&global.mattermost_webhook_url, &global.mattermost_webhook_url_file)
         };
         Some(MattermostConfig {
-            http: HttpYaml::build(
-                self.http_config.as_ref(),
-                global.http_config.as_ref(),
-                context,
-                place,
-                false,
-            ),
+            http: global.http(self.http_config.as_ref(), context, place),
             texts: Texts::of(context, self),
             fields: self.fields.clone(),
             attachments: self.attachments.clone(),

@@ -3,6 +3,7 @@
 
 pub(crate) mod discord;
 pub(crate) mod heartbeat;
+mod hook;
 pub(crate) mod mattermost;
 pub(crate) mod msteams;
 pub(crate) mod msteamsv2;

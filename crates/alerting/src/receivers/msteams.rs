@@ -1,7 +1,8 @@
 //! `msteams_configs`: a connector's webhook, which takes message cards.
 
+use super::hook::{Hook, HookYaml};
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, target, texts},
+    config::{Context, GlobalYaml, HttpYaml, texts},
     notify::{http::AttemptError, telling::Telling},
     problem::Place,
 };
@@ -16,8 +17,7 @@ const GREEN: &str = "2DC72D";
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MsteamsConfig {
-    url: SecretUrl,
-    http: HttpConfig,
+    hook: Hook,
     texts: Texts,
 }
 
@@ -51,29 +51,23 @@ impl Yaml {
         global: &GlobalYaml,
         place: Place,
     ) -> Option<MsteamsConfig> {
-        let (inline, file) = (self.webhook_url.as_ref(), self.webhook_url_file.as_ref());
-        Some(MsteamsConfig {
-            http: HttpYaml::build(
-                self.http_config.as_ref(),
-                global.http_config.as_ref(),
-                context,
-                place,
-                false,
-            ),
-            texts: Texts::of(context, self),
-            url: target(context, place, "webhook_url", inline, file, false)?,
-        })
+        let written = HookYaml {
+            http: self.http_config.as_ref(),
+            url: self.webhook_url.as_ref(),
+            url_file: self.webhook_url_file.as_ref(),
+        };
+        let (texts, hook) = (Texts::of(context, self), written.build(context, global, place));
+        Some(MsteamsConfig { hook: hook?, texts })
     }
 }
 
 impl MsteamsConfig {
     pub(crate) fn target(&self) -> String {
-        format!("msteams:{:016x}", self.url.digest())
+        self.hook.identity("msteams")
     }
 
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
-        let body = self.body(telling)?;
-        self.http.post_json(telling.client, self.url.expose().clone(), &body).await?.accepted()
+        self.hook.post(telling, &self.body(telling)?).await
     }
 
     fn body(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {

@@ -1,7 +1,8 @@
 //! `msteamsv2_configs`: a workflow's webhook, which takes adaptive cards.
 
+use super::hook::{Hook, HookYaml};
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, target, texts},
+    config::{Context, GlobalYaml, HttpYaml, texts},
     notify::{http::AttemptError, telling::Telling},
     problem::Place,
 };
@@ -13,8 +14,7 @@ use std::path::PathBuf;
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Msteamsv2Config {
-    url: SecretUrl,
-    http: HttpConfig,
+    hook: Hook,
     texts: Texts,
 }
 
@@ -46,29 +46,23 @@ impl Yaml {
         global: &GlobalYaml,
         place: Place,
     ) -> Option<Msteamsv2Config> {
-        let (inline, file) = (self.webhook_url.as_ref(), self.webhook_url_file.as_ref());
-        Some(Msteamsv2Config {
-            http: HttpYaml::build(
-                self.http_config.as_ref(),
-                global.http_config.as_ref(),
-                context,
-                place,
-                false,
-            ),
-            texts: Texts::of(context, self),
-            url: target(context, place, "webhook_url", inline, file, false)?,
-        })
+        let written = HookYaml {
+            http: self.http_config.as_ref(),
+            url: self.webhook_url.as_ref(),
+            url_file: self.webhook_url_file.as_ref(),
+        };
+        let (texts, hook) = (Texts::of(context, self), written.build(context, global, place));
+        Some(Msteamsv2Config { hook: hook?, texts })
     }
 }
 
 impl Msteamsv2Config {
     pub(crate) fn target(&self) -> String {
-        format!("msteamsv2:{:016x}", self.url.digest())
+        self.hook.identity("msteamsv2")
     }
 
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
-        let body = self.body(telling)?;
-        self.http.post_json(telling.client, self.url.expose().clone(), &body).await?.accepted()
+        self.hook.post(telling, &self.body(telling)?).await
     }
 
     fn body(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {

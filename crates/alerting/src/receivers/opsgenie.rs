@@ -64,9 +64,9 @@ pub(crate) struct Yaml {
     tags: Option<Spanned<String>>,
     note: Option<Spanned<String>>,
     priority: Option<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     details: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     responders: Vec<Spanned<ResponderYaml>>,
     #[serde(default)]
     update_alerts: bool,
@@ -106,13 +106,7 @@ impl Yaml {
         let details = self.details.iter().map(|(name, text)| (name.clone(), context.text(Some(text), "")));
         let details = details.collect();
         Some(OpsgenieConfig {
-            http: HttpYaml::build(
-                self.http_config.as_ref(),
-                global.http_config.as_ref(),
-                context,
-                place,
-                false,
-            ),
+            http: global.http(self.http_config.as_ref(), context, place),
             texts: Texts::of(context, self),
             details,
             responders: self.responders.iter().map(|responder| responder.value.clone()).collect(),

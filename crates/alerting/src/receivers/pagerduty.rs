@@ -69,11 +69,11 @@ pub(crate) struct Yaml {
     class: Option<Spanned<String>>,
     component: Option<Spanned<String>>,
     group: Option<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     details: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     images: Vec<ImageYaml>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     links: Vec<LinkYaml>,
 }
 
@@ -121,13 +121,7 @@ impl Yaml {
             details.insert(name.clone(), context.text(Some(template), ""));
         }
         Some(PagerdutyConfig {
-            http: HttpYaml::build(
-                self.http_config.as_ref(),
-                global.http_config.as_ref(),
-                context,
-                place,
-                false,
-            ),
+            http: global.http(self.http_config.as_ref(), context, place),
             texts: Texts::of(context, self),
             details,
             images: self.images.clone(),

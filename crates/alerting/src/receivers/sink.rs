@@ -3,7 +3,7 @@
 use crate::{
     alert::Alert,
     config::Config,
-    notify::{Message, NotifiedAlert, Reason, http::AttemptError, telling::Telling},
+    notify::{Message, NotifiedAlert, Reason, http::AttemptError, sparkline::Sparklines, telling::Telling},
 };
 use model::Labels;
 use std::{
@@ -79,8 +79,14 @@ impl Sink {
         let config =
             Config::parse("f", &text, Path::new(".")).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
-        let telling =
-            Telling::new(&client, &config.templates, &message, "ntf_1", "http://bw", 1_643_114_300_000);
+        let telling = Telling::new(
+            (&client, "http://bw"),
+            &config.templates,
+            &message,
+            "ntf_1",
+            Sparklines::new(),
+            1_643_114_300_000,
+        );
         config.receivers["r"].integrations[0].config.send(&telling).await
     }
 }

@@ -78,9 +78,9 @@ pub(crate) struct Yaml {
     image_url: Option<Spanned<String>>,
     thumb_url: Option<Spanned<String>>,
     message_text: Option<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     fields: Vec<FieldYaml>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     actions: Vec<ActionYaml>,
     #[serde(default)]
     short_fields: bool,
@@ -134,8 +134,7 @@ impl Yaml {
         global: &GlobalYaml,
         place: Place,
     ) -> Option<SlackConfig> {
-        let http =
-            HttpYaml::build(self.http_config.as_ref(), global.http_config.as_ref(), context, place, false);
+        let http = global.http(self.http_config.as_ref(), context, place);
         let token =
             secret(context, place, "app_token", self.app_token.as_ref(), self.app_token_file.as_ref());
         let url = if token.is_some() {

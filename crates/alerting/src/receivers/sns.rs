@@ -62,7 +62,7 @@ pub(crate) struct Yaml {
     phone_number: Option<Spanned<String>>,
     subject: Option<Spanned<String>>,
     message: Option<Spanned<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::config::or_default")]
     attributes: BTreeMap<String, Spanned<String>>,
 }
 
@@ -119,13 +119,7 @@ impl Yaml {
             } else {
                 None
             },
-            http: HttpYaml::build(
-                self.http_config.as_ref(),
-                global.http_config.as_ref(),
-                context,
-                place,
-                false,
-            ),
+            http: global.http(self.http_config.as_ref(), context, place),
             texts: Texts::of(context, self),
             attributes,
         })

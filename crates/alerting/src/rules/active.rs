@@ -116,8 +116,8 @@ pub struct ActiveAlerts {
 }
 
 impl ActiveAlerts {
-    /// A table as it was stored. Until `grace_until_ms` an element that is missing changes nothing:
-    /// while this server was away nobody sent it data, which is not recovery.
+    /// A table as it was stored. Until `grace_until_ms` an element that is missing is no recovery
+    /// unless its data is there: while this server was away nobody sent it any.
     pub fn restored(alerts: impl IntoIterator<Item = ActiveAlert>, grace_until_ms: i64) -> Self {
         ActiveAlerts {
             alerts: alerts.into_iter().map(|alert| (alert.labels.clone(), alert)).collect(),
@@ -139,15 +139,16 @@ impl ActiveAlerts {
         self.alerts.clear();
     }
 
-    /// Takes the result of an evaluation at `now_ms` and returns how many alerts are pending or
-    /// firing. `candidates` have distinct labels.
-    pub fn step(&mut self, candidates: Vec<Candidate>, timing: Timing, now_ms: i64) -> usize {
-        self.step_keeping(candidates, &BTreeSet::new(), timing, now_ms)
+    /// Whether this server has come back so lately that what is missing may only not have been sent
+    /// yet.
+    pub(crate) fn in_grace(&self, now_ms: i64) -> bool {
+        self.grace_until_ms.is_some_and(|until| now_ms < until)
     }
 
-    /// As [`ActiveAlerts::step`], but what is missing among `kept` stays as it is: there is no data
-    /// that could say anything else.
-    pub fn step_keeping(
+    /// Takes the result of an evaluation at `now_ms` and returns how many alerts are pending or
+    /// firing. `candidates` have distinct labels. What is missing among `kept` stays as it is:
+    /// there is no data that could say anything else.
+    pub fn step(
         &mut self,
         candidates: Vec<Candidate>,
         kept: &BTreeSet<Labels>,
@@ -160,7 +161,6 @@ impl ActiveAlerts {
             self.see(candidate, now_ms);
         }
         let mut active = 0;
-        let in_grace = self.grace_until_ms.is_some_and(|until| now_ms < until);
         self.alerts.retain(|labels, alert| {
             let kept = if present.contains(labels) {
                 alert.keep_firing_since_ms = None;
@@ -171,7 +171,7 @@ impl ActiveAlerts {
                 alert.no_data_since_ms.get_or_insert(now_ms);
                 true
             } else {
-                in_grace && alert.state != AlertState::Inactive || miss(alert, timing, now_ms)
+                miss(alert, timing, now_ms)
             };
             active += usize::from(kept && alert.state != AlertState::Inactive);
             kept
@@ -263,7 +263,7 @@ mod tests {
                 value: Value::Float(1.0),
                 element: 0,
             });
-            table.step(there.into_iter().collect(), timing, minute as i64 * MINUTE);
+            table.step(there.into_iter().collect(), &BTreeSet::new(), timing, minute as i64 * MINUTE);
             states.push(match table.iter().next() {
                 None => '-',
                 Some(alert) => match (alert.state, alert.keep_firing_since_ms) {
@@ -300,19 +300,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_right_after_a_restart_is_not_over() {
-        let labels = Labels::from_pairs([("alertname", "a")]);
-        let there = Candidate { labels, annotations: Labels::empty(), value: Value::Float(1.0), element: 0 };
-        let mut before = ActiveAlerts::default();
-        before.step(vec![there], Timing::default(), 0);
-        let mut table = ActiveAlerts::restored(before.iter().cloned(), 10 * MINUTE);
-        table.step(vec![], Timing::default(), 9 * MINUTE);
-        assert_eq!(table.iter().next().unwrap().state, AlertState::Firing);
-        table.step(vec![], Timing::default(), 10 * MINUTE);
-        assert_eq!(table.iter().next().unwrap().state, AlertState::Inactive);
-    }
-
-    #[test]
     fn a_longer_for_takes_a_firing_alert_back() {
         let mut table = ActiveAlerts::default();
         let there = || {
@@ -323,8 +310,8 @@ mod tests {
                 element: 0,
             }]
         };
-        table.step(there(), Timing::default(), 0);
-        table.step(there(), Timing { for_ms: 5 * MINUTE, keep_firing_for_ms: 0 }, MINUTE);
+        table.step(there(), &BTreeSet::new(), Timing::default(), 0);
+        table.step(there(), &BTreeSet::new(), Timing { for_ms: 5 * MINUTE, keep_firing_for_ms: 0 }, MINUTE);
         assert_eq!(table.iter().next().unwrap().state, AlertState::Pending);
     }
 
@@ -333,12 +320,12 @@ mod tests {
         let mut table = ActiveAlerts::default();
         let labels = Labels::from_pairs([("alertname", "a")]);
         let there = Candidate { labels, annotations: Labels::empty(), value: Value::Float(1.0), element: 0 };
-        table.step(vec![there], Timing::default(), 0);
+        table.step(vec![there], &BTreeSet::new(), Timing::default(), 0);
         let alert = table.iter_mut().next().unwrap();
         assert!(alert.needs_sending(0, MINUTE));
         alert.last_sent_ms = Some(0);
         assert!(!alert.needs_sending(MINUTE, MINUTE) && alert.needs_sending(MINUTE + 1, MINUTE));
-        table.step(vec![], Timing::default(), MINUTE);
+        table.step(vec![], &BTreeSet::new(), Timing::default(), MINUTE);
         assert!(table.iter().next().unwrap().needs_sending(MINUTE, MINUTE), "a resolve is sent at once");
     }
 
@@ -352,14 +339,14 @@ mod tests {
             value: Value::Float(1.0),
             element: 0,
         };
-        table.step(vec![there.clone()], Timing::default(), 0);
+        table.step(vec![there.clone()], &BTreeSet::new(), Timing::default(), 0);
         let kept = BTreeSet::from([labels]);
-        table.step_keeping(vec![], &kept, Timing::default(), MINUTE);
+        table.step(vec![], &kept, Timing::default(), MINUTE);
         let alert = table.iter().next().unwrap();
         assert_eq!((alert.state, alert.no_data_since_ms), (AlertState::Firing, Some(MINUTE)));
-        table.step(vec![there], Timing::default(), 2 * MINUTE);
+        table.step(vec![there], &BTreeSet::new(), Timing::default(), 2 * MINUTE);
         assert_eq!(table.iter().next().unwrap().no_data_since_ms, None);
-        table.step(vec![], Timing::default(), 3 * MINUTE);
+        table.step(vec![], &BTreeSet::new(), Timing::default(), 3 * MINUTE);
         assert_eq!(table.iter().next().unwrap().state, AlertState::Inactive);
     }
 }

@@ -112,9 +112,11 @@ impl RuleEngine {
             |id: &String, running: &mut Running| wanted.get(id) == Some(running.definition.as_ref());
         let leaving: BTreeMap<String, Running> =
             lock(&self.running).extract_if(.., |id, running| !is_same(id, running)).collect();
+        for running in leaving.values() {
+            running.stop.trigger();
+        }
         let mut earlier = BTreeMap::new();
         for (id, running) in leaving {
-            running.stop.trigger();
             if running.task.await.is_err() {
                 tracing::error!(group = id, "the task of a rule group panicked");
             }
@@ -248,7 +250,12 @@ impl GroupTask {
     }
 }
 
-/// Gives alerts and events to the dispatcher, in one transaction with the group's record.
+/// Alerts of one transaction; between them others are served.
+const HANDED_AT_ONCE: usize = 500;
+
+/// Gives alerts and events to the dispatcher. The first transaction holds the group's record: by
+/// it a start after a crash between two of them knows which alerts the rules hold, resolves those
+/// that they do not, and hears of the others at their next renewal.
 async fn hand_over(
     owner: &Owner,
     group: &str,
@@ -256,14 +263,24 @@ async fn hand_over(
     record: Option<Change>,
     events: Vec<Event>,
 ) {
-    let handed = owner.act(move |dispatcher, changes, now_ms| {
-        changes.extend(record);
-        events.into_iter().for_each(|event| dispatcher.record(Event { at_ms: now_ms, ..event }));
-        alerts.into_iter().map(|alert| dispatcher.post(alert, now_ms)).filter(Result::is_err).count()
-    });
-    match handed.await {
-        Ok(0) => {}
-        Ok(refused) => tracing::error!(group, refused, "alerts were refused because too many are held"),
-        Err(error) => tracing::error!(group, %error, "alerts of a rule group were not handed over"),
+    let (mut record, mut events, mut alerts) = (record, events, alerts.into_iter());
+    loop {
+        let part: Vec<Alert> = alerts.by_ref().take(HANDED_AT_ONCE).collect();
+        let (first_record, first_events) = (record.take(), std::mem::take(&mut events));
+        let handed = owner.act_in_turn(move |dispatcher, changes, now_ms| {
+            changes.extend(first_record);
+            first_events.into_iter().for_each(|event| dispatcher.record(Event { at_ms: now_ms, ..event }));
+            part.into_iter().map(|alert| dispatcher.post(alert, now_ms)).filter(Result::is_err).count()
+        });
+        match handed.await {
+            Ok(0) => {}
+            Ok(refused) => {
+                tracing::error!(group, refused, "alerts were refused because too many are held")
+            }
+            Err(error) => tracing::error!(group, %error, "alerts of a rule group were not handed over"),
+        }
+        if alerts.len() == 0 {
+            return;
+        }
     }
 }

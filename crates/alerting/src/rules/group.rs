@@ -351,7 +351,7 @@ fn evaluate_alert(
     let before: BTreeMap<Labels, AlertState> =
         rule.active.iter().map(|alert| (alert.labels.clone(), alert.state)).collect();
     let earlier = (group.limit > 0).then(|| rule.active.clone());
-    let active = rule.active.step_keeping(candidates, &kept, Timing { for_ms, keep_firing_for_ms }, at_ms);
+    let active = rule.active.step(candidates, &kept, Timing { for_ms, keep_firing_for_ms }, at_ms);
     if let Some(earlier) = earlier.filter(|_| active > group.limit) {
         // Alerts that fire go on firing: breaking a limit is a fault of the rule, not a recovery.
         rule.active = earlier;
@@ -387,7 +387,7 @@ fn pending_events(
 ) -> Vec<Event> {
     let event = |kind, labels: &Labels| Event {
         rule_group: Some(group.id()),
-        ..Event::new(kind, at_ms).labels(labels)
+        ..Event::new(kind, at_ms).alert(labels)
     };
     let mut events = Vec::new();
     let mut after = BTreeSet::new();

@@ -2,6 +2,7 @@
 
 use super::{
     definition::{DEFAULT_INTERVAL_MS, GroupDefinition, NoData, RuleDefinition, RuleKind},
+    manifest::{self, is_manifest},
     schema::{FileYaml, GroupYaml, RuleYaml, TextMap},
 };
 use crate::{
@@ -139,11 +140,14 @@ pub fn parse_rules(
     loaded: &mut LoadedRules,
     problems: &mut Vec<Problem>,
 ) {
+    if is_manifest(text) {
+        return manifest::parse(file, text, querier, loaded, problems);
+    }
     let parsed: FileYaml = match parse_yaml(text, file) {
         Ok(parsed) => parsed,
         Err(problem) => return problems.push(problem),
     };
-    let mut reader = Reader { file, querier, loaded, problems };
+    let mut reader = Reader { file, group_file: file, in_manifest: false, querier, loaded, problems };
     let mut names = BTreeSet::new();
     for group in parsed.groups.unwrap_or_default() {
         reader.group(group, &mut names);
@@ -155,17 +159,31 @@ pub fn parse_rules(
 
 pub(super) struct Reader<'a> {
     pub(super) file: &'a str,
+    /// What its groups are said to be of.
+    group_file: &'a str,
+    in_manifest: bool,
     querier: &'a dyn Querier,
     pub(super) loaded: &'a mut LoadedRules,
     pub(super) problems: &'a mut Vec<Problem>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// Of one manifest of a file, which is called `group_file`.
+    pub(super) fn of_manifest(
+        file: &'a str,
+        group_file: &'a str,
+        querier: &'a dyn Querier,
+        loaded: &'a mut LoadedRules,
+        problems: &'a mut Vec<Problem>,
+    ) -> Self {
+        Reader { file, group_file, in_manifest: true, querier, loaded, problems }
+    }
+
     pub(super) fn report(&mut self, place: Place, message: impl Into<String>) {
         self.problems.push(place.problem(self.file, message));
     }
 
-    fn group(&mut self, group: Spanned<GroupYaml>, names: &mut BTreeSet<String>) {
+    pub(super) fn group(&mut self, group: Spanned<GroupYaml>, names: &mut BTreeSet<String>) {
         let place = Place::of(&group);
         let group = group.value;
         let name = group.name.unwrap_or_default();
@@ -176,6 +194,11 @@ impl Reader<'_> {
             self.report(place, format!("group name `{name}` is repeated in the file"));
         }
         let prefix = format!("group \"{name}\"");
+        if let Some(strategy) = group.partial_response_strategy.filter(|_| !self.in_manifest) {
+            // Manifests hold it for Thanos, and it says nothing here.
+            let message = format!("{prefix}: `partial_response_strategy` is only known in manifests");
+            self.report(Place::of(&strategy), message);
+        }
         let interval_ms = self.duration(&prefix, "interval", group.interval.as_ref()).filter(|ms| *ms > 0);
         let query_offset_ms = self.duration(&prefix, "query_offset", group.query_offset.as_ref());
         let source = self.source(&prefix, group.source.as_ref());
@@ -187,7 +210,7 @@ impl Reader<'_> {
             .filter_map(|(index, rule)| self.rule(&prefix, index, rule, source, &group_labels))
             .collect::<Vec<_>>();
         self.loaded.groups.push(GroupDefinition {
-            file: self.file.to_owned(),
+            file: self.group_file.to_owned(),
             name,
             interval_ms: interval_ms.unwrap_or(self.loaded.default_interval_ms),
             query_offset_ms: query_offset_ms.unwrap_or(0),

@@ -6,6 +6,7 @@ mod definition;
 mod engine;
 mod group;
 mod load;
+mod manifest;
 mod offered;
 mod schedule;
 mod schema;
@@ -17,6 +18,7 @@ pub use definition::{DEFAULT_INTERVAL_MS, GroupDefinition, NoData, RuleDefinitio
 pub(crate) use engine::RuleEngine;
 pub use group::{Environment, Group, Health, Outcome, RuleState};
 pub use load::{LoadedRules, is_rule_path, load_rules, parse_rules, rule_files};
+pub use manifest::is_manifest;
 pub use offered::Offer;
 pub(crate) use offered::{Texts, read, read_at_start};
 pub use schedule::Slots;

@@ -24,6 +24,7 @@ pub(super) struct GroupYaml {
     pub(super) labels: Option<TextMap>,
     /// `metrics` (PromQL) or `logs` (LogQL).
     pub(super) source: Option<Spanned<String>>,
+    pub(super) partial_response_strategy: Option<Spanned<String>>,
     pub(super) rules: Option<Vec<Spanned<RuleYaml>>>,
 }
 

@@ -4,14 +4,17 @@ use super::Alerting;
 use crate::{
     alert::Fingerprint,
     dispatch::{AlertView, Dispatcher, Explanation},
-    history::{EventFilter, HistoryPage},
-    journal::JournalError,
+    history::{Event, EventFilter, HistoryPage, latest},
+    journal::{Journal, JournalError},
     matchers::all_match,
     owner::OwnerError,
-    rules::{AlertState, RuleKind},
+    rules::{AlertState, Group, RuleKind},
 };
 use model::{Labels, Matcher};
-use std::sync::PoisonError;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError},
+};
 
 /// Why the history could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -31,10 +34,7 @@ impl Alerting {
     /// # Errors
     /// When the journal cannot be read.
     pub async fn history(&self, filter: EventFilter) -> Result<HistoryPage, HistoryError> {
-        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let journal = journal.ok_or(HistoryError::Stopped)?;
-        let read = tokio::task::spawn_blocking(move || filter.find(&journal));
-        Ok(read.await.map_err(|_| HistoryError::Panicked)??)
+        self.walk(move |journal| filter.find(journal)).await
     }
 
     /// Why alerts did or did not reach someone: those that are held and all of `matchers` take
@@ -51,18 +51,19 @@ impl Alerting {
         let wanted = move |labels: &Labels| {
             all_match(&matchers, labels) && fingerprint.is_none_or(|id| Fingerprint::of(labels) == id)
         };
-        let pending = self.pending(&wanted);
+        let groups = self.rules();
         let explain = move |dispatcher: &Dispatcher, now_ms: i64| {
             let mut found = dispatcher.explain(|alert| wanted(&alert.labels), limit, now_ms);
-            for alert in pending.into_iter().take(limit.saturating_sub(found.len())) {
-                found.push(Explanation {
-                    state: "pending",
-                    annotations: alert.annotations,
-                    since_ms: Some(alert.since_ms),
-                    fires_at_ms: Some(alert.since_ms.saturating_add(alert.for_ms)),
-                    ..dispatcher.explain_where(&alert.labels, now_ms)
-                });
-            }
+            let pending = pending(&groups, &wanted, limit.saturating_sub(found.len()));
+            let labels = pending.iter().map(|alert| &alert.labels);
+            let explained = dispatcher.explain_where(labels, now_ms);
+            found.extend(explained.into_iter().zip(&pending).map(|(explanation, alert)| Explanation {
+                state: "pending",
+                annotations: alert.annotations.clone(),
+                since_ms: Some(alert.since_ms),
+                fires_at_ms: Some(alert.since_ms.saturating_add(alert.for_ms)),
+                ..explanation
+            }));
             found
         };
         self.owner.read(explain).await
@@ -73,7 +74,33 @@ impl Alerting {
     /// # Errors
     /// As [`Alerting::explain`].
     pub async fn explain_labels(&self, labels: Labels) -> Result<Explanation, OwnerError> {
-        self.owner.read(move |dispatcher, now_ms| dispatcher.explain_where(&labels, now_ms)).await
+        let explain = move |dispatcher: &Dispatcher, now_ms: i64| {
+            dispatcher.explain_where(std::iter::once(&labels), now_ms).remove(0)
+        };
+        self.owner.read(explain).await
+    }
+
+    /// The latest events about each of `alerts`, newest first, at most `each_max` each. However
+    /// many alerts there are, the history is walked through once.
+    ///
+    /// # Errors
+    /// As [`Alerting::history`].
+    pub async fn latest_events(
+        &self,
+        alerts: Vec<Fingerprint>,
+        each_max: usize,
+    ) -> Result<HashMap<Fingerprint, Vec<Event>>, HistoryError> {
+        self.walk(move |journal| latest(journal, &alerts, each_max)).await
+    }
+
+    async fn walk<T: Send + 'static>(
+        &self,
+        walk: impl FnOnce(&Journal) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let journal = journal.ok_or(HistoryError::Stopped)?;
+        let read = tokio::task::spawn_blocking(move || walk(&journal));
+        Ok(read.await.map_err(|_| HistoryError::Panicked)??)
     }
 
     /// The alerts that a silence with these matchers would mute now.
@@ -83,23 +110,25 @@ impl Alerting {
     pub async fn preview_silence(&self, matchers: Vec<Matcher>) -> Result<Vec<AlertView>, OwnerError> {
         self.owner.read(move |dispatcher, now_ms| dispatcher.matching(&matchers, now_ms)).await
     }
+}
 
-    fn pending(&self, wanted: &impl Fn(&Labels) -> bool) -> Vec<PendingAlert> {
-        let mut found = Vec::new();
-        for group in self.rules() {
-            for rule in &group.rules {
-                let RuleKind::Alert { for_ms, .. } = rule.definition.kind else { continue };
-                let pending = rule.active.iter().filter(|alert| alert.state == AlertState::Pending);
-                found.extend(pending.filter(|alert| wanted(&alert.labels)).map(|alert| PendingAlert {
-                    labels: alert.labels.clone(),
-                    annotations: alert.annotations.clone(),
-                    since_ms: alert.active_at_ms,
-                    for_ms,
-                }));
-            }
-        }
-        found
-    }
+/// Alerts that rules hold pending, at most `limit`.
+fn pending(groups: &[Arc<Group>], wanted: &impl Fn(&Labels) -> bool, limit: usize) -> Vec<PendingAlert> {
+    let rules = groups.iter().flat_map(|group| &group.rules);
+    let alerts = rules.filter_map(|rule| match rule.definition.kind {
+        RuleKind::Alert { for_ms, .. } => Some(rule.active.iter().map(move |alert| (alert, for_ms))),
+        RuleKind::Record { .. } => None,
+    });
+    let pending = alerts
+        .flatten()
+        .filter(|(alert, _)| alert.state == AlertState::Pending && wanted(&alert.labels))
+        .map(|(alert, for_ms)| PendingAlert {
+            labels: alert.labels.clone(),
+            annotations: alert.annotations.clone(),
+            since_ms: alert.active_at_ms,
+            for_ms,
+        });
+    pending.take(limit).collect()
 }
 
 struct PendingAlert {

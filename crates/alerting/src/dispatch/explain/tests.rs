@@ -93,7 +93,7 @@ fn a_silence_is_named_with_its_author_and_end() {
     let silenced = "not told: silenced by `s1` (new disk, by `ann`) until 1970-01-01T00:01:00.000Z";
     assert_eq!(stage.verdict("Disk", 500), ("all".to_owned(), silenced.to_owned()));
     let labels = model::Labels::from_pairs([("alertname", "Nobody"), ("team", "db")]);
-    let unknown = stage.0.explain_where(&labels, 500);
+    let unknown = stage.0.explain_where(std::iter::once(&labels), 500).remove(0);
     assert_eq!((unknown.state, unknown.routes[0].receiver.as_str()), ("unknown", "db"));
     assert_eq!(unknown.routes[0].integrations[0].verdict, "was never told of it");
 }

@@ -1,8 +1,8 @@
 //! Data that is missing, which is not the same as a condition that does not hold.
 //!
 //! An alert whose element is gone has either recovered or lost its data. Rules that ask for it
-//! (`no_data`) have the difference looked up: the same expression without its comparisons tells
-//! what is measured at all.
+//! (`no_data`), and every rule right after a restart, have the difference looked up: the same
+//! expression without its comparisons tells what is measured at all.
 
 use super::{Candidate, Environment, GroupDefinition, QueryFailure, RuleState};
 use crate::{
@@ -43,17 +43,26 @@ pub(super) fn look(
         .filter(|alert| is_missing(alert.state, &alert.labels) && alert.labels.value(NO_DATA).is_empty())
         .map(|alert| (alert.labels.clone(), alert.element))
         .collect();
+    let in_grace = rule.active.in_grace(at_ms);
     let is_asked = match no_data {
-        NoData::Ok => false,
+        NoData::Ok => in_grace && !missing.is_empty(),
         NoData::KeepState => !missing.is_empty(),
         NoData::Alert => candidates.is_empty() || !missing.is_empty(),
     };
     if !is_asked {
         return Ok(BTreeSet::new());
     }
+    let missing_labels =
+        |missing: Vec<(Labels, u64)>| missing.into_iter().map(|(labels, _)| labels).collect();
+    if in_grace && looks_back(&rule.definition.expr) {
+        return Ok(missing_labels(missing));
+    }
     let query_ms = at_ms - group.query_offset_ms;
     let present = environment.querier.presence(group.source, &rule.definition.expr, query_ms)?;
-    let Some(present) = present else { return Ok(BTreeSet::new()) };
+    let Some(present) = present else {
+        // What cannot be known counts as recovery, but not right after a restart.
+        return Ok(if in_grace { missing_labels(missing) } else { BTreeSet::new() });
+    };
     let present: BTreeSet<u64> = present.iter().map(id).collect();
     if no_data == NoData::Alert && present.is_empty() {
         candidates.push(nothing_measured(rule, group, environment, at_ms));
@@ -63,6 +72,12 @@ pub(super) fn look(
         .filter(|(_, element)| !present.contains(element))
         .map(|(labels, _)| labels)
         .collect())
+}
+
+/// Whether an expression looks over a range, in which the time of a restart is a hole: what it says
+/// then is not what was measured. Brackets in a matcher only cost a wait.
+fn looks_back(expr: &str) -> bool {
+    expr.contains('[')
 }
 
 /// The alert that nothing is measured: the rule's labels and annotations, expanded without an

@@ -144,3 +144,68 @@ fn folders_are_searched_and_one_bad_file_refuses_all() {
     assert!(problems.to_string().contains("c.yml:1:11: unknown field `nam`"), "{problems}");
     assert!(load_rules(&[folder.path().join("missing.yml")], &Checker).is_err());
 }
+
+const MANIFESTS: &str = r#"# Generated.
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: node
+  namespace: monitoring
+  labels: {prometheus: k8s, role: alert-rules}
+spec:
+  groups:
+  - name: g
+    partial_response_strategy: warn
+    rules:
+    - alert: A
+      expr: |
+        up == 0
+      for: 15m
+      annotations: {summary: "{{ $labels.instance }}"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: x}
+data: {spec: "groups: []"}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata: {name: other}
+spec:
+  groups:
+  - name: g
+    rules: [{record: a:b, expr: 1}]
+---
+apiVersion: v1
+kind: List
+items:
+- kind: PrometheusRule
+  metadata: {name: listed}
+  spec: {groups: [{name: g, rules: [{record: c:d, expr: sum(x)}]}]}
+"#;
+
+#[test]
+fn manifests_of_kubernetes_are_read() {
+    let (loaded, problems) = load(MANIFESTS);
+    assert_eq!(problems, [""; 0]);
+    let groups: Vec<_> = loaded.groups.iter().map(|group| (group.id(), group.rules.len())).collect();
+    let expected = ["f.yml#monitoring/node;g", "f.yml#other;g", "f.yml#listed;g"];
+    assert_eq!(groups, expected.map(|id| (id.to_owned(), 1)));
+    assert_eq!(loaded.groups[1].rules[0].expr, "1");
+    let warnings: Vec<_> = loaded.warnings.iter().map(Problem::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["f.yml:21:7: a manifest of the kind `ConfigMap` holds no rules and is passed over"]
+    );
+}
+
+#[test]
+fn mistakes_in_manifests_have_their_place_in_the_file() {
+    let broken = MANIFESTS.replace("expr: 1", "expr: bad, fro: 5m").replace("for: 15m", "for: soon");
+    let (_, problems) = load(&broken);
+    let places: Vec<_> = problems.iter().map(|problem| problem.split(':').nth(1).unwrap()).collect();
+    assert_eq!(places, ["17", "31"], "{problems:?}");
+    let (_, problems) = load("groups:\n- {name: g, partial_response_strategy: warn}\n");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}

@@ -32,6 +32,9 @@ impl Querier for World {
     }
 
     fn presence(&self, _: Source, _: &str, _: i64) -> Result<Option<Vec<Labels>>, QueryFailure> {
+        if self.is_blind() {
+            return Ok(None);
+        }
         let disks = self.0.lock().unwrap();
         Ok(Some(
             disks.iter().filter(|(_, value)| value.is_some()).map(|(host, _)| World::labels(host)).collect(),
@@ -46,6 +49,13 @@ impl Querier for World {
 impl SampleSink for World {
     fn append(&self, _: &MetricBatch) -> Result<(), QueryFailure> {
         Ok(())
+    }
+}
+
+impl World {
+    /// One that cannot tell what is measured.
+    fn is_blind(&self) -> bool {
+        self.0.lock().unwrap().iter().any(|(host, _)| *host == "blind")
     }
 }
 
@@ -111,4 +121,34 @@ fn nothing_measured_is_an_alert_of_its_own() {
     assert!(alert.annotations.value("summary").contains("No data for Full"));
     assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
     assert_eq!(stage.step(&[("a", None)]), ["a", "true"], "it stays, and that nothing is measured is told");
+}
+
+impl Stage {
+    /// Goes on from what was stored; until a quarter of an hour of the clock it is lately.
+    fn restart(&mut self) {
+        let record = self.group.record();
+        self.group = Group::new(self.group.definition.clone());
+        self.group.restore(record, 15 * 60_000);
+    }
+}
+
+#[test]
+fn what_is_missing_right_after_a_restart_is_not_over() {
+    for unknown in [&[("a", None)][..], &[], &[("blind", None)]] {
+        let mut stage = Stage::new("");
+        assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+        stage.restart();
+        for minute in 2..15 {
+            assert_eq!(stage.step(unknown), ["a"], "minute {minute}");
+        }
+        assert_eq!(stage.step(unknown), [""; 0], "missing for good is over, as in Prometheus");
+    }
+}
+
+#[test]
+fn a_recovery_that_is_measured_is_told_at_once_after_a_restart() {
+    let mut stage = Stage::new("");
+    assert_eq!(stage.step(&[("a", Some(0.95)), ("b", Some(0.95))]), ["a", "b"]);
+    stage.restart();
+    assert_eq!(stage.step(&[("a", Some(0.5)), ("b", None)]), ["b"], "a has recovered, b is not known");
 }

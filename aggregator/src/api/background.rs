@@ -1,0 +1,32 @@
+//! Answers that take a while to put together, such as thousands of alerts: away from the threads
+//! that serve sockets.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+/// A list in memory as an answer in JSON. `write` puts it together with [`to_json`].
+pub(crate) async fn json(write: impl FnOnce() -> serde_json::Result<Vec<u8>> + Send + 'static) -> Response {
+    match run(write).await {
+        Ok(body) => {
+            let kind = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, kind)], body).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// What [`json`] is given.
+pub(crate) fn to_json(answer: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(answer)
+}
+
+/// Runs `work` on a thread that may take its time.
+pub(crate) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+    }
+}
