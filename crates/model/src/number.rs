@@ -16,7 +16,10 @@ pub fn push_float(out: &mut String, value: f64) {
     } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
     } else if value == value.trunc() && magnitude < 1e15 && (value != 0.0 || value.is_sign_positive()) {
-        push(out, format_args!("{}", value as i64));
+        push_integer(out, value as i64);
+    } else if (1e-5..1e15).contains(&magnitude) {
+        // Here the shortest digits have no exponent.
+        out.push_str(zmij::Buffer::new().format_finite(value));
     } else if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
         let text = format!("{value:e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -25,6 +28,11 @@ pub fn push_float(out: &mut String, value: f64) {
     } else {
         push(out, format_args!("{value}"));
     }
+}
+
+/// Appends a whole number.
+pub fn push_integer(out: &mut String, value: i64) {
+    out.push_str(itoa::Buffer::new().format(value));
 }
 
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
@@ -78,6 +86,20 @@ mod tests {
             (1234.5678, "1234.5678"),
         ] {
             assert_eq!(format_float(value), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_float_prints_shortest_and_reads_back(bits: u64, scaled in -1e9..1e9f64) {
+            for value in [f64::from_bits(bits), scaled, scaled / 1e12, (scaled * 1e3).trunc() / 1e3] {
+                let text = format_float(value);
+                let read = parse_float(&text).unwrap();
+                assert!(read.to_bits() == value.to_bits() || value.is_nan(), "{text}");
+                if (1e-6..1e21).contains(&value.abs()) {
+                    assert_eq!(text, value.to_string());
+                }
+            }
         }
     }
 

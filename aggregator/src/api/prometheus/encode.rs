@@ -5,7 +5,7 @@
 //! exponent.
 
 use super::answer::push_json_string;
-use model::{Buckets, Histogram, Labels, Value, format_float, push_float};
+use model::{Buckets, Histogram, Labels, Value, format_float, push_float, push_integer};
 use promql::{MatrixSeries, QueryValue};
 use std::fmt::Write;
 
@@ -123,12 +123,13 @@ fn push_float_point(out: &mut String, timestamp_ms: i64, value: f64) {
 /// Seconds as a whole number, or with three decimals.
 fn push_time(out: &mut String, timestamp_ms: i64) {
     let (magnitude, sign) = (timestamp_ms.unsigned_abs(), if timestamp_ms < 0 { "-" } else { "" });
-    let (seconds, rest) = (magnitude / 1000, magnitude % 1000);
-    let written = match rest {
-        0 => write!(out, "{sign}{seconds}"),
-        _ => write!(out, "{sign}{seconds}.{rest:03}"),
-    };
-    debug_assert!(written.is_ok(), "writing to a string cannot fail");
+    let (seconds, rest) = ((magnitude / 1000) as i64, magnitude % 1000);
+    out.push_str(sign);
+    push_integer(out, seconds);
+    if rest > 0 {
+        let written = write!(out, ".{rest:03}");
+        debug_assert!(written.is_ok(), "writing to a string cannot fail");
+    }
 }
 
 /// Seconds as any JSON number.

@@ -88,15 +88,27 @@ pub(super) fn first(window: &Window<'_>, _: &Remarks<'_, '_>) -> Out {
 }
 
 pub(super) fn max(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
-    let values = floats(window, remarks)?;
-    let largest = |best: f64, value: f64| if value > best || best.is_nan() { value } else { best };
-    values.iter().copied().reduce(largest).map(Value::Float)
+    extreme(&floats(window, remarks)?, |value, best| value > best).map(Value::Float)
 }
 
 pub(super) fn min(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
-    let values = floats(window, remarks)?;
-    let smallest = |best: f64, value: f64| if value < best || best.is_nan() { value } else { best };
-    values.iter().copied().reduce(smallest).map(Value::Float)
+    extreme(&floats(window, remarks)?, |value, best| value < best).map(Value::Float)
+}
+
+/// The first value that no other one beats; NaN only where there is nothing else. Eight values are
+/// compared at a time.
+fn extreme(values: &[f64], beats: impl Fn(f64, f64) -> bool) -> Option<f64> {
+    let better = |best: f64, value: f64| if beats(value, best) || best.is_nan() { value } else { best };
+    let (groups, rest) = values.as_chunks::<8>();
+    let mut lanes = [f64::NAN; 8];
+    for group in groups {
+        for (best, value) in lanes.iter_mut().zip(group) {
+            *best = better(*best, *value);
+        }
+    }
+    let best = lanes.into_iter().chain(rest.iter().copied()).reduce(better)?;
+    // Zeros of either sign beat each other not, and the first of them is meant.
+    if best == 0.0 { values.iter().copied().reduce(better) } else { (!values.is_empty()).then_some(best) }
 }
 
 pub(super) fn quantile(window: &Window<'_>, remarks: &Remarks<'_, '_>) -> Out {
@@ -165,4 +177,35 @@ fn latest(window: &Window<'_>, remarks: &Remarks<'_, '_>, is_better: fn(f64, f64
         .floats()
         .reduce(|best, point| if is_better(point.1, best.1) || best.1.is_nan() { point } else { best });
     seconds(best?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::extreme;
+
+    #[test]
+    fn extremes_are_those_of_one_value_after_the_other() {
+        let nan = f64::NAN;
+        let zeros: Vec<f64> = (0..20).map(|i| if i % 2 == 0 { -0.0 } else { 0.0 }).collect();
+        let rising: Vec<f64> = (0..21).map(f64::from).collect();
+        let gaps: Vec<f64> = (0..30).map(|i| if i % 3 == 0 { nan } else { f64::from(i % 7) }).collect();
+        for values in [vec![], vec![nan; 9], vec![nan, 1.0], vec![f64::NEG_INFINITY; 17], zeros, rising, gaps]
+        {
+            for end in 0..=values.len() {
+                let values = &values[..end];
+                let one_by_one = |beats: fn(&f64, &f64) -> bool| {
+                    let better = |best: f64, value: f64| {
+                        if beats(&value, &best) || best.is_nan() { value } else { best }
+                    };
+                    values.iter().copied().reduce(better).map(f64::to_bits)
+                };
+                let is_nan = |bits: Option<u64>| bits.is_some_and(|bits| f64::from_bits(bits).is_nan());
+                let most = extreme(values, |value, best| value > best).map(f64::to_bits);
+                let least = extreme(values, |value, best| value < best).map(f64::to_bits);
+                for (found, expected) in [(most, one_by_one(f64::gt)), (least, one_by_one(f64::lt))] {
+                    assert!(found == expected || is_nan(found) && is_nan(expected), "{values:?}");
+                }
+            }
+        }
+    }
 }
