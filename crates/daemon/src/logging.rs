@@ -22,7 +22,9 @@ pub fn init(format: Format, filter: &str) -> Result<(), String> {
     let text = std::env::var("BELLWETHER_LOG").unwrap_or_else(|_| filter.to_owned());
     let filter =
         EnvFilter::try_new(&text).map_err(|error| format!("invalid log filter `{text}`: {error}"))?;
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Left on, a failure to write is itself printed to standard error, which panics when nobody reads
+    // that any more: `bellwether serve 2>&1 | head` would lose one task after the other.
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let started = match format {
         Format::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),

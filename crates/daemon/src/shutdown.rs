@@ -42,8 +42,9 @@ impl Shutdown {
                     std::process::exit(130);
                 }
                 first = false;
-                tracing::info!("stopping; a second signal ends the process at once");
+                // First of all: whatever comes of the log line, the process ends.
                 triggered.trigger();
+                tracing::info!("stopping; a second signal ends the process at once");
             }
         });
         Ok(shutdown)
@@ -88,5 +89,28 @@ mod tests {
         early.await.unwrap();
         shutdown.clone().wait().await;
         assert!(shutdown.is_triggered());
+    }
+
+    /// A log that cannot be written to in the worst way.
+    struct Broken;
+
+    impl std::io::Write for Broken {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            panic!("the log is broken");
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_fails_keeps_nobody_from_stopping() {
+        let log = tracing_subscriber::fmt().with_writer(|| Broken).finish();
+        let _guard = tracing::subscriber::set_default(log);
+        let shutdown = Shutdown::on_signals().unwrap();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+        let patience = std::time::Duration::from_secs(10);
+        tokio::time::timeout(patience, shutdown.wait()).await.expect("the signal is heard");
     }
 }
