@@ -144,7 +144,6 @@ async fn start_scaling(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Res
     };
     let parts = scaling::Parts {
         readings: Arc::new(PolicyReadings::new(evaluator, app.alerting().cloned())),
-        client: daemon::http::client(&ClientOptions::default())?,
         clock: clock::now_ms,
     };
     app.set_scaling(Scaling::start(settings, parts, &app.own).await.context("failed to start auto-scaling")?);
@@ -210,9 +209,9 @@ fn guard(config: &Config) -> anyhow::Result<Option<Guard>> {
             config.listen.0
         );
     }
-    if !loopback {
+    if !loopback && config.tls.is_none() {
         tracing::warn!(
-            "this listener speaks plain HTTP; put a TLS proxy before it, or tokens can be read on the way"
+            "this listener speaks plain HTTP; set `tls`, or put a TLS proxy before it, or tokens can be read on the way"
         );
     }
     Ok(Some(Guard(tokens.into())))

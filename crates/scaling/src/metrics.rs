@@ -1,6 +1,9 @@
 //! What scaling says about itself on `/metrics`.
 
-use crate::decide::{Decision, Reason};
+use crate::{
+    decide::{Decision, Reason},
+    policy::{Mode, Policy},
+};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -23,6 +26,7 @@ pub(crate) struct Metrics {
     desired: Family<ByPolicy, Gauge>,
     current: Family<ByPolicy, Gauge>,
     max: Family<ByPolicy, Gauge>,
+    enforced: Family<ByPolicy, Gauge>,
     no_data: Family<ByPolicy, Gauge>,
     limited: Family<ByReason, Counter>,
     delivery_failures: Family<ByPolicy, Counter>,
@@ -36,6 +40,11 @@ impl Metrics {
             registry.register("bellwether_scale_desired", "The size last decided", this.desired);
             registry.register("bellwether_scale_current", "The size measured", this.current);
             registry.register("bellwether_scale_max", "The ceiling in force", this.max);
+            registry.register(
+                "bellwether_scale_enforced",
+                "Whether decisions are carried out, which those of a dry run are not",
+                this.enforced,
+            );
             registry.register(
                 "bellwether_scale_no_data",
                 "Whether the last decision lacked data that it needed",
@@ -59,19 +68,20 @@ impl Metrics {
         });
     }
 
-    pub(crate) fn decided(&self, policy: &str, decision: &Decision, turned: bool) {
-        let label = ByPolicy { policy: policy.to_owned() };
+    pub(crate) fn decided(&self, policy: &Policy, decision: &Decision, turned: bool) {
+        let label = ByPolicy { policy: policy.uid.clone() };
         for (family, size) in [(&self.desired, decision.desired), (&self.current, decision.current)] {
             if let Some(size) = size {
                 family.get_or_create(&label).set(size.into());
             }
         }
         self.max.get_or_create(&label).set(decision.max.into());
+        self.enforced.get_or_create(&label).set((policy.mode != Mode::DryRun).into());
         let lacks = matches!(decision.reason, Reason::NoDataHold | Reason::CurrentUnknown | Reason::Fallback);
         self.no_data.get_or_create(&label).set(lacks.into());
         if let Some(reason) = decision.limited_by {
             self.limited
-                .get_or_create(&ByReason { policy: policy.to_owned(), reason: reason.as_str() })
+                .get_or_create(&ByReason { policy: policy.uid.clone(), reason: reason.as_str() })
                 .inc();
         }
         self.direction_changes.get_or_create(&label).inc_by(turned.into());

@@ -10,7 +10,7 @@ use crate::{
     metrics::Metrics,
     policy::{LoadedPolicies, Mode, Policy, Problems, Receiver, load_all},
     readings::Readings,
-    webhook::{Attempt, Delivery, attempt, backoff, delivery},
+    webhook::{Attempt, Clients, Delivery, attempt, backoff, delivery},
 };
 use daemon::{Pool, Shutdown};
 use serde::Serialize;
@@ -43,8 +43,6 @@ pub struct Settings {
 pub struct Parts {
     /// Answers expressions.
     pub readings: Arc<dyn Readings>,
-    /// Makes requests; follows no redirects.
-    pub client: reqwest::Client,
     /// Reads the wall clock, in milliseconds.
     pub clock: fn() -> i64,
 }
@@ -57,6 +55,8 @@ pub enum StartError {
     Problems(#[from] Problems),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error("failed to set up the HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
 }
 
 /// How the last delivery stands.
@@ -122,6 +122,7 @@ struct Running {
 #[derive(Clone)]
 struct Common {
     parts: Parts,
+    clients: Clients,
     external_url: String,
     journal: Arc<Journal>,
     pool: Pool,
@@ -159,7 +160,8 @@ impl Scaling {
         metrics.register(own);
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let external_url = settings.external_url.clone();
-        let common = Common { parts, external_url, journal, pool: Pool::new(threads, QUEUE), metrics };
+        let (clients, pool) = (Clients::new()?, Pool::new(threads, QUEUE));
+        let common = Common { parts, clients, external_url, journal, pool, metrics };
         let scaling =
             Scaling { settings, common, running: Mutex::default(), reloading: tokio::sync::Mutex::default() };
         for policy in loaded.policies {
@@ -352,8 +354,13 @@ impl PolicyTask {
             tracing::error!(policy = self.policy.uid, %error, "a scaling decision was not made durable and is dropped");
             return;
         }
-        self.common.metrics.decided(&self.policy.uid, &decision, state.direction_changes != turns_before);
-        if decision.action != Action::None {
+        self.common.metrics.decided(&self.policy, &decision, state.direction_changes != turns_before);
+        let mut status = lock(&self.status);
+        // A dry run comes to the same decision time and again.
+        let is_news = status.decision.as_ref().is_none_or(|last| {
+            (last.action, last.current, last.desired) != (decision.action, decision.current, decision.desired)
+        });
+        if decision.action != Action::None && is_news {
             tracing::info!(
                 policy = self.policy.uid,
                 current = decision.current,
@@ -364,7 +371,6 @@ impl PolicyTask {
                 "scaling decision"
             );
         }
-        let mut status = lock(&self.status);
         status.state = state;
         status.decision = Some(decision);
         drop(status);
@@ -438,15 +444,14 @@ impl Courier {
                 let error = last_error.unwrap_or_else(|| "its time was up".to_owned());
                 return DeliveryStatus::Failed { sequence, error };
             }
-            let (error, asked) =
-                match attempt(&self.common.parts.client, &self.receiver, delivery, now_ms).await {
-                    Attempt::Accepted => return DeliveryStatus::Accepted { sequence },
-                    Attempt::Refused(error) => {
-                        self.common.metrics.delivery_failed(&self.policy.uid);
-                        return DeliveryStatus::Failed { sequence, error };
-                    }
-                    Attempt::Retry(error, asked) => (error, asked),
-                };
+            let (error, asked) = match attempt(&self.common.clients, &self.receiver, delivery, now_ms).await {
+                Attempt::Accepted => return DeliveryStatus::Accepted { sequence },
+                Attempt::Refused(error) => {
+                    self.common.metrics.delivery_failed(&self.policy.uid);
+                    return DeliveryStatus::Failed { sequence, error };
+                }
+                Attempt::Retry(error, asked) => (error, asked),
+            };
             self.common.metrics.delivery_failed(&self.policy.uid);
             failed_attempts += 1;
             tracing::warn!(

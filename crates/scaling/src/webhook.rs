@@ -7,7 +7,7 @@ use crate::{
     decide::{Action, CheckOutcome, Decision},
     policy::{Policy, Receiver},
 };
-use daemon::http::signature_headers;
+use daemon::http::{ClientOptions, LinkLocal, client, signature_headers};
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,29 @@ pub(crate) const EXPIRES_AFTER_MS: i64 = 300_000;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_FIRST_MS: f64 = 1000.0;
 const RETRY_LONGEST_MS: f64 = 60_000.0;
+
+/// What requests are made with; they follow no redirects.
+#[derive(Clone)]
+pub(crate) struct Clients {
+    /// Does not connect to link-local addresses, whatever name they go by.
+    guarded: reqwest::Client,
+    /// For receivers that say `allow_link_local`.
+    open: reqwest::Client,
+}
+
+impl Clients {
+    pub(crate) fn new() -> Result<Self, reqwest::Error> {
+        let with = |link_local| client(&ClientOptions { link_local, ..ClientOptions::default() });
+        Ok(Clients { guarded: with(LinkLocal::Refused)?, open: with(LinkLocal::Allowed)? })
+    }
+
+    fn of(&self, receiver: &Receiver) -> &reqwest::Client {
+        match receiver.link_local {
+            LinkLocal::Refused => &self.guarded,
+            LinkLocal::Allowed => &self.open,
+        }
+    }
+}
 
 /// A decision on its way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,12 +146,13 @@ pub(crate) enum Attempt {
 
 /// Posts once.
 pub(crate) async fn attempt(
-    client: &reqwest::Client,
+    clients: &Clients,
     receiver: &Receiver,
     delivery: &Delivery,
     now_ms: i64,
 ) -> Attempt {
-    let mut request = client
+    let mut request = clients
+        .of(receiver)
         .post(receiver.url.clone())
         .timeout(TIMEOUT)
         .header("content-type", "application/json")

@@ -8,7 +8,8 @@
 //!
 //! The reference of every comparison is the size that was last asked for while the target is
 //! still getting there ([`SETTLE_MS`]), else the size that is measured: a slow target does not make
-//! us ask twice or take back.
+//! us ask twice or take back. In a dry run nothing is asked for, so it is always what is measured, and
+//! no decision leaves a move behind for the next one to count from.
 
 mod checks;
 mod restrain;
@@ -137,7 +138,8 @@ pub fn decide(policy: &Policy, state: &State, inputs: &Inputs) -> (Decision, Sta
         state.interrupted(now_ms);
         return (Decision { checks: checks::outcomes(policy, inputs, None), ..hold }, state);
     };
-    let reference = state.reference(current, now_ms);
+    let is_carried_out = policy.mode != Mode::DryRun;
+    let reference = if is_carried_out { state.reference(current, now_ms) } else { current };
     let outcomes = checks::outcomes(policy, inputs, Some((current, reference)));
     let (recommended, reason) = recommend(policy, &mut state, &outcomes, reference, (min, max), now_ms);
     let mut decision = Decision {
@@ -162,7 +164,7 @@ pub fn decide(policy: &Policy, state: &State, inputs: &Inputs) -> (Decision, Sta
         std::cmp::Ordering::Less => Action::In,
         std::cmp::Ordering::Equal => Action::None,
     };
-    if decision.action != Action::None {
+    if is_carried_out && decision.action != Action::None {
         state.moved(reference, desired, now_ms);
     }
     (decision, state)

@@ -202,6 +202,34 @@ fn a_slow_target_is_not_asked_twice() {
     assert_eq!(state.sequence, 1);
 }
 
+#[test]
+fn a_dry_run_counts_from_what_is_there_and_not_from_what_it_would_have_done() {
+    let mut web = policy(vec![queue()]);
+    web.mode = Mode::DryRun;
+    let mut state = State::default();
+    for step in 0..40 {
+        let inputs = Inputs {
+            now_ms: step * 15 * SECOND,
+            current: value(4.0),
+            checks: vec![value(500.0)],
+            firing_alerts: BTreeSet::new(),
+        };
+        let (decision, after) = decide(&web, &state, &inputs);
+        state = after;
+        assert_eq!((decision.desired, decision.action), (Some(6), Action::Out), "step {step}");
+    }
+    assert_eq!(state.sequence, 0, "nothing was to be delivered");
+    web.mode = Mode::Enforce;
+    let inputs = Inputs {
+        now_ms: 10 * MINUTE,
+        current: value(4.0),
+        checks: vec![value(500.0)],
+        firing_alerts: BTreeSet::new(),
+    };
+    let (decision, state) = decide(&web, &state, &inputs);
+    assert_eq!((decision.desired, state.sequence), (Some(6), 1), "enforced from one moment to the next");
+}
+
 fn measured() -> impl Strategy<Value = Measured> {
     prop_oneof![
         6 => (0.0..4000.0f64, 0..120_000i64).prop_map(|(value, age_ms)| Measured::Value { value, age_ms }),

@@ -12,7 +12,7 @@ use crate::{
     cron::{Cron, DURATION_MS_MAX},
     readings::Readings,
 };
-use daemon::Secret;
+use daemon::{Secret, http::LinkLocal};
 use jiff::tz::TimeZone;
 use serde_saphyr::Spanned;
 use std::{
@@ -195,7 +195,8 @@ impl<'a> Reader<'a> {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
             _ => return self.report(&yaml.url, format!("`{}` is not an HTTP URL", yaml.url.value)),
         };
-        if !yaml.allow_link_local
+        let link_local = if yaml.allow_link_local { LinkLocal::Allowed } else { LinkLocal::Refused };
+        if link_local == LinkLocal::Refused
             && let Err(refused) = daemon::http::check_target(&url)
         {
             return self.report(&yaml.url, refused.to_string());
@@ -203,7 +204,7 @@ impl<'a> Reader<'a> {
         let path = yaml.secret_file.as_ref().map(|file| self.folder.join(file));
         match Secret::resolve("secret", yaml.secret.as_ref(), path.as_deref()) {
             Ok(secret) => {
-                let receiver = Receiver { name: yaml.name.clone(), url, secret };
+                let receiver = Receiver { name: yaml.name.clone(), url, secret, link_local };
                 if self.loaded.receivers.insert(yaml.name.clone(), receiver).is_some() {
                     self.report(written, format!("receiver `{}` is defined twice", yaml.name));
                 }

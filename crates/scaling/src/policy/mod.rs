@@ -7,7 +7,7 @@ pub(crate) use load::load_all;
 pub use load::{LoadedPolicies, Problem, Problems, load_policies};
 
 use crate::cron::Cron;
-use daemon::Secret;
+use daemon::{Secret, http::LinkLocal};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -85,6 +85,8 @@ pub struct Receiver {
     pub url: reqwest::Url,
     /// Signs deliveries when given.
     pub secret: Option<Secret>,
+    /// Whether its name may stand for a link-local address.
+    pub link_local: LinkLocal,
 }
 
 /// A measurement and what it proposes.

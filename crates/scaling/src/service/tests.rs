@@ -72,8 +72,7 @@ async fn start(folder: &Path, url: &str, mode: &str, world: &Arc<World>) -> Scal
         state_dir: folder.join("state"),
         external_url: "http://bw".into(),
     };
-    let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
-    let parts = Parts { readings: world.clone(), client, clock: daemon::clock::now_ms };
+    let parts = Parts { readings: world.clone(), clock: daemon::clock::now_ms };
     Scaling::start(settings, parts, &daemon::metrics::Metrics::default()).await.unwrap()
 }
 

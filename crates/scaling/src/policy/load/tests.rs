@@ -68,7 +68,9 @@ fn every_field_is_read() {
     let CheckKind::Step(steps) = &policy.checks[1].kind else { panic!("a step check") };
     assert_eq!((steps[0].add, steps[1].add), (Amount::Count(2), Amount::Percent(50.0)));
     assert_eq!(policy.scale_in.limits, [Limit { amount: Amount::Count(2), period_ms: 60_000 }]);
-    assert_eq!(loaded.receivers["web-asg"].secret.as_ref().unwrap().expose(), "s3cret");
+    let receiver = &loaded.receivers["web-asg"];
+    assert_eq!(receiver.secret.as_ref().unwrap().expose(), "s3cret");
+    assert_eq!(receiver.link_local, LinkLocal::Refused, "its name may not lead to cloud metadata");
     // A Monday, half past seven in Paris.
     let monday = "2026-11-23T06:30:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond();
     assert_eq!(policy.bounds(monday), (6, 20));
@@ -100,6 +102,14 @@ fn problems_say_where_and_what() {
         let error = load(&FULL.replacen(from, to, 1)).unwrap_err();
         assert!(error.contains(expected), "{to}: {error}");
     }
+}
+
+#[test]
+fn a_link_local_receiver_is_allowed_by_name_only() {
+    let url = "https://hooks.example.org/scale";
+    let text =
+        FULL.replace(&format!("url: '{url}'"), "url: 'http://169.254.7.7/scale', allow_link_local: true");
+    assert_eq!(load(&text).unwrap().receivers["web-asg"].link_local, LinkLocal::Allowed);
 }
 
 #[test]
