@@ -4,8 +4,8 @@
 //! Bounds: each waiting thread has one job in the queue; one write takes jobs until they weigh
 //! [`WEIGHT_MAX`].
 
-use crate::error::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::{error::Error, lock};
+use std::sync::{Arc, Mutex};
 use store::{Receipt, StoreError};
 
 /// Rows of one insert, about.
@@ -73,10 +73,6 @@ impl<J: Weigh> Group<J> {
         let count = fitting.count();
         queue.drain(..count).collect()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub use options::Options;
 
 use arrival::ArrivalClock;
 use client::Client;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::AgeLimits;
 
 /// A checked connection to a database whose tables exist.
@@ -67,4 +67,9 @@ impl ClickHouse {
     pub fn logs(&self, limits: AgeLimits) -> ClickHouseLogs {
         ClickHouseLogs::new(self.client.clone(), self.arrivals.clone(), limits)
     }
+}
+
+/// What a thread that panicked left behind is whole: every change under a lock is one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,10 +2,52 @@
 //! leave out the rest of the oldest day by themselves.
 
 use crate::{client::Client, error::Error, schema::Table, sql};
+use model::TimeRange;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+const DAY_MINUTES: i64 = 24 * 60;
+
+/// Where a store's past begins. Times are in the store's own unit.
+pub(crate) struct Horizon {
+    minute: i64,
+    /// Nothing older is shown.
+    oldest: AtomicI64,
+    /// When the tables are next looked through: a minute after the last time.
+    due: AtomicI64,
+}
+
+impl Horizon {
+    /// Of a store with so many time units a minute, which has not lost anything yet.
+    pub(crate) const fn new(minute: i64) -> Self {
+        Horizon { minute, oldest: AtomicI64::new(i64::MIN), due: AtomicI64::new(i64::MIN) }
+    }
+
+    /// The part of `range` that is shown.
+    pub(crate) fn kept(&self, range: TimeRange) -> TimeRange {
+        TimeRange::new(range.start.max(self.oldest.load(Ordering::Relaxed)), range.end)
+    }
+
+    /// Hides what is older than `oldest`, and drops the days that lie wholly before it.
+    pub(crate) fn advance(
+        &self,
+        client: &Client,
+        tables: &[Table],
+        oldest: i64,
+        now: i64,
+    ) -> Result<(), Error> {
+        if oldest == i64::MIN || now < self.due.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.oldest.store(oldest, Ordering::Relaxed);
+        drop_expired(client, tables, oldest, self.minute * DAY_MINUTES)?;
+        self.due.store(now.saturating_add(self.minute), Ordering::Relaxed);
+        Ok(())
+    }
+}
 
 /// Drops the partitions of `tables` that lie wholly before `oldest`. A partition is named by its
 /// day, of `unit` time units.
-pub(crate) fn drop_expired(client: &Client, tables: &[Table], oldest: i64, unit: i64) -> Result<(), Error> {
+fn drop_expired(client: &Client, tables: &[Table], oldest: i64, unit: i64) -> Result<(), Error> {
     for table in tables {
         let mut answer = client.query(
             &format!(

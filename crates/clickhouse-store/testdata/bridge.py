@@ -20,7 +20,7 @@ import urllib.parse
 from chdb import session
 
 FOLDER = sys.argv[2]
-SESSIONS = 4
+SESSIONS = 8
 # Parameters that are not settings, and settings of the HTTP layer, which is this file.
 NOT_SETTINGS = {"query", "database", "wait_end_of_query", "http_write_exception_in_output_format",
                 "cancel_http_readonly_queries_on_client_close"}

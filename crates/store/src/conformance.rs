@@ -18,6 +18,9 @@ mod random;
 use crate::{AgeLimits, LogStore, MetricStore};
 use harness::{Settle, run, run_durable};
 
+/// Cases at once where each spends most of its time waiting for a server.
+const REMOTE_AT_ONCE: usize = 8;
+
 /// Runs the metric suite; `open` makes an empty store without age limits.
 pub fn metric_store(open: impl Fn() -> Box<dyn MetricStore>) {
     run(metrics::CASES, &open);
@@ -25,16 +28,23 @@ pub fn metric_store(open: impl Fn() -> Box<dyn MetricStore>) {
 
 /// Runs the metric suite on a backend that keeps its data at a place (such as a temporary folder)
 /// that `place` makes and `open` opens, the first time and again.
-pub fn durable_metric_store<P>(place: impl Fn() -> P, open: impl Fn(&P) -> Box<dyn MetricStore>) {
-    run_durable(metrics::CASES, &Settle::ALL, &place, &open);
-    run_durable(metrics::DURABLE_CASES, &[Settle::Reopened, Settle::FlushedAndReopened], &place, &open);
+pub fn durable_metric_store<P>(
+    place: impl Fn() -> P + Sync,
+    open: impl Fn(&P) -> Box<dyn MetricStore> + Sync,
+) {
+    run_durable(metrics::CASES, &Settle::ALL, 1, &place, &open);
+    run_durable(metrics::DURABLE_CASES, &[Settle::Reopened, Settle::FlushedAndReopened], 1, &place, &open);
 }
 
 /// Runs the metric suite on a backend whose data live elsewhere and cost a journey each time: as in
-/// [`durable_metric_store`], but only with data as they were appended and after all of it.
-pub fn remote_metric_store<P>(place: impl Fn() -> P, open: impl Fn(&P) -> Box<dyn MetricStore>) {
-    run_durable(metrics::CASES, &Settle::ENDS, &place, &open);
-    run_durable(metrics::DURABLE_CASES, &[Settle::Reopened], &place, &open);
+/// [`durable_metric_store`], but only with data as they were appended and after all of it, and several
+/// cases at once. Places must not share anything that a case looks at.
+pub fn remote_metric_store<P>(
+    place: impl Fn() -> P + Sync,
+    open: impl Fn(&P) -> Box<dyn MetricStore> + Sync,
+) {
+    run_durable(metrics::CASES, &Settle::ENDS, REMOTE_AT_ONCE, &place, &open);
+    run_durable(metrics::DURABLE_CASES, &[Settle::Reopened], REMOTE_AT_ONCE, &place, &open);
 }
 
 /// Checks that a metric store refuses and drops by age as the limits given to `open` say.
@@ -48,15 +58,15 @@ pub fn log_store(open: impl Fn() -> Box<dyn LogStore>) {
 }
 
 /// Runs the log suite on a backend that keeps its data; see [`durable_metric_store`].
-pub fn durable_log_store<P>(place: impl Fn() -> P, open: impl Fn(&P) -> Box<dyn LogStore>) {
-    run_durable(logs::CASES, &Settle::ALL, &place, &open);
-    run_durable(logs::DURABLE_CASES, &[Settle::Reopened, Settle::FlushedAndReopened], &place, &open);
+pub fn durable_log_store<P>(place: impl Fn() -> P + Sync, open: impl Fn(&P) -> Box<dyn LogStore> + Sync) {
+    run_durable(logs::CASES, &Settle::ALL, 1, &place, &open);
+    run_durable(logs::DURABLE_CASES, &[Settle::Reopened, Settle::FlushedAndReopened], 1, &place, &open);
 }
 
 /// Runs the log suite on a backend whose data live elsewhere; see [`remote_metric_store`].
-pub fn remote_log_store<P>(place: impl Fn() -> P, open: impl Fn(&P) -> Box<dyn LogStore>) {
-    run_durable(logs::CASES, &Settle::ENDS, &place, &open);
-    run_durable(logs::DURABLE_CASES, &[Settle::Reopened], &place, &open);
+pub fn remote_log_store<P>(place: impl Fn() -> P + Sync, open: impl Fn(&P) -> Box<dyn LogStore> + Sync) {
+    run_durable(logs::CASES, &Settle::ENDS, REMOTE_AT_ONCE, &place, &open);
+    run_durable(logs::DURABLE_CASES, &[Settle::Reopened], REMOTE_AT_ONCE, &place, &open);
 }
 
 /// Checks that a log store refuses and drops by age as the limits given to `open` say.

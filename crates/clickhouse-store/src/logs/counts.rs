@@ -34,7 +34,7 @@ impl ClickHouseLogs {
                 "SELECT {columns}, count(), sum(length) FROM {} FINAL WHERE {} AND {} GROUP BY {columns}",
                 LOGS.name,
                 super::of_streams(streams),
-                sql::within("ts", self.kept(request.range))
+                sql::within("ts", self.horizon.kept(request.range))
             ),
             Some(context),
         )?;

@@ -12,7 +12,7 @@ use crate::{
     client::Client,
     error::Error,
     group::Group,
-    retention,
+    retention::Horizon,
     schema::{LOGS, STREAMS},
     series_tables::{Days, Found, KnownIds, SeriesTable},
     sql,
@@ -20,18 +20,14 @@ use crate::{
 use job::Job;
 use model::{BatchId, Labels, LogBatch, Matcher, TimeRange};
 use scan::RemoteScan;
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicI64, Ordering},
-};
+use std::sync::{Arc, Mutex};
 use store::{
     AgeLimits, CountBucket, CountRequest, LineFilter, LogRequest, LogScan, LogStats, LogStore, QueryContext,
     Receipt, StoreError,
 };
 
 const DAY_NS: i64 = 86_400_000_000_000;
-/// Between two looks at what has become too old.
-const RETENTION_PAUSE_NS: i64 = 60_000_000_000;
+const MINUTE_NS: i64 = 60_000_000_000;
 /// Streams named in one delete.
 const IDS_AT_ONCE: usize = 2_000;
 
@@ -44,9 +40,7 @@ pub struct ClickHouseLogs {
     limits: AgeLimits,
     group: Group<Job>,
     known: Mutex<KnownIds>,
-    /// Nothing older is shown.
-    oldest_ns: AtomicI64,
-    maintained_ns: AtomicI64,
+    horizon: Horizon,
 }
 
 impl ClickHouseLogs {
@@ -57,13 +51,8 @@ impl ClickHouseLogs {
             limits,
             group: Group::new(),
             known: Mutex::default(),
-            oldest_ns: AtomicI64::new(i64::MIN),
-            maintained_ns: AtomicI64::new(i64::MIN),
+            horizon: Horizon::new(MINUTE_NS),
         }
-    }
-
-    fn kept(&self, range: TimeRange) -> TimeRange {
-        TimeRange::new(range.start.max(self.oldest_ns.load(Ordering::Relaxed)), range.end)
     }
 
     fn find(
@@ -72,7 +61,7 @@ impl ClickHouseLogs {
         range: TimeRange,
         context: &QueryContext,
     ) -> Result<Found, Error> {
-        let kept = self.kept(range);
+        let kept = self.horizon.kept(range);
         let days = Days {
             first: kept.start.div_euclid(DAY_NS),
             last: kept.end.saturating_sub(1).div_euclid(DAY_NS),
@@ -91,7 +80,7 @@ impl ClickHouseLogs {
                 "SELECT uniqExact(stream), count(), sum(length) FROM {} FINAL WHERE {} AND {}",
                 LOGS.name,
                 of_streams(streams),
-                sql::within("ts", self.kept(range))
+                sql::within("ts", self.horizon.kept(range))
             ),
             Some(context),
         )?;
@@ -125,7 +114,7 @@ impl LogStore for ClickHouseLogs {
         let mut condition = String::new();
         if !streams.is_empty() {
             condition = format!("{} AND rank >= {snapshot}", of_streams(&streams));
-            let in_range = format!("{condition} AND {}", sql::within("ts", self.kept(request.range)));
+            let in_range = format!("{condition} AND {}", sql::within("ts", self.horizon.kept(request.range)));
             units = self.plan(&in_range, request.direction, context)?;
             for hint in &request.metadata_hints {
                 let (name, value) = (sql::string(hint.0.as_bytes()), sql::string(hint.1.as_bytes()));
@@ -191,14 +180,7 @@ impl LogStore for ClickHouseLogs {
 
     fn maintain(&self, now_ns: i64) -> Result<(), StoreError> {
         let oldest = self.limits.oldest_ns(now_ns);
-        let due = self.maintained_ns.load(Ordering::Relaxed).saturating_add(RETENTION_PAUSE_NS);
-        if oldest == i64::MIN || now_ns < due {
-            return Ok(());
-        }
-        self.oldest_ns.store(oldest, Ordering::Relaxed);
-        retention::drop_expired(&self.client, &[STREAMS, LOGS], oldest, DAY_NS)?;
-        self.maintained_ns.store(now_ns, Ordering::Relaxed);
-        Ok(())
+        Ok(self.horizon.advance(&self.client, &[STREAMS, LOGS], oldest, now_ns)?)
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -215,8 +197,4 @@ impl LogStore for ClickHouseLogs {
 
 fn of_streams(streams: &[(u128, Labels)]) -> String {
     format!("stream IN {}", sql::ids(streams.iter().map(|(id, _)| *id)))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -43,7 +43,7 @@ impl ClickHouseLogs {
             }
         }
         batches::record(&self.client, SIGNAL, &fresh_ids, &token)?;
-        let mut known = super::lock(&self.known);
+        let mut known = crate::lock(&self.known);
         for (id, one) in named {
             known.set(id, one);
         }
@@ -58,7 +58,7 @@ impl ClickHouseLogs {
     }
 
     fn name_streams(&self, job: &Job, named: &mut HashMap<u128, Known>, names: &mut Vec<u8>) {
-        let known = super::lock(&self.known);
+        let known = crate::lock(&self.known);
         for stream in &job.streams {
             let one = named
                 .entry(stream.id)

@@ -11,7 +11,7 @@ use crate::{
     client::Client,
     error::Error,
     group::Group,
-    retention,
+    retention::Horizon,
     schema::{EXEMPLARS, METADATA, SAMPLES, SERIES},
     series_tables::{Days, Found, KnownIds, SeriesTable},
     sql,
@@ -21,8 +21,8 @@ use job::Job;
 use model::{BatchId, Exemplar, Labels, Matcher, Metadata, MetricBatch, MetricKind, TimeRange};
 use set::RemoteSeriesSet;
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
 };
 use store::{
     AgeLimits, Aggregate, ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt, Selection,
@@ -30,8 +30,7 @@ use store::{
 };
 
 const DAY_MS: i64 = 86_400_000;
-/// Between two looks at what has become too old.
-const RETENTION_PAUSE_MS: i64 = 60_000;
+const MINUTE_MS: i64 = 60_000;
 /// Series named in one query or delete.
 const IDS_AT_ONCE: usize = 2_000;
 
@@ -46,9 +45,7 @@ pub struct ClickHouseMetrics {
     known: Mutex<KnownIds>,
     described: Mutex<HashMap<String, Metadata>>,
     appended_samples: AtomicU64,
-    /// Nothing older is shown.
-    oldest_ms: AtomicI64,
-    maintained_ms: AtomicI64,
+    horizon: Horizon,
 }
 
 impl ClickHouseMetrics {
@@ -61,13 +58,8 @@ impl ClickHouseMetrics {
             known: Mutex::default(),
             described: Mutex::default(),
             appended_samples: AtomicU64::new(0),
-            oldest_ms: AtomicI64::new(i64::MIN),
-            maintained_ms: AtomicI64::new(i64::MIN),
+            horizon: Horizon::new(MINUTE_MS),
         }
-    }
-
-    fn kept(&self, range: TimeRange) -> TimeRange {
-        TimeRange::new(range.start.max(self.oldest_ms.load(Ordering::Relaxed)), range.end)
     }
 
     fn find(
@@ -76,7 +68,7 @@ impl ClickHouseMetrics {
         range: TimeRange,
         context: &QueryContext,
     ) -> Result<Found, Error> {
-        SERIES_TABLE.find(&self.client, selectors, days(self.kept(range)), context)
+        SERIES_TABLE.find(&self.client, selectors, days(self.horizon.kept(range)), context)
     }
 
     fn read_exemplars(
@@ -90,7 +82,7 @@ impl ClickHouseMetrics {
                 "SELECT id, ts, labels, value FROM {} FINAL WHERE {} AND {} ORDER BY metric, id, ts",
                 EXEMPLARS.name,
                 of_series(series),
-                sql::between("ts", self.kept(range))
+                sql::between("ts", self.horizon.kept(range))
             ),
             Some(context),
         )?;
@@ -157,7 +149,7 @@ impl MetricStore for ClickHouseMetrics {
         context: &QueryContext,
     ) -> Result<Box<dyn SeriesSet>, StoreError> {
         let series = self.find(std::slice::from_ref(&selection.matchers), selection.range, context)?;
-        Ok(Box::new(RemoteSeriesSet::new(self.client.clone(), series, self.kept(selection.range))))
+        Ok(Box::new(RemoteSeriesSet::new(self.client.clone(), series, self.horizon.kept(selection.range))))
     }
 
     fn resolution_ms(&self, _range: TimeRange, _step_ms: i64) -> i64 {
@@ -190,7 +182,7 @@ impl MetricStore for ClickHouseMetrics {
         range: TimeRange,
         context: &QueryContext,
     ) -> Result<Vec<String>, StoreError> {
-        Ok(SERIES_TABLE.names(&self.client, selectors, days(self.kept(range)), context)?)
+        Ok(SERIES_TABLE.names(&self.client, selectors, days(self.horizon.kept(range)), context)?)
     }
 
     fn label_values(
@@ -200,7 +192,7 @@ impl MetricStore for ClickHouseMetrics {
         range: TimeRange,
         context: &QueryContext,
     ) -> Result<Vec<String>, StoreError> {
-        Ok(SERIES_TABLE.values(&self.client, name, selectors, days(self.kept(range)), context)?)
+        Ok(SERIES_TABLE.values(&self.client, name, selectors, days(self.horizon.kept(range)), context)?)
     }
 
     fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)> {
@@ -242,14 +234,7 @@ impl MetricStore for ClickHouseMetrics {
 
     fn maintain(&self, now_ms: i64) -> Result<(), StoreError> {
         let oldest = self.limits.oldest_ms(now_ms);
-        let due = self.maintained_ms.load(Ordering::Relaxed).saturating_add(RETENTION_PAUSE_MS);
-        if oldest == i64::MIN || now_ms < due {
-            return Ok(());
-        }
-        self.oldest_ms.store(oldest, Ordering::Relaxed);
-        retention::drop_expired(&self.client, &[SERIES, SAMPLES, EXEMPLARS], oldest, DAY_MS)?;
-        self.maintained_ms.store(now_ms, Ordering::Relaxed);
-        Ok(())
+        Ok(self.horizon.advance(&self.client, &[SERIES, SAMPLES, EXEMPLARS], oldest, now_ms)?)
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -284,8 +269,4 @@ fn kind_of(name: &str) -> MetricKind {
         MetricKind::StateSet,
     ];
     KINDS.into_iter().find(|kind| kind.as_str() == name).unwrap_or_default()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -109,8 +109,8 @@ impl SeriesSet for RemoteSeriesSet {
         context.check()?;
         let length = self.run_length(context)?;
         let (number, position) = (index / length, index % length);
-        let run = super::lock(&self.runs).entry(number).or_default().clone();
-        let mut columns = super::lock(&run);
+        let run = crate::lock(&self.runs).entry(number).or_default().clone();
+        let mut columns = crate::lock(&run);
         let is_there = columns.as_ref().is_some_and(|columns| columns[position].is_some());
         if !is_there {
             let series = &self.series[number * length..((number + 1) * length).min(self.series.len())];
@@ -121,7 +121,7 @@ impl SeriesSet for RemoteSeriesSet {
         context.release_memory(into.len() as u64 * SAMPLE_BYTES);
         if loaded.iter().all(Option::is_none) {
             *columns = None;
-            super::lock(&self.runs).remove(&number);
+            crate::lock(&self.runs).remove(&number);
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ impl ClickHouseMetrics {
         let repeated = batches::repeated(&self.client, SIGNAL, &ids)?;
         let fresh = || jobs.iter().zip(&repeated).filter(|(_, repeated)| !**repeated).map(|(job, _)| job);
         let series: Vec<&JobSeries> = fresh().flat_map(|job| &job.series).collect();
-        let mut existing = Existing::load(&self.client, &super::lock(&self.known), &series)?;
+        let mut existing = Existing::load(&self.client, &crate::lock(&self.known), &series)?;
         let fresh_ids: Vec<BatchId> = fresh().filter_map(|job| job.id.clone()).collect();
         let fresh_count = fresh().count();
         let mut rows = Rows::default();
@@ -64,7 +64,7 @@ impl ClickHouseMetrics {
                 Ok(receipts)
             }
             Err(error) => {
-                let mut known = super::lock(&self.known);
+                let mut known = crate::lock(&self.known);
                 existing.known.keys().for_each(|id| known.forget(*id));
                 Err(error)
             }
@@ -94,7 +94,7 @@ impl ClickHouseMetrics {
                 rows.name(series, exemplar.timestamp_ms, existing);
             }
         }
-        let described = super::lock(&self.described);
+        let described = crate::lock(&self.described);
         for (family, metadata) in &job.metadata {
             if described.get(family) != Some(metadata) {
                 rows.put_metadata(family, metadata, self.arrivals.reserve(1));
@@ -105,11 +105,11 @@ impl ClickHouseMetrics {
 
     /// What is stored for certain now.
     fn remember(&self, existing: Existing, rows: Rows) {
-        let mut known = super::lock(&self.known);
+        let mut known = crate::lock(&self.known);
         for (id, one) in existing.known {
             known.set(id, one);
         }
-        let mut described = super::lock(&self.described);
+        let mut described = crate::lock(&self.described);
         if described.len() > DESCRIBED_MAX {
             described.clear();
         }

@@ -1,7 +1,10 @@
 //! Runs cases on fresh stores and brings their data into every state that they may be read in.
 
 use crate::{LogStore, MetricStore};
-use std::ops::Deref;
+use std::{
+    ops::Deref,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 /// The clock of all cases, milliseconds: a day in 2026.
 pub(super) const NOW_MS: i64 = 1_780_000_000_000;
@@ -114,19 +117,34 @@ pub(super) fn run<S: ?Sized + Housekeep>(cases: &[Case<S>], open: &dyn Fn() -> B
     }
 }
 
-/// Runs the cases on a backend that can be opened again.
+/// Runs the cases on a backend that can be opened again, each at a place of its own, `at_once` of them
+/// at a time.
 pub(super) fn run_durable<S: ?Sized + Housekeep, P>(
     cases: &[Case<S>],
     settles: &[Settle],
-    place: &dyn Fn() -> P,
-    open: &dyn Fn(&P) -> Box<S>,
+    at_once: usize,
+    place: &(dyn Fn() -> P + Sync),
+    open: &(dyn Fn(&P) -> Box<S> + Sync),
 ) {
-    for (name, case) in cases {
-        for settle in settles {
-            let _announce = Announce(name, *settle);
-            let place = place();
-            let reopen = || open(&place);
-            case(&mut Subject { store: Some(reopen()), reopen: Some(&reopen), settle: *settle });
+    let run = |(name, case): &Case<S>, settle| {
+        let _announce = Announce(name, settle);
+        let place = place();
+        let reopen = || open(&place);
+        case(&mut Subject { store: Some(reopen()), reopen: Some(&reopen), settle });
+    };
+    let runs: Vec<_> =
+        cases.iter().flat_map(|case| settles.iter().map(move |settle| (case, *settle))).collect();
+    let taken = AtomicUsize::new(0);
+    let work = || {
+        // From the end: random histories stand there and take longest.
+        while let Some((case, settle)) = runs.iter().rev().nth(taken.fetch_add(1, Ordering::Relaxed)) {
+            run(case, *settle);
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..at_once {
+            scope.spawn(work);
+        }
+        work();
+    });
 }
