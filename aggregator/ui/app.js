@@ -1,8 +1,9 @@
 // Starts the page: navigation, time range, theme, keyboard, and the view that the address names.
 
+import { bellwether } from "./api.js";
 import { h, replace } from "./dom.js";
 import { href, keepRange, read } from "./router.js";
-import { current, drawPicker } from "./timerange.js";
+import { adoptAge, current, drawPicker } from "./timerange.js";
 import { bindKeys } from "./keys.js";
 import { watchAlerts } from "./badge.js";
 import { applyTheme, switchTheme } from "./theme.js";
@@ -95,3 +96,5 @@ bindKeys({ helpButton: byId("help"), toggleLive: () => byId("time").querySelecto
 watchAlerts(byId("live"));
 window.addEventListener("hashchange", show);
 show();
+// Failing to learn the age leaves the usual range.
+bellwether.status().then(({ metrics }) => adoptAge(metrics.oldest_ms ?? Date.now()) && show(), () => {});

@@ -21,7 +21,7 @@ export function number(value) {
   if (isMissing(value)) return DASH;
   const parsed = Number(value);
   if (!Number.isFinite(parsed)) return parsed > 0 ? "+Inf" : "-Inf";
-  if (parsed !== 0 && Math.abs(parsed) < 0.01) return parsed.toExponential(1);
+  if (parsed !== 0 && Math.abs(parsed) < 0.01) return String(Number(parsed.toPrecision(2)));
   return scaled(parsed, 1000, SI);
 }
 
@@ -41,6 +41,7 @@ export const seconds = (value) => (isMissing(value) ? DASH : duration(Number(val
 export function duration(milliseconds) {
   if (isMissing(milliseconds)) return DASH;
   const total = Math.abs(Number(milliseconds));
+  if (total > 0 && total < 1) return `${Number((total * 1000).toPrecision(2))} µs`;
   if (total < 1000) return `${Number(total.toPrecision(3))} ms`;
   const parts = [["d", 86_400_000], ["h", 3_600_000], ["m", 60_000], ["s", 1000]];
   const first = parts.findIndex(([, size]) => total >= size);

@@ -23,7 +23,7 @@ export function hostSections(instance) {
   return [
     { id: "cpu", title: "CPU", charts: [
       { title: "CPU by mode", unit: "percent", max: 100, by: "mode", query: `100 * sum by (mode) (${rate("node_cpu_seconds_total", ',mode!="idle"')}) / scalar(sum(${rate("node_cpu_seconds_total")}))` },
-      { title: "Load", unit: "number", by: "__name__", query: `{__name__=~"node_load1|node_load5|node_load15",${at}}` },
+      { title: "Load", unit: "number", by: "over", query: ["1", "5", "15"].map((minutes) => named(`node_load${minutes}{${at}}`, "over", `${minutes} min`)).join(" or ") },
       { title: "Waiting for (pressure)", unit: "percent", by: "resource", query: pressure(at) },
     ] },
     { id: "memory", title: "Memory", charts: [
@@ -38,7 +38,7 @@ export function hostSections(instance) {
     { id: "network", title: "Network", charts: [
       { title: "Traffic", unit: "bytesPerSecond", by: "way", query: both(rate("node_network_receive_bytes_total", NICS), rate("node_network_transmit_bytes_total", NICS), "in", "out") },
       { title: "Errors and drops", unit: "number", by: "kind", query: networkErrors(rate) },
-      { title: "TCP connections", unit: "number", by: "__name__", query: `node_netstat_Tcp_CurrEstab{${at}}` },
+      { title: "TCP connections", unit: "number", by: "kind", query: named(`node_netstat_Tcp_CurrEstab{${at}}`, "kind", "established") },
     ] },
   ];
 }

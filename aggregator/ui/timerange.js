@@ -6,7 +6,17 @@ import { read, update } from "./router.js";
 
 const PRESETS = ["5m", "15m", "30m", "1h", "3h", "6h", "12h", "24h", "2d", "7d", "30d"];
 const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
-const DEFAULT = "30m";
+// Where the address says nothing.
+let fallback = "30m";
+// A server that has just begun would fill a sliver of the usual width.
+const [YOUNG_MS, FALLBACK_YOUNG] = [600_000, "5m"];
+
+// Whether the range changed by what is known of the oldest sample.
+export function adoptAge(oldestMs) {
+  const isYoung = Date.now() - oldestMs < YOUNG_MS && fallback !== FALLBACK_YOUNG;
+  if (isYoung) fallback = FALLBACK_YOUNG;
+  return isYoung;
+}
 
 export function parseDuration(text) {
   const match = /^(\d+(?:\.\d+)?)\s*(s|m|h|d|w)$/.exec((text ?? "").trim());
@@ -17,7 +27,7 @@ export function current() {
   const { params } = read();
   const [from, to] = [Number(params.get("from")), Number(params.get("to"))];
   if (params.has("from") && from < to) return { from, to, isRelative: false };
-  const width = parseDuration(params.get("range")) ?? parseDuration(DEFAULT);
+  const width = parseDuration(params.get("range")) ?? parseDuration(fallback);
   const now = Date.now();
   return { from: now - width, to: now, isRelative: true };
 }
@@ -76,7 +86,7 @@ function absoluteDialog() {
 // Draws the picker; called again whenever the address changes.
 export function drawPicker(host, { isLive, onLive }) {
   const range = current();
-  const selected = range.isRelative ? read().params.get("range") ?? DEFAULT : "absolute";
+  const selected = range.isRelative ? read().params.get("range") ?? fallback : "absolute";
   const known = PRESETS.includes(selected) || selected === "absolute" ? PRESETS : [selected, ...PRESETS];
   const options = known.map((preset) => h("option", { value: preset, selected: preset === selected }, `last ${preset}`));
   options.push(h("option", { value: "absolute", selected: selected === "absolute" },

@@ -42,7 +42,7 @@ async function loadPacks({ signal }) {
   const state = ({ on, mode }) => `${on ? "✔ on" : "off"}${mode === "auto" ? "" : ", configured"}`;
   packs.sort((a, b) => b.on - a.on || a.name.localeCompare(b.name));
   return table([{ name: "Pack" }, { name: "Watches" }, { name: "State" }, { name: "Alerts", class: "num" }, { name: "Goes on with" }],
-    packs.map((pack) => [pack.name, pack.title, state(pack), number(pack.alerts), pack.when ?? "always"]));
+    packs.map((pack) => [pack.name, pack.title, state(pack), number(pack.alerts), h("span", { class: "labels" }, pack.when ?? "always")]), { class: "packs" });
 }
 
 const fact = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, value ?? "–"));
@@ -59,7 +59,7 @@ function shown(key, value) {
 
 async function loadSending({ signal }) {
   const { remote_write: sending } = await bellwether.status({ signal });
-  if (!sending) return h("p", {}, "Nothing: no endpoint is configured under remote_write.");
+  if (!sending) return h("p", { class: "dim pad" }, "Nothing: no endpoint is configured under remote_write.");
   const rows = sending.endpoints.map((one) => [one.name, number(one.pending_samples), `${number(Math.round(one.lag_seconds))} s`,
     number(one.sent_samples), number(one.failed_samples), number(one.dropped_samples), one.stored_ms ? ago(one.stored_ms) : "–", one.failure || "–"]);
   return table([{ name: "Endpoint" }, { name: "Waiting", class: "num" }, { name: "Behind", class: "num" }, { name: "Taken", class: "num" },
