@@ -10,7 +10,7 @@
 
 use crate::{
     collect::{Runner, Setup},
-    config::{AgentConfig, Destination},
+    config::{AgentConfig, Destination, invalid},
     error::AgentError,
     gather::{Gatherer, Vanished, next_tick_ms},
     identity::Identity,
@@ -131,9 +131,11 @@ impl Parts {
             spool: self.spool.clone(),
         };
         let mut all_news = Vec::new();
-        for destination in &self.config.destinations {
+        for (i, destination) in self.config.destinations.iter().enumerate() {
+            let own = destination.own_client(&client_options);
+            let own = own.map_err(|problem| invalid(format!("destinations[{i}]"), problem))?;
             let settings = ChannelSettings {
-                client: client.clone(),
+                client: own.unwrap_or_else(|| client.clone()),
                 token: destination.token.clone(),
                 token_file: destination.token_file.clone(),
                 sender: sender(&self.config, &self.identity),

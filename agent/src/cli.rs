@@ -2,11 +2,12 @@
 
 use crate::{Agent, AgentConfig, Destination, agent, collect::Runner, exposition};
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use daemon::{Shutdown, clock};
 use model::MetricBatch;
 use std::{
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -30,6 +31,9 @@ struct Arguments {
     /// File with the bearer token for --server
     #[arg(long, value_name = "FILE", requires = "server", global = true)]
     token_file: Option<PathBuf>,
+    /// File (PEM) with the authorities that --server's certificate is checked against
+    #[arg(long, value_name = "FILE", requires = "server", global = true)]
+    ca_file: Option<PathBuf>,
     /// Folder for identity, checkpoints and spool
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
@@ -57,12 +61,17 @@ struct Arguments {
 enum Command {
     /// Check the configuration, and end with 1 when it cannot be used
     Check,
+    /// Print a shell's completion script
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
 
 /// Runs the program and returns its exit code.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    keep_memory_small();
     match execute(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -73,16 +82,10 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Huge pages would round each of the allocator's small arenas up to 2 MB: tens of megabytes of
-/// memory that nobody uses.
-fn keep_memory_small() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "failed to turn huge pages off");
-    }
-}
-
 fn execute(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(Command::Completions { shell }) = arguments.command {
+        return print(&completions(shell));
+    }
     let config = load(arguments)?;
     if let Some(Command::Check) = arguments.command {
         return print("the configuration can be used\n");
@@ -109,8 +112,9 @@ fn execute(arguments: &Arguments) -> anyhow::Result<()> {
 fn load(arguments: &Arguments) -> anyhow::Result<AgentConfig> {
     let mut config: AgentConfig = daemon::config::load(arguments.config.as_deref())?;
     if let Some(url) = &arguments.server {
-        let token_file = arguments.token_file.clone();
-        config.destinations = vec![Destination { url: url.clone(), token_file, ..Destination::default() }];
+        let (token_file, ca_file) = (arguments.token_file.clone(), arguments.ca_file.clone());
+        let url = url.clone();
+        config.destinations = vec![Destination { url, token_file, ca_file, ..Destination::default() }];
     }
     let set = |target: &mut PathBuf, flag: &Option<PathBuf>| {
         if let Some(path) = flag {
@@ -189,6 +193,31 @@ async fn dry_run(config: &AgentConfig) -> anyhow::Result<()> {
     print(&text)
 }
 
+fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "bellwether-agent", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Whoever closes the output early, such as `head`, has what it wanted.
 fn print(text: &str) -> anyhow::Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("failed to write to standard output"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn completions_know_commands_and_flags() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = completions(shell);
+            for word in ["completions", "print-metrics", "token-file"] {
+                assert!(script.contains(word), "{word} for {shell}");
+            }
+        }
+    }
 }

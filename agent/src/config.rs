@@ -5,7 +5,10 @@ use crate::{
     pipeline::{Pipeline, StageConfig},
     tail::{Pattern, ROTATE_WAIT, Source, StartAt, exclusions},
 };
-use daemon::Secret;
+use daemon::{
+    Secret,
+    http::{ClientOptions, ClientTls},
+};
 use serde::{Deserialize, Deserializer, de};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -90,6 +93,8 @@ pub struct Destination {
     pub token: Option<Secret>,
     /// A file with the bearer token, read again for each request.
     pub token_file: Option<PathBuf>,
+    /// A file (PEM) with the authorities to believe, instead of the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The host's trees, for an agent in a container.
@@ -198,7 +203,7 @@ pub struct InvalidConfig {
     pub problem: String,
 }
 
-fn invalid(setting: impl Into<String>, problem: impl Into<String>) -> InvalidConfig {
+pub(crate) fn invalid(setting: impl Into<String>, problem: impl Into<String>) -> InvalidConfig {
     InvalidConfig { setting: setting.into(), problem: problem.into() }
 }
 
@@ -282,7 +287,17 @@ impl Destination {
                 return Err(format!("`{url}` is neither http nor https"));
             }
         }
-        Ok(())
+        self.own_client(&ClientOptions::default()).map(drop)
+    }
+
+    /// Like a client of these options, but it believes whom `ca_file` names; `None` without one.
+    pub(crate) fn own_client(&self, options: &ClientOptions) -> Result<Option<reqwest::Client>, String> {
+        let Some(path) = &self.ca_file else { return Ok(None) };
+        let unusable = |error: &dyn std::fmt::Display| format!("`ca_file` `{}`: {error}", path.display());
+        let ca_pem = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
+        let tls = ClientTls { ca_pem: Some(ca_pem), ..options.tls.clone() };
+        let options = ClientOptions { tls, ..options.clone() };
+        daemon::http::client(&options).map(Some).map_err(|error| unusable(&error))
     }
 
     /// Where remote write goes, if anywhere.
@@ -351,6 +366,10 @@ mod tests {
             ("destinations: [{}]", "destinations[0]: give `url`"),
             ("destinations: [{url: 'ftp://x'}]", "neither http nor https"),
             ("destinations: [{url: 'http://x', token: a, token_file: b}]", "keep one"),
+            (
+                "destinations: [{url: 'https://x', ca_file: /nonexistent}]",
+                "destinations[0]: `ca_file` `/nonexistent`: No such file",
+            ),
             ("collectors: {disabled: [cpus]}", "unknown collector `cpus`"),
             ("logs: {sources: [{paths: ['/a/[']}]}", "logs.sources[0].paths: "),
             ("logs: {sources: [{paths: [/a], stages: [{drop: '('}]}]}", "logs.sources[0].stages: stage 1"),
