@@ -1,7 +1,7 @@
 //! Who is let in.
 
 use std::time::Duration;
-use tests::{Agent, Aggregator, eventually, free_port, run_binary};
+use tests::{Agent, Aggregator, Certificates, eventually, free_port, run_binary, skip, spawn_binary};
 
 const TOKENS: &str = r#"
 auth:
@@ -19,6 +19,52 @@ fn a_listener_beyond_loopback_is_refused_without_tokens() {
     let (code, _, error) = run_binary("bellwether", &["serve", "--data-dir", &data, "--listen", &address]);
     assert_eq!(code, 1);
     assert!(error.contains("bearer tokens") && error.contains("bellwether token"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_authority_is_believed_by_agent_and_commands() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let Some(made) = Certificates::make(folder.path()) else { return skip("openssl is not installed") };
+    let (config, token) = (folder.path().join("bellwether.yaml"), folder.path().join("token"));
+    let tls = format!(
+        "tls: {{cert_file: {}, key_file: {}}}\n{TOKENS}",
+        made.certificate.display(),
+        made.key.display()
+    );
+    std::fs::write(&config, tls).expect("the test's folder can be written");
+    std::fs::write(&token, "viewer-token-0123456789\n").expect("the test's folder can be written");
+    let text = |path: &std::path::Path| path.display().to_string();
+    let (port, log) = (free_port(), folder.path().join("log"));
+    let (address, data) = (format!("0.0.0.0:{port}"), text(&folder.path().join("data")));
+    let errors = std::fs::File::create(&log).expect("the test's folder can be written");
+    let args = ["serve", "--config", &text(&config), "--data-dir", &data, "--listen", &address];
+    let _server = spawn_binary("bellwether", &args, std::process::Stdio::null(), errors);
+
+    let url = format!("https://localhost:{port}");
+    let agent = format!(
+        "data_dir: {{dir}}/data\ninstance: guarded\ninterval: 1s\ndestinations: [{{url: '{url}', \
+         token: agent-token-0123456789, ca_file: {}}}]\n",
+        made.ca.display()
+    );
+    let _agent = Agent::start(&agent, &[]);
+    let (token, ca) = (text(&token), text(&made.ca));
+    let ask = move |more: &[&str]| {
+        let all = [&["query", "node_load1", "--url", &url, "--token-file", &token], more].concat();
+        run_binary("bellwether", &all)
+    };
+    tokio::task::spawn_blocking(move || {
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while !ask(&["--ca-file", &ca]).1.contains("guarded") {
+            assert!(std::time::Instant::now() < deadline, "{:?}", ask(&["--ca-file", &ca]));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let (code, _, error) = ask(&[]);
+        assert!(code == 1 && error.contains("certificate"), "the system does not know it: {error}");
+    })
+    .await
+    .expect("the commands come to their end");
+    let log = std::fs::read_to_string(&log).expect("the server has logged");
+    assert!(log.contains("ready") && !log.contains("plain HTTP"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,12 @@
 //! The operator's questions from a terminal.
 
 use serde_json::json;
-use std::time::Duration;
-use tests::{Aggregator, run_binary};
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tests::{Aggregator, Client, run_binary};
 
 fn now_ns() -> i64 {
     #[allow(clippy::disallowed_methods, reason = "a test stamps its own data")]
@@ -31,7 +35,7 @@ async fn questions_and_log_lines_from_a_terminal() {
     let (code, _, err) = run(&["logs", r#"rate({job="cli"}[5m])"#]);
     assert!(code == 1 && err.contains("bellwether query --logql"), "{err}");
     let (code, _, err) = run_binary("bellwether", &["query", "1", "--url", "http://127.0.0.1:9"]);
-    assert!(code == 1 && err.contains("set --url"), "{err}");
+    assert!(code == 1 && err.contains("--url"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,10 +47,11 @@ async fn followed_lines_are_printed_once() {
     let out = server.folder().join("followed.txt");
     let file = std::fs::File::create(&out).expect("the test's folder can be written");
     let url = server.url();
-    let mut child = tests::spawn_binary(
+    let follower = tests::spawn_binary(
         "bellwether",
         &["logs", r#"{job="followed"}"#, "--follow", "--output", "raw", "--url", &url],
         file,
+        Stdio::null(),
     );
     let printed = || std::fs::read_to_string(&out).unwrap_or_default();
     tests::eventually(Duration::from_secs(20), "the first line", || async { printed() == "before\n" }).await;
@@ -55,7 +60,30 @@ async fn followed_lines_are_printed_once() {
     }
     let all = "before\nafter 0\nafter 1\nafter 2\n";
     tests::eventually(Duration::from_secs(20), "the lines that came", || async { printed() == all }).await;
-    child.kill().expect("the child runs until it is ended");
-    child.wait().expect("a killed child can be waited for");
+    drop(follower);
     assert_eq!(printed(), all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_log_nobody_reads_any_more_still_ends_on_a_signal() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let data = folder.path().display().to_string();
+    let port = tests::free_port();
+    let address = format!("127.0.0.1:{port}");
+    let args = ["serve", "--data-dir", &data, "--listen", &address];
+    let mut server = tests::spawn_binary("bellwether", &args, Stdio::null(), Stdio::piped());
+    let mut log = BufReader::new(server.0.stderr.take().expect("its log is a pipe"));
+    let mut line = String::new();
+    log.read_line(&mut line).expect("it logs");
+    // As `bellwether serve 2>&1 | head -1` does.
+    drop(log);
+    let client = Client::new(&format!("http://{address}"));
+    let is_ready = || async { client.get_status("/-/ready").await == Some(200) };
+    tests::eventually(Duration::from_secs(30), "the server is ready", is_ready).await;
+    server.terminate();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.ended().is_none() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.ended(), Some(true), "SIGTERM was heard, and everything ended well");
 }

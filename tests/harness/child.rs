@@ -270,12 +270,44 @@ pub fn run_binary(name: &str, args: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
-/// Starts a binary that goes on until it is ended, its standard output in a file.
-pub fn spawn_binary(name: &str, args: &[&str], output: File) -> Child {
-    Command::new(binary(name))
+/// A process that goes on until it is ended, at the latest when this is dropped.
+pub struct Spawned(pub Child);
+
+impl Spawned {
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the child is alive");
+    }
+
+    /// Whether it has ended, and if so, well.
+    pub fn ended(&mut self) -> Option<bool> {
+        self.0.try_wait().expect("a child can be waited for").map(|status| status.success())
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        if self.0.kill().is_ok() {
+            self.0.wait().expect("a killed child can be waited for");
+        }
+    }
+}
+
+/// Starts a binary that goes on until it is ended.
+pub fn spawn_binary(
+    name: &str,
+    args: &[&str],
+    output: impl Into<Stdio>,
+    errors: impl Into<Stdio>,
+) -> Spawned {
+    let child = Command::new(binary(name))
         .args(args)
         .stdin(Stdio::null())
         .stdout(output)
+        .stderr(errors)
         .spawn()
-        .expect("the binary can be started")
+        .expect("the binary can be started");
+    Spawned(child)
 }

@@ -10,7 +10,7 @@ mod sinks;
 mod tools;
 
 pub use certificates::Certificates;
-pub use child::{Agent, Aggregator, free_port, repository_root, run_binary, spawn_binary};
+pub use child::{Agent, Aggregator, Spawned, free_port, repository_root, run_binary, spawn_binary};
 pub use client::{Client, eventually};
 pub use sinks::{Delivery, MailSink, WebhookSink};
 pub use tools::{find_tool, shared_dir, skip};

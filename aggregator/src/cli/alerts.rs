@@ -11,6 +11,7 @@ use std::time::Duration;
 ///   bellwether alerts
 ///   bellwether alerts severity=critical 'instance=~"db-.*"'
 #[derive(clap::Args, Clone, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Only alerts that match all of these; a first word alone is an alert's name
     #[arg(value_name = "MATCHER")]

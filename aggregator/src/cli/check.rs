@@ -130,7 +130,7 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
                 eprintln!("warning: {warning}");
             }
             let rules: usize = loaded.groups.iter().map(|group| group.rules.len()).sum();
-            Ok(format!("{rules} rules in {} groups", loaded.groups.len()))
+            Ok(format!("{} in {}", count(rules, "rule"), count(loaded.groups.len(), "group")))
         }
         Kind::RuleTests => match crate::rule_tests::check(&text) {
             Ok(tests) => Ok(format!("{tests} unit tests; `bellwether test` runs them")),
@@ -141,7 +141,7 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
         },
         Kind::Routes => {
             let config = alerting::config::Config::load(path).map_err(|problems| each(&problems.0))?;
-            Ok(format!("routes to {} receivers", config.receivers.len()))
+            Ok(format!("routes to {}", count(config.receivers.len(), "receiver")))
         }
         Kind::Silences => {
             let now_ms = daemon::clock::now_ms();
@@ -156,7 +156,10 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
             let readings = PolicyReadings::new(evaluator.clone(), None);
             let loaded = scaling::load_policies(&[path.to_owned()], &readings)
                 .map_err(|problems| each(&problems.0))?;
-            Ok(format!("{} scaling policies", loaded.policies.len()))
+            Ok(match loaded.policies.len() {
+                1 => "1 scaling policy".to_owned(),
+                several => format!("{several} scaling policies"),
+            })
         }
         Kind::Config => {
             let name = path.display().to_string();
@@ -173,6 +176,10 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
 
 fn each<P: std::fmt::Display>(problems: &[P]) -> Vec<String> {
     problems.iter().map(P::to_string).collect()
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

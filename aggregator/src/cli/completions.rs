@@ -2,6 +2,7 @@
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use std::io::Write;
 
 /// Print a shell's completion script.
 #[derive(clap::Args, Clone, Debug)]
@@ -12,6 +13,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "bellwether", &mut std::io::stdout());
-    Ok(())
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "bellwether", &mut script);
+    Ok(std::io::stdout().write_all(&script)?)
 }

@@ -12,6 +12,7 @@ use std::{io::Write, time::Duration};
 ///
 ///   bellwether explain DiskFull instance=db-1
 #[derive(clap::Args, Clone, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Which alert; a first word alone is an alert's name
     #[arg(required = true, value_name = "MATCHER")]

@@ -9,6 +9,7 @@ use std::time::Duration;
 ///   bellwether history DiskFull instance=db-1 --last 7d
 ///   bellwether history --kind given_up,attempt_failed --receiver on-call
 #[derive(clap::Args, Clone, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// Only events of alerts that match all of these; a first word alone is an alert's name
     #[arg(value_name = "MATCHER")]

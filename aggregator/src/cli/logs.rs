@@ -1,9 +1,8 @@
 //! `bellwether logs`
 
 use super::{
-    block_on,
-    query::series,
-    remote::{Remote, Server},
+    client::{Address, Connection, block_on},
+    query::{PATIENCE, series},
     span::Span,
 };
 use anyhow::bail;
@@ -45,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
     #[command(flatten)]
-    remote: Remote,
+    address: Address,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
@@ -68,7 +67,7 @@ struct Line {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     block_on(async move {
-        let server = args.remote.connect()?;
+        let server = args.address.connect(PATIENCE)?;
         let (start, end) = args.span.resolve("1h")?;
         let found = ask(&server, &args.query, (start, end), args.limit, "backward").await?;
         print(&found, args.output)?;
@@ -80,7 +79,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Asks for what has come since, again and again, until the process is ended.
-async fn follow(server: &Server, args: &Args, found: Vec<Line>, end: i64) -> anyhow::Result<()> {
+async fn follow(server: &Connection, args: &Args, found: Vec<Line>, end: i64) -> anyhow::Result<()> {
     let mut seen = Seen::default();
     let first = end.saturating_sub(OVERLAP_NS);
     // Lines of the overlap that the limit kept back are not news.
@@ -131,7 +130,7 @@ impl Seen {
 }
 
 async fn ask(
-    server: &Server,
+    server: &Connection,
     query: &str,
     (start, end): (i64, i64),
     limit: usize,
@@ -144,7 +143,7 @@ async fn ask(
         ("limit", limit.to_string()),
         ("direction", direction.to_owned()),
     ];
-    let answer = server.ask("loki/api/v1/query_range", &params).await?;
+    let answer = server.post_form("loki/api/v1/query_range", &params).await?;
     lines(&answer["data"])
 }
 

@@ -10,7 +10,6 @@ mod history;
 mod logs;
 mod notify;
 mod query;
-mod remote;
 mod rules;
 mod serve;
 mod silence;
@@ -72,6 +71,7 @@ pub fn run() -> ExitCode {
     };
     match result {
         Ok(code) => code,
+        Err(error) if is_closed_output(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bellwether: {error:#}");
             ExitCode::FAILURE
@@ -79,7 +79,43 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Whether nobody reads the output any more, as after `bellwether logs … | head`: the reader has what
+/// it wanted. A connection that broke is told by the HTTP client.
+fn is_closed_output(error: &anyhow::Error) -> bool {
+    let is_closed = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    error.root_cause().downcast_ref().is_some_and(is_closed)
+        && !error.chain().any(<dyn std::error::Error>::is::<reqwest::Error>)
+}
+
 /// A runtime for the commands that serve.
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_in_the_help_keep_their_lines() {
+        for (path, expected) in [
+            (&["alerts"][..], "  bellwether alerts severity=critical 'instance=~\"db-.*\"'\n"),
+            (&["silence"], "  bellwether silence expire 3f2a7c1e-…\n"),
+            (&["history"], "  bellwether history --kind given_up,attempt_failed --receiver on-call\n"),
+            (&["rules", "replay"], "  bellwether rules replay --last 7d rules/disks.yml\n"),
+        ] {
+            let args = std::iter::once("bellwether").chain(path.iter().copied()).chain(["--help"]);
+            let help = Cli::try_parse_from(args).err().expect("help ends the parsing").to_string();
+            assert!(help.contains(expected), "{help}");
+        }
+    }
+
+    #[test]
+    fn an_output_that_was_closed_is_no_failure() {
+        let broken = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert!(is_closed_output(&broken().into()));
+        assert!(is_closed_output(&anyhow::Error::new(broken()).context("failed to write")));
+        assert!(!is_closed_output(&std::io::Error::from(std::io::ErrorKind::NotFound).into()));
+        assert!(!is_closed_output(&anyhow::anyhow!("broken pipe")));
+    }
 }

@@ -1,8 +1,14 @@
 //! `bellwether query`
 
-use super::{block_on, remote::Remote, span::Span, span::parse_duration, span::parse_time};
+use super::{
+    client::{Address, block_on},
+    span::{Span, parse_duration, parse_time},
+};
 use serde_json::Value;
-use std::io::Write;
+use std::{io::Write, time::Duration};
+
+/// Longest wait for an answer; the server has its own, shorter one.
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Points of a range when no step is given.
 const POINTS_DEFAULT: i64 = 250;
@@ -32,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
     #[command(flatten)]
-    remote: Remote,
+    address: Address,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
@@ -43,9 +49,8 @@ enum Output {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     block_on(async move {
-        let server = args.remote.connect()?;
         let (path, params) = question(&args)?;
-        let answer = server.ask(path, &params).await?;
+        let answer = args.address.connect(PATIENCE)?.post_form(path, &params).await?;
         let mut out = std::io::stdout().lock();
         for warning in answer["warnings"].as_array().into_iter().flatten() {
             eprintln!("warning: {}", warning.as_str().unwrap_or_default());

@@ -27,6 +27,7 @@ enum Command {
     /// force are replayed.
     ///
     ///   bellwether rules replay --last 7d rules/disks.yml
+    #[command(verbatim_doc_comment)]
     Replay {
         /// Rule files, or folders of them
         #[arg(value_name = "PATH")]

@@ -16,6 +16,7 @@ use std::{io::Write, time::Duration};
 ///   bellwether silence add DiskFull instance=db-1 --duration 2h --comment "disk is being replaced"
 ///   bellwether silence expire 3f2a7c1e-…
 #[derive(clap::Args, Clone, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

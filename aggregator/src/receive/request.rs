@@ -110,9 +110,7 @@ pub(super) async fn store(
 
 /// Names and values of a query string, decoded.
 pub(super) fn query_pairs(query: &str) -> Vec<(String, String)> {
-    reqwest::Url::parse(&format!("http://local/?{query}"))
-        .map(|url| url.query_pairs().into_owned().collect())
-        .unwrap_or_default()
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
 /// The whole body; its declared length is looked at before anything is read.

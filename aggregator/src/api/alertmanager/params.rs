@@ -2,11 +2,7 @@
 
 /// Name and value of every parameter; names may repeat.
 pub(crate) fn pairs(query: Option<&str>) -> Vec<(String, String)> {
-    let Some(query) = query else { return Vec::new() };
-    // Only a whole URL can be parsed; everything before the query is of no account.
-    reqwest::Url::parse(&format!("http://localhost/?{query}"))
-        .map(|url| url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
-        .unwrap_or_default()
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
 }
 
 #[cfg(test)]

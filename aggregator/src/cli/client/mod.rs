@@ -7,24 +7,40 @@ pub(super) use table::Table;
 use anyhow::{Context, anyhow, bail};
 use daemon::{
     Secret,
-    http::{ClientOptions, client},
+    http::{ClientOptions, ClientTls, client},
 };
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url, header};
 use serde_json::Value;
 use std::{io::Write, path::PathBuf, time::Duration};
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// Where the server is, and who asks.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Address {
+    /// Address of the server
+    #[arg(
+        long,
+        env = "BELLWETHER_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9390",
+        global = true
+    )]
+    url: String,
+    /// File that holds a bearer token, for servers that ask for one
+    #[arg(long, env = "BELLWETHER_TOKEN_FILE", value_name = "FILE", global = true)]
+    token_file: Option<PathBuf>,
+    /// File (PEM) with the authorities to check the server's certificate against, instead of the system's
+    #[arg(long, env = "BELLWETHER_CA_FILE", value_name = "FILE", global = true)]
+    ca_file: Option<PathBuf>,
+}
+
 /// Where the server is and how its answers are shown.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Server {
-    /// Address of the server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9390", global = true)]
-    url: String,
-    /// File that holds a bearer token, for servers that ask for one
-    #[arg(long, value_name = "FILE", global = true)]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    address: Address,
     /// How to show the answer
     #[arg(long, value_enum, default_value = "table", global = true)]
     output: Output,
@@ -47,7 +63,7 @@ pub(super) struct Connection {
     output: Output,
 }
 
-impl Server {
+impl Address {
     /// Ready to ask; an answer may take `patience`.
     pub(super) fn connect(&self, patience: Duration) -> anyhow::Result<Connection> {
         let mut base = Url::parse(&self.url).with_context(|| format!("`{}` is not an address", self.url))?;
@@ -58,25 +74,52 @@ impl Server {
             base.set_path(&format!("{}/", base.path()));
         }
         let token = Secret::resolve("token", None, self.token_file.as_deref())?;
-        let client = client(&ClientOptions { timeout: patience, ..ClientOptions::default() })?;
-        Ok(Connection { client, base, token, output: self.output })
+        let unreadable = |path: &PathBuf| format!("failed to read `{}`", path.display());
+        let read = |path| std::fs::read_to_string(path).with_context(|| unreadable(path));
+        let tls = ClientTls { ca_pem: self.ca_file.as_ref().map(read).transpose()?, ..ClientTls::default() };
+        let client = client(&ClientOptions { timeout: patience, tls, ..ClientOptions::default() })?;
+        Ok(Connection { client, base, token, output: Output::Table })
     }
+}
+
+impl Server {
+    /// See [`Address::connect`].
+    pub(super) fn connect(&self, patience: Duration) -> anyhow::Result<Connection> {
+        Ok(Connection { output: self.output, ..self.address.connect(patience)? })
+    }
+}
+
+/// What is sent with a request.
+enum Body<'a> {
+    None,
+    Json(&'a Value),
+    Form(&'a [(&'a str, String)]),
 }
 
 impl Connection {
     /// `GET path?query`
     pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
-        self.ask(Method::GET, path, query, None).await
+        self.ask(Method::GET, path, query, Body::None).await
     }
 
     /// `POST path` with a JSON body.
     pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.ask(Method::POST, path, &[], Some(body)).await
+        self.ask(Method::POST, path, &[], Body::Json(body)).await
+    }
+
+    /// `POST path` with a form, to be answered in JSON.
+    pub(super) async fn post_form(&self, path: &str, form: &[(&str, String)]) -> anyhow::Result<Value> {
+        match self.ask(Method::POST, path, &[], Body::Form(form)).await? {
+            Value::String(_) => {
+                bail!("{}{path} answered something that is no JSON; is --url right?", self.base)
+            }
+            answer => Ok(answer),
+        }
     }
 
     /// `DELETE path`
     pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
-        self.ask(Method::DELETE, path, &[], None).await
+        self.ask(Method::DELETE, path, &[], Body::None).await
     }
 
     async fn ask(
@@ -84,7 +127,7 @@ impl Connection {
         method: Method,
         path: &str,
         query: &[(&str, String)],
-        body: Option<&Value>,
+        body: Body<'_>,
     ) -> anyhow::Result<Value> {
         let mut url = self.base.join(path).with_context(|| format!("`{path}` is not a path"))?;
         if !query.is_empty() {
@@ -94,13 +137,16 @@ impl Connection {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request
-            .send()
-            .await
-            .with_context(|| format!("failed to reach {}; is the server running?", self.base))?;
+        request = match body {
+            Body::None => request,
+            Body::Json(body) => request.json(body),
+            Body::Form(pairs) => request
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()),
+        };
+        let response = request.send().await.with_context(|| {
+            format!("failed to reach {}; is the server running, and --url right?", self.base)
+        })?;
         let status = response.status();
         let text = read(response).await?;
         if status.is_success() {
