@@ -1,10 +1,9 @@
 //! The `bellwether-agent` program.
 
-/// Keeps memory small and steady; the system's allocator fragments under many threads.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+mod allocator;
 
 fn main() -> std::process::ExitCode {
     daemon::memory::use_small_pages();
+    allocator::give_back_at_once();
     bellwether_agent::cli::run()
 }

@@ -117,11 +117,12 @@ tests:
 
 const POLICY: &str = "
 version: 1
+receivers: [{name: fleet, url: 'http://127.0.0.1:1/'}]
 policies:
 - name: web
   uid: web-1
-  mode: dry_run
-  target: {receiver: none, kind: generic, id: web, current: 'count(up == 1)'}
+  mode: enforce
+  target: {receiver: fleet, kind: generic, id: web, current: 'count(up == 1)'}
   min: 1
   max: 10
   interval: 30s
