@@ -196,7 +196,7 @@ async fn start_alerting(
 }
 
 /// The tokens to ask for, or `None` on an open loopback listener.
-fn guard(config: &Config) -> anyhow::Result<Option<Guard>> {
+pub(crate) fn guard(config: &Config) -> anyhow::Result<Option<Guard>> {
     let tokens = auth::tokens(&config.auth.tokens)?;
     let loopback = config.listen.0.ip().is_loopback();
     if loopback && config.auth.mode == AuthMode::Auto {

@@ -4,7 +4,9 @@ use crate::{
     config::{Config, PromqlConfig, QueryConfig},
     evaluate::Evaluator,
     readings::PolicyReadings,
+    rules_git, wiring,
 };
+use anyhow::Context;
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -21,7 +23,8 @@ const DEPTH_MAX: usize = 8;
 /// is told from what it holds: `groups:` and `slos:` are rules, and so are manifests of Kubernetes;
 /// `route:` is an Alertmanager configuration, `silences:` are silences, `policies:` are scaling
 /// policies, `tests:` are unit tests of rules, of which only the form is checked, and anything else
-/// is the aggregator's own configuration.
+/// is the aggregator's own configuration, which is checked with the certificates, rules, routes,
+/// silences and policies that it names.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// Files, or folders of *.yml and *.yaml files
@@ -34,9 +37,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let promql = PromqlConfig { experimental: args.promql_experimental, ..PromqlConfig::default() };
-    // Expressions are only parsed: the stores stay empty.
-    let (metrics, logs) = (Arc::new(store::MemMetricStore::new()), Arc::new(store::MemLogStore::new()));
-    let evaluator = Arc::new(Evaluator::new(metrics, logs, &QueryConfig::default(), &promql));
+    let evaluator = evaluator(promql);
     let mut out = std::io::stdout().lock();
     let mut problems = 0;
     for path in files(&args.paths)? {
@@ -55,6 +56,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Expressions are only parsed: the stores stay empty.
+fn evaluator(promql: PromqlConfig) -> Arc<Evaluator> {
+    let (metrics, logs) = (Arc::new(store::MemMetricStore::new()), Arc::new(store::MemLogStore::new()));
+    Arc::new(Evaluator::new(metrics, logs, &QueryConfig::default(), &promql))
 }
 
 /// The named files, and the YAML files in named folders.
@@ -150,7 +157,7 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
             for warning in &loaded.warnings {
                 eprintln!("warning: {warning}");
             }
-            Ok(format!("{} silences", loaded.silences.len()))
+            Ok(count(loaded.silences.len(), "silence"))
         }
         Kind::Policies => {
             let readings = PolicyReadings::new(evaluator.clone(), None);
@@ -165,13 +172,41 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
             let name = path.display().to_string();
             let config = daemon::config::parse_yaml::<Config>(&text, &name)
                 .map_err(|error| vec![error.to_string()])?;
-            let problems = crate::egress::problems(&config.remote_write);
-            if problems.is_empty() {
-                return Ok("configuration".to_owned());
-            }
-            Err(problems.into_iter().map(|problem| format!("{name}:0:0: {problem}")).collect())
+            let mut problems = refused_by_a_start(&config);
+            problems.iter_mut().for_each(|problem| *problem = format!("{name}:0:0: {problem}"));
+            problems.extend(problems_of_named_files(&config, evaluator));
+            if problems.is_empty() { Ok("configuration".to_owned()) } else { Err(problems) }
         }
     }
+}
+
+/// What is well-formed and yet keeps a server with this configuration from starting.
+fn refused_by_a_start(config: &Config) -> Vec<String> {
+    let streams = config.retention.logs_streams.iter().map(|stream| stream.rule().map(drop));
+    let mut outcomes: Vec<anyhow::Result<()>> = streams.collect();
+    outcomes.push(wiring::guard(config).map(drop));
+    outcomes
+        .push(config.tls.as_ref().map_or(Ok(()), |tls| tls.load().map(drop).context("failed to set up TLS")));
+    outcomes.push(rules_git::split(&config.alerting.rules).map(drop).map_err(anyhow::Error::from));
+    let mut problems: Vec<String> =
+        outcomes.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    problems.extend(crate::egress::problems(&config.remote_write).iter().map(ToString::to_string));
+    problems
+}
+
+fn problems_of_named_files(config: &Config, evaluator: &Arc<Evaluator>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let rules = rules_git::split(&config.alerting.rules).map(|(paths, _)| paths).unwrap_or_default();
+    let settings = alerting::Settings { rules, ..alerting::Settings::default() };
+    problems.extend(alerting::read_rules(&settings, evaluator.as_ref()).err().map(|found| each(&found.0)));
+    let routes = config.alerting.alertmanager_config.as_deref().map(alerting::config::Config::load);
+    problems.extend(routes.and_then(Result::err).map(|found| each(&found.0)));
+    let silences = alerting::silence::load_silences(&config.alerting.silences, daemon::clock::now_ms());
+    problems.extend(silences.err().map(|found| each(&found.0)));
+    let readings = PolicyReadings::new(evaluator.clone(), None);
+    let policies = scaling::load_policies(&config.scaling.policies, &readings);
+    problems.extend(policies.err().map(|found| each(&found.0)));
+    problems.into_iter().flatten().collect()
 }
 
 fn each<P: std::fmt::Display>(problems: &[P]) -> Vec<String> {
@@ -189,9 +224,7 @@ mod tests {
     #[test]
     fn mistakes_in_silences_and_manifests_have_a_place() {
         let folder = tempfile::tempdir().unwrap();
-        let (metrics, logs) = (Arc::new(store::MemMetricStore::new()), Arc::new(store::MemLogStore::new()));
-        let evaluator =
-            Arc::new(Evaluator::new(metrics, logs, &QueryConfig::default(), &PromqlConfig::default()));
+        let evaluator = evaluator(PromqlConfig::default());
         let check = |text: &str| {
             let path = folder.path().join("x.yml");
             std::fs::write(&path, text).unwrap();
@@ -199,14 +232,14 @@ mod tests {
         };
         let silence = "silences:\n- name: night\n  matchers: ['alertname=\"DiskSlow\"']\n  owner: dba\n  \
                        reason: backups\n  expires: 2999-01-01T00:00:00Z\n";
-        assert_eq!(check(silence).unwrap(), "1 silences");
+        assert_eq!(check(silence).unwrap(), "1 silence");
         let wrong = check(&silence.replace("  reason: backups\n", "")).unwrap_err();
         assert!(wrong.contains("x.yml:5:") && wrong.contains("reason"), "{wrong}");
         let manifest = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: x}\nspec:\n  \
                         groups:\n  - name: g\n    rules:\n    - {record: a, expr: 'sum(up'}\n";
         let wrong = check(manifest).unwrap_err();
         assert!(wrong.contains("x.yml:8:"), "{wrong}");
-        assert_eq!(check(&manifest.replace("(up", "(up)")).unwrap(), "1 rules in 1 groups");
+        assert_eq!(check(&manifest.replace("(up", "(up)")).unwrap(), "1 rule in 1 group");
     }
 
     #[test]
@@ -225,5 +258,36 @@ mod tests {
         ] {
             assert_eq!(kind(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_configuration_is_checked_with_what_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = folder.path().join("rules.yml");
+        std::fs::write(&rules, "groups: [{name: a, rules: [{alert: A, expr: up == }]}]\n").unwrap();
+        let place = rules.display();
+        let all = format!(
+            "listen: 0.0.0.0:9390\n\
+             tls: {{cert_file: /nonexistent/cert, key_file: /nonexistent/key}}\n\
+             retention: {{logs_streams: [{{selector: 'up', age: 1d}}]}}\n\
+             alerting: {{rules: [{place}], alertmanager_config: /nonexistent/routes.yml}}\n\
+             scaling: {{policies: [/nonexistent/policies]}}\n"
+        );
+        let config = folder.path().join("bellwether.yaml");
+        std::fs::write(&config, all).unwrap();
+        let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
+        for expected in [
+            "bellwether.yaml:0:0: listening on 0.0.0.0:9390 needs bearer tokens",
+            "/nonexistent/cert",
+            "logs_streams",
+            "rules.yml:1:",
+            "/nonexistent/routes.yml",
+            "/nonexistent/policies",
+        ] {
+            assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:#?}");
+        }
+        std::fs::write(&config, "auth: {tokens: [{name: a, role: agent, sha256: zz}]}\n").unwrap();
+        let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
+        assert!(found[0].contains("64 hexadecimal digits"), "{found:?}");
     }
 }
