@@ -145,7 +145,7 @@ impl Connection {
                 .body(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()),
         };
         let response = request.send().await.with_context(|| {
-            format!("failed to reach {}; is the server running, and --url right?", self.base)
+            format!("failed to reach {}; is the server running? (--url names another)", self.base)
         })?;
         let status = response.status();
         let text = read(response).await?;
