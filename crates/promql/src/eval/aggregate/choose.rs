@@ -50,7 +50,8 @@ impl<'q> Evaluator<'q> {
     pub(super) fn rank(&self, aggregate: &Aggregate, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
         let counts = self.counts(aggregate, grid)?;
         if counts.iter().all(|count| *count == 0) {
-            return Ok(());
+            // What is wrong with the expression is told all the same.
+            return self.stream(&aggregate.expr, grid, &mut |_| Ok(()));
         }
         let (mut all, groups) = self.members(aggregate, grid)?;
         let mut order = Vec::new();

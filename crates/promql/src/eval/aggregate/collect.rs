@@ -58,11 +58,12 @@ impl<'q> Evaluator<'q> {
         let Some(parameter) = &aggregate.parameter else { return fail("aggregation needs a parameter") };
         let label = self.label_name(parameter)?;
         let grouping = Grouping::new(aggregate);
+        let is_shown = !(grouping.without && grouping.labels.contains(&label.as_str()));
         let mut groups: Groups<Column<'q>> = Groups::new();
         self.stream(&aggregate.expr, grid, &mut |series| {
             let key = grouping.key(&series.labels);
             for (step, sample) in series.column.present() {
-                let labels = with_value(&key, &label, sample);
+                let labels = if is_shown { with_value(&key, &label, sample) } else { key.clone() };
                 let counts =
                     groups.entry(labels, series.drop_name, || Column::absent(grid.count, self.context))?;
                 let before = counts.floats[step];
