@@ -1,8 +1,11 @@
-//! The allocator, and how freed memory goes back to the system: at once.
+//! The allocator, and how little it keeps: small pages from the first allocation on, and what is freed
+//! goes back to the system at once.
 //!
-//! mimalloc keeps what is freed for a second and gives it back only when something else is freed
-//! later. An agent allocates in bursts, a collection or a batch, and then rests, so that would be a
-//! burst's memory for ever.
+//! * Where the system offers huge pages, what is allocated before `main` takes one or two of 2 MiB,
+//!   and they stay. So they are turned off before that.
+//! * mimalloc keeps what is freed for a second and gives it back only when something else is freed
+//!   later. An agent allocates in bursts, a collection or a batch, and then rests, so that would be a
+//!   burst's memory for ever.
 
 use std::ffi::c_int;
 
@@ -23,6 +26,20 @@ mod foreign {
         #[cfg(test)]
         pub(super) safe fn mi_option_get(option: c_int) -> c_long;
     }
+}
+
+/// glibc calls what stands here before the allocator sets itself up.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "there is no other way to run before the first allocation")]
+// SAFETY: the section is an array of functions, called one after the other while there is a single
+// thread; their arguments may be left unread. This one makes a system call and allocates nothing.
+#[used]
+#[unsafe(link_section = ".preinit_array")]
+static BEFORE_THE_FIRST_ALLOCATION: extern "C" fn() = small_pages;
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+extern "C" fn small_pages() {
+    daemon::memory::use_small_pages();
 }
 
 /// To be called before anything else.
