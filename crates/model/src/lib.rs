@@ -26,7 +26,7 @@ pub use batch::{
 pub use histogram::{Buckets, CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, ResetHint, Span};
 pub use labels::{Labels, LabelsBuilder, LabelsRef, is_legacy_label_name, is_legacy_metric_name};
 pub use matcher::{MatchOp, Matcher, MatcherError};
-pub use number::{format_float, parse_float, push_float, push_integer};
+pub use number::{format_decimal, format_float, parse_float, push_float, push_integer};
 pub use relabel::{RelabelAction, RelabelError, RelabelSpec, RelabelStep, relabel};
 pub use samples::{Samples, VectorSample};
 pub use time::{TimeRange, duration_to_string, parse_duration_ms};

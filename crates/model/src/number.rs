@@ -1,11 +1,17 @@
 //! Floats as text, in the forms of Go's `strconv` that the Prometheus API speaks.
 
-/// A sample value as the query API prints it (Go's `FormatFloat(v, 'f', -1, 64)`, with an
-/// exponent outside 1e-6..1e21): the shortest text that reads back as the same float.
+/// A sample value as the query API prints it: as [`format_decimal`], but with an
+/// exponent outside 1e-6..1e21. The shortest text that reads back as the same float.
 pub fn format_float(value: f64) -> String {
     let mut text = String::new();
     push_float(&mut text, value);
     text
+}
+
+/// A float without an exponent, however long (Go's `FormatFloat(v, 'f', -1, 64)`).
+pub fn format_decimal(value: f64) -> String {
+    let has_exponent = value.is_finite() && value != 0.0 && !(1e-6..1e21).contains(&value.abs());
+    if has_exponent { value.to_string() } else { format_float(value) }
 }
 
 /// Appends what [`format_float`] returns.
@@ -17,8 +23,9 @@ pub fn push_float(out: &mut String, value: f64) {
         out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
     } else if value == value.trunc() && magnitude < 1e15 && (value != 0.0 || value.is_sign_positive()) {
         push_integer(out, value as i64);
-    } else if (1e-5..1e15).contains(&magnitude) {
-        // Here the shortest digits have no exponent.
+    } else if (1e-5..1e16).contains(&magnitude) {
+        // Here the shortest digits have no exponent. Of two that are equally near, this takes the
+        // even one as Go does; the standard library would round up.
         out.push_str(zmij::Buffer::new().format_finite(value));
     } else if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
         let text = format!("{value:e}");
@@ -84,6 +91,10 @@ mod tests {
             (123_456_789_012_345.0, "123456789012345"),
             (1e15, "1000000000000000"),
             (1234.5678, "1234.5678"),
+            // Two shortest texts are equally near: the even digit wins.
+            (104_805_351_545_109.125, "104805351545109.12"),
+            (104_805_351_545_109.375, "104805351545109.38"),
+            (1_125_899_906_842_624.25, "1125899906842624.2"),
         ] {
             assert_eq!(format_float(value), expected);
         }
@@ -97,9 +108,23 @@ mod tests {
                 let read = parse_float(&text).unwrap();
                 assert!(read.to_bits() == value.to_bits() || value.is_nan(), "{text}");
                 if (1e-6..1e21).contains(&value.abs()) {
-                    assert_eq!(text, value.to_string());
+                    // The standard library rounds the last digit up where two texts are equally near.
+                    assert_eq!(text.len(), value.to_string().len(), "{text}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn decimals_have_no_exponent() {
+        for (value, expected) in [
+            (1e-9, "0.000000001"),
+            (-1e21, "-1000000000000000000000"),
+            (-0.0, "-0"),
+            (1_125_899_906_842_624.25, "1125899906842624.2"),
+            (f64::INFINITY, "+Inf"),
+        ] {
+            assert_eq!(format_decimal(value), expected);
         }
     }
 

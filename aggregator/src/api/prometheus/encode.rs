@@ -5,7 +5,7 @@
 //! exponent.
 
 use super::answer::push_json_string;
-use model::{Buckets, Histogram, Labels, Value, format_float, push_float, push_integer};
+use model::{Buckets, Histogram, Labels, Value, format_decimal, format_float, push_float, push_integer};
 use promql::{MatrixSeries, QueryValue};
 use std::fmt::Write;
 
@@ -16,7 +16,7 @@ pub(super) fn push_result(out: &mut String, value: &QueryValue) {
     out.push_str("\",\"result\":");
     match value {
         QueryValue::Scalar { timestamp_ms, value } => {
-            push_pair(out, &plain_seconds(*timestamp_ms), &plain_float(*value));
+            push_pair(out, &plain_seconds(*timestamp_ms), &format_decimal(*value));
         }
         QueryValue::String { timestamp_ms, value } => {
             push_pair(out, &plain_seconds(*timestamp_ms), value);
@@ -135,11 +135,6 @@ fn push_time(out: &mut String, timestamp_ms: i64) {
 /// Seconds as any JSON number.
 pub(super) fn plain_seconds(timestamp_ms: i64) -> String {
     format!("{}", timestamp_ms as f64 / 1000.0)
-}
-
-/// A float without an exponent.
-fn plain_float(value: f64) -> String {
-    if value.is_finite() { format!("{value}") } else { format_float(value) }
 }
 
 fn push_histogram_point(out: &mut String, timestamp_ms: i64, histogram: &Histogram) {

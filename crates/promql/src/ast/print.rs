@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::quote::{quote, quote_bytes};
-use model::{MatchOp, duration_to_string, format_float, is_legacy_label_name, is_legacy_metric_name};
+use model::{MatchOp, duration_to_string, format_decimal, is_legacy_label_name, is_legacy_metric_name};
 use std::fmt::{self, Display, Formatter};
 
 impl Display for Expr {
@@ -28,7 +28,7 @@ fn number(node: &NumberLiteral) -> String {
     if node.is_duration && node.value >= 0.0 {
         return duration_to_string((node.value * 1000.0).round() as i64);
     }
-    format_float(node.value)
+    format_decimal(node.value)
 }
 
 fn commas<T: Display>(items: &[T]) -> String {
@@ -68,11 +68,11 @@ impl Display for Modifier<'_> {
         match (matching.fill_left, matching.fill_right) {
             (None, None) => Ok(()),
             (Some(left), Some(right)) if left.to_bits() == right.to_bits() => {
-                write!(f, " fill ({})", format_float(left))
+                write!(f, " fill ({})", format_decimal(left))
             }
             (left, right) => {
-                left.map_or(Ok(()), |value| write!(f, " fill_left ({})", format_float(value)))?;
-                right.map_or(Ok(()), |value| write!(f, " fill_right ({})", format_float(value)))
+                left.map_or(Ok(()), |value| write!(f, " fill_left ({})", format_decimal(value)))?;
+                right.map_or(Ok(()), |value| write!(f, " fill_right ({})", format_decimal(value)))
             }
         }
     }

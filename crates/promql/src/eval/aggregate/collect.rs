@@ -9,7 +9,7 @@ use super::{
     Grouping, Groups,
 };
 use crate::{ast::Aggregate, quantile};
-use model::{Labels, Value, format_float};
+use model::{Labels, Value, format_decimal};
 
 impl<'q> Evaluator<'q> {
     /// `quantile(φ, v)`
@@ -80,8 +80,7 @@ impl<'q> Evaluator<'q> {
 
 fn with_value(key: &Labels, label: &str, sample: Sample<'_>) -> Labels {
     let text = match sample {
-        Sample::Float(value) if value.is_finite() => value.to_string(),
-        Sample::Float(value) => format_float(value),
+        Sample::Float(value) => format_decimal(value),
         Sample::Histogram(histogram) => crate::histogram::describe(histogram),
     };
     key.to_builder().set(label, &text).build()
