@@ -21,7 +21,7 @@ pub fn push_float(out: &mut String, value: f64) {
         out.push_str("NaN");
     } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-    } else if value == value.trunc() && magnitude < 1e15 && (value != 0.0 || value.is_sign_positive()) {
+    } else if value == value.trunc() && magnitude < 1e16 && (value != 0.0 || value.is_sign_positive()) {
         push_integer(out, value as i64);
     } else if (1e-5..1e16).contains(&magnitude) {
         // Here the shortest digits have no exponent. Of two that are equally near, this takes the

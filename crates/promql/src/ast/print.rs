@@ -16,7 +16,7 @@ impl Display for Expr {
             Expr::Paren(node) => write!(f, "({})", node.expr),
             Expr::Unary(node) => write!(f, "{}{}", if node.negative { "-" } else { "+" }, node.expr),
             Expr::Binary(node) => {
-                write!(f, "{} {}{} {}", node.left, node.op.as_str(), Modifier(node), node.right)
+                write!(f, "{} {}{} {}", base(node), node.op.as_str(), Modifier(node), node.right)
             }
             Expr::Aggregate(node) => write!(f, "{node}"),
             Expr::Call(node) => write!(f, "{}({})", node.function.name, commas(&node.args)),
@@ -29,6 +29,14 @@ fn number(node: &NumberLiteral) -> String {
         return duration_to_string((node.value * 1000.0).round() as i64);
     }
     format_decimal(node.value)
+}
+
+/// What stands left of an operator. A sign before a power would be the sign of the power.
+fn base(node: &Binary) -> String {
+    match &node.left {
+        Expr::Number(number) if node.op == BinaryOp::Pow && number.value == f64::INFINITY => "Inf".to_owned(),
+        left => left.to_string(),
+    }
 }
 
 fn commas<T: Display>(items: &[T]) -> String {
