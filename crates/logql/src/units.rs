@@ -41,6 +41,9 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
 /// Reads a number as Go's `ParseFloat`: no number beyond the range of floats, `_` between digits,
 /// hexadecimal only with an exponent (which no log line has).
 pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
+    if let Some(value) = plain_number(text) {
+        return Ok(value);
+    }
     let invalid = |reason: &str| format!("strconv.ParseFloat: parsing {text:?}: {reason}");
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let starts_like_a_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
@@ -62,6 +65,33 @@ pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
         return Err(invalid("value out of range"));
     }
     Ok(value)
+}
+
+/// Most digits that a float holds exactly, whatever they are.
+const EXACT_DIGITS_MAX: usize = 15;
+/// Powers of ten that a float holds exactly.
+const POWERS: [f64; EXACT_DIGITS_MAX + 1] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// The value of few digits with at most one point, which most numbers are: one exact float divided by
+/// another is rounded once, as it should be.
+fn plain_number(text: &str) -> Option<f64> {
+    if text.len() > EXACT_DIGITS_MAX + 1 {
+        return None;
+    }
+    let (mut number, mut digits, mut point) = (0u64, 0, None);
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' => {
+                number = number * 10 + u64::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if point.is_none() => point = Some(digits),
+            _ => return None,
+        }
+    }
+    let behind = digits - point.unwrap_or(digits);
+    (1..=EXACT_DIGITS_MAX).contains(&digits).then(|| number as f64 / POWERS[behind])
 }
 
 fn unit_factor(unit: &str) -> Option<f64> {
@@ -117,8 +147,17 @@ mod tests {
         {
             assert_eq!(parse_number(text).ok(), expected, "{text}");
         }
-        for bad in ["0x1f", "1e309", " 4", "5s", "12,5", "", "1__0", "infx"] {
+        for bad in ["0x1f", "1e309", " 4", "5s", "12,5", "", "1__0", "infx", ".", "1.2.3"] {
             assert!(parse_number(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_numbers_are_rounded_as_all_are(text in "[0-9]{0,17}(\\.[0-9]{0,17})?") {
+            if let Some(value) = plain_number(&text) {
+                proptest::prop_assert_eq!(Ok(value), text.parse::<f64>());
+            }
         }
     }
 

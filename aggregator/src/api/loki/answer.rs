@@ -5,7 +5,7 @@ use super::{
     statistics::Statistics,
 };
 use logql::{Answer, Series};
-use model::{Labels, VectorSample};
+use model::{Labels, VectorSample, format_float};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
@@ -63,8 +63,16 @@ fn put_list<T>(out: &mut Vec<u8>, items: &[T], put_item: impl Fn(&mut Vec<u8>, &
     out.push(b']');
 }
 
+/// The body of an answer that lists label sets.
+pub(super) fn label_sets(sets: &[Labels]) -> Vec<u8> {
+    let mut out = br#"{"status":"success","data":"#.to_vec();
+    put_list(&mut out, sets, put_labels);
+    out.push(b'}');
+    out
+}
+
 fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
-    out.extend_from_slice(br#"{"metric":{"#);
+    out.push(b'{');
     for (index, (name, value)) in labels.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -77,6 +85,7 @@ fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
 }
 
 fn put_series(out: &mut Vec<u8>, series: &Series) {
+    out.extend_from_slice(br#"{"metric":"#);
     put_labels(out, &series.labels);
     out.extend_from_slice(br#","values":"#);
     put_list(out, &series.points, |out, (time, value)| put_point(out, *time, *value));
@@ -84,6 +93,7 @@ fn put_series(out: &mut Vec<u8>, series: &Series) {
 }
 
 fn put_sample(out: &mut Vec<u8>, sample: &VectorSample) {
+    out.extend_from_slice(br#"{"metric":"#);
     put_labels(out, &sample.labels);
     out.extend_from_slice(br#","value":"#);
     put_point(out, sample.timestamp_ms, sample.value.as_float());
@@ -94,9 +104,9 @@ fn put_sample(out: &mut Vec<u8>, sample: &VectorSample) {
 fn put_point(out: &mut Vec<u8>, milliseconds: i64, value: f64) {
     out.push(b'[');
     put(out, &seconds(milliseconds));
-    out.push(b',');
-    put(out, &decimal(value));
-    out.push(b']');
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(decimal(value).as_bytes());
+    out.extend_from_slice(b"\"]");
 }
 
 pub(in crate::api) fn labels_json(labels: &Labels) -> Json {
@@ -121,6 +131,8 @@ fn decimal(value: f64) -> String {
         _ if value.is_nan() => "NaN".to_owned(),
         f64::INFINITY => "+Inf".to_owned(),
         f64::NEG_INFINITY => "-Inf".to_owned(),
+        // Here the faster printer writes no exponent either.
+        short if (1e-5..1e15).contains(&short.abs()) => format_float(short),
         finite => finite.to_string(),
     }
 }

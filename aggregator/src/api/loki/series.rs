@@ -1,15 +1,18 @@
 //! `/loki/api/v1/series`: label sets of streams.
 
 use super::{
-    answer::labels_json,
+    answer,
     params::{Asked, HOUR_NS, without_place},
     refusal::Refusal,
 };
 use crate::app::AppState;
-use axum::{Json, extract::State};
-use serde_json::{Value, json};
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
 
-pub(super) async fn series(State(app): State<AppState>, asked: Asked) -> Result<Json<Value>, Refusal> {
+pub(super) async fn series(State(app): State<AppState>, asked: Asked) -> Result<Response, Refusal> {
     let range = asked.range(HOUR_NS)?;
     let texts: Vec<String> = asked.all(&["match", "match[]"]).map(str::to_owned).collect();
     let parsed = crate::query::run(&app, None, move |_| {
@@ -21,8 +24,9 @@ pub(super) async fn series(State(app): State<AppState>, asked: Asked) -> Result<
         selectors.clear();
     }
     let logs = app.logs.clone();
-    let streams =
-        crate::query::run(&app, None, move |context| logs.streams(&selectors, range, context)).await??;
-    let data: Vec<_> = streams.iter().map(labels_json).collect();
-    Ok(Json(json!({"status": "success", "data": data})))
+    // Written where it is found, straight into its text: there may be a million.
+    let body = crate::query::run(&app, None, move |context| {
+        logs.streams(&selectors, range, context).map(|streams| answer::label_sets(&streams))
+    });
+    Ok(([(header::CONTENT_TYPE, "application/json")], body.await??).into_response())
 }

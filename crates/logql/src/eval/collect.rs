@@ -1,13 +1,17 @@
-//! Rows into series: one accumulator for each set of labels.
+//! Rows into series: what each row adds to which set of labels.
 
-use super::{Steps, window::Sample};
+use super::{
+    Steps,
+    gathered::{Changes, Gathered},
+    window::Sample,
+};
 use crate::{
     EvalError,
     ast::{Conversion, Grouping, RangeOp, Unwrap},
     pipeline::{JsonPlan, Pipeline, Scratch, labels},
     units,
 };
-use hashbrown::HashMap;
+use hashbrown::DefaultHashBuilder;
 use model::{Labels, LabelsRef};
 use store::{QueryContext, Row, ShapedRow, StreamId};
 
@@ -30,33 +34,21 @@ pub(super) struct Extraction<'a> {
     pub(super) range_ns: i64,
     pub(super) offset_ns: i64,
     pub(super) steps: Steps,
-}
-
-/// Points of one series.
-pub(super) enum Points {
-    /// How many rows and bytes enter the window at each step less those that leave it.
-    Changes { rows: Vec<i64>, bytes: Vec<i64> },
-    /// The samples themselves, in no order.
-    Samples(Vec<Sample>),
+    /// By which all workers tell series apart.
+    pub(super) hashing: DefaultHashBuilder,
 }
 
 /// Series under construction; each worker has its own.
 pub(super) struct Collector<'a> {
     extraction: &'a Extraction<'a>,
     context: &'a QueryContext,
-    by_labels: HashMap<Box<[u8]>, usize>,
+    gathered: Gathered,
     /// The labels of every series, ascending, where they are picked by name.
     picked: Option<Vec<&'a str>>,
-    series: Vec<Points>,
-    /// Samples of all series, as they came: to be sorted into their series at the end touches memory
-    /// far less than to let every series grow.
-    samples: Vec<(u32, Sample)>,
     scratch: Scratch,
     key: Vec<u8>,
     /// Stream, metadata and series of the last row, for pipelines that leave labels alone.
     last: Option<(StreamId, Vec<u8>, usize)>,
-    /// Stream and metadata of the last shaped row, and whether they leave the parser its names.
-    last_names: Option<(StreamId, Vec<u8>, bool)>,
     text: String,
 }
 
@@ -66,6 +58,24 @@ pub(super) struct Direct {
     number: (String, usize),
     /// Ascending by name.
     labels: Vec<(String, usize)>,
+    /// Stream and metadata of the last row, and whether they leave the parser these names.
+    last: Option<(StreamId, Vec<u8>, bool)>,
+}
+
+impl Direct {
+    /// Whether neither stream nor metadata have a name that the parser is to write.
+    fn has_free_names(&mut self, row: &ShapedRow<'_>) -> bool {
+        if let Some((stream, metadata, is_free)) = &self.last
+            && *stream == row.stream
+            && metadata == row.metadata.as_bytes()
+        {
+            return *is_free;
+        }
+        let is_free = |name: &String| row.labels.get(name).is_none() && row.metadata.get(name).is_none();
+        let all = self.labels.iter().chain([&self.number]).all(|(name, _)| is_free(name));
+        self.last = Some((row.stream, row.metadata.as_bytes().to_vec(), all));
+        all
+    }
 }
 
 impl<'a> Collector<'a> {
@@ -73,86 +83,50 @@ impl<'a> Collector<'a> {
         Collector {
             extraction,
             context,
-            by_labels: HashMap::new(),
+            gathered: Gathered::new(extraction.hashing.clone()),
             picked: picked(extraction.grouping),
-            series: Vec::new(),
-            samples: Vec::new(),
             scratch: Scratch::default(),
             key: Vec::new(),
             last: None,
-            last_names: None,
             text: String::new(),
         }
     }
 
-    /// Labels and points of every series.
-    pub(super) fn finish(mut self) -> Vec<(Labels, Points)> {
-        self.sort_samples();
-        let mut points: Vec<_> = self.series.into_iter().map(Some).collect();
-        self.by_labels
-            .into_iter()
-            .filter_map(|(key, index)| {
-                let labels = LabelsRef::from_trusted_bytes(&key).to_owned();
-                points[index].take().map(|points| (labels, points))
-            })
-            .collect()
-    }
-
-    fn sort_samples(&mut self) {
-        let mut counts = vec![0; self.series.len()];
-        self.samples.iter().for_each(|(series, _)| counts[*series as usize] += 1);
-        for (points, count) in self.series.iter_mut().zip(counts) {
-            if let Points::Samples(samples) = points {
-                samples.reserve_exact(count);
-            }
-        }
-        for (series, sample) in std::mem::take(&mut self.samples) {
-            if let Points::Samples(samples) = &mut self.series[series as usize] {
-                samples.push(sample);
-            }
-        }
+    /// What the rows have given.
+    pub(super) fn finish(self) -> Gathered {
+        self.gathered
     }
 
     /// Takes a row of a shape of which nothing is wanted but a number and the labels to group by, past
     /// all labels; `false` when it is not as simple as that.
     pub(super) fn direct(
         &mut self,
-        direct: &Direct,
+        direct: &mut Direct,
         plan: &JsonPlan,
         row: &ShapedRow<'_>,
     ) -> Result<bool, EvalError> {
         self.context.check()?;
-        if !self.has_free_names(direct, row) || !plan.fits(row) {
+        // What is not ASCII a parser might replace.
+        if !row.text.is_ascii() || !direct.has_free_names(row) || !plan.fits(row) {
             return Ok(false);
         }
-        let text = &mut self.text;
-        let Some(()) = plan.put(direct.number.1, row, text) else { return Ok(false) };
-        let Some(Ok(value)) = self.extraction.unwrap.map(|unwrap| convert(text, unwrap.conversion)) else {
-            return Ok(false);
-        };
+        self.text.clear();
+        plan.put(direct.number.1, row, &mut self.text);
+        let conversion = self.extraction.unwrap.and_then(|unwrap| unwrap.conversion);
+        let Ok(value) = convert(&self.text, conversion) else { return Ok(false) };
         self.key.clear();
         for (name, member) in &direct.labels {
-            let Some(()) = plan.put(*member, row, text) else { return Ok(false) };
+            self.text.clear();
+            plan.put(*member, row, &mut self.text);
+            if self.text.is_empty() {
+                return Ok(false);
+            }
             put(&mut self.key, name.as_bytes());
-            put(&mut self.key, text.as_bytes());
+            put(&mut self.key, self.text.as_bytes());
         }
         let index = self.series_of_key()?;
         self.add_sample(index, (row.timestamp_ns, value))?;
         Ok(true)
-    }
-
-    /// Whether neither stream nor metadata have a name that the parser is to write.
-    fn has_free_names(&mut self, direct: &Direct, row: &ShapedRow<'_>) -> bool {
-        if let Some((stream, metadata, is_free)) = &self.last_names
-            && *stream == row.stream
-            && metadata == row.metadata.as_bytes()
-        {
-            return *is_free;
-        }
-        let is_free = |name: &String| row.labels.get(name).is_none() && row.metadata.get(name).is_none();
-        let all = direct.labels.iter().chain([&direct.number]).all(|(name, _)| is_free(name));
-        self.last_names = Some((row.stream, row.metadata.as_bytes().to_vec(), all));
-        all
     }
 
     /// Takes a row of a shape; `false` when its line is needed.
@@ -236,13 +210,8 @@ impl<'a> Collector<'a> {
         let Some((from, to)) = self.extraction.windows(timestamp_ns) else {
             return;
         };
-        if let Points::Changes { rows, bytes } = &mut self.series[index] {
-            rows[from] += count as i64;
-            rows[to + 1] -= count as i64;
-            if !bytes.is_empty() {
-                bytes[from] += line_bytes as i64;
-                bytes[to + 1] -= line_bytes as i64;
-            }
+        if let Some(changes) = self.gathered.changes.get_mut(index) {
+            changes.add(from..to + 1, count as i64, line_bytes as i64);
         }
     }
 
@@ -278,41 +247,28 @@ impl<'a> Collector<'a> {
 
     /// The series of the labels in the key.
     fn series_of_key(&mut self) -> Result<usize, EvalError> {
-        if let Some(index) = self.by_labels.get(self.key.as_slice()) {
-            return Ok(*index);
+        let (index, is_new) = self.gathered.series(&self.key);
+        if is_new {
+            self.add_series()?;
         }
-        let steps = self.extraction.steps.count;
-        let points = if self.extraction.sums_changes() {
-            let bytes = if self.extraction.counts_bytes() { vec![0; steps + 1] } else { Vec::new() };
-            Points::Changes { rows: vec![0; steps + 1], bytes }
-        } else {
-            Points::Samples(Vec::new())
-        };
-        let point_bytes = if self.extraction.sums_changes() { 16 * steps as u64 } else { 0 };
-        self.context.hold_memory(SERIES_BYTES + self.key.len() as u64 + point_bytes)?;
-        self.series.push(points);
-        self.by_labels.insert(self.key.as_slice().into(), self.series.len() - 1);
-        Ok(self.series.len() - 1)
+        Ok(index)
+    }
+
+    fn add_series(&mut self) -> Result<(), EvalError> {
+        let mut point_bytes = 0;
+        if self.extraction.sums_changes() {
+            let steps = self.extraction.steps.count;
+            self.gathered.changes.push(Changes::none(steps, self.extraction.counts_bytes()));
+            point_bytes = 16 * steps as u64;
+        }
+        Ok(self.context.hold_memory(SERIES_BYTES + self.key.len() as u64 + point_bytes)?)
     }
 
     fn add(&mut self, index: usize, timestamp_ns: i64, value: f64) -> Result<(), EvalError> {
         if !self.extraction.sums_changes() {
             return self.add_sample(index, (timestamp_ns, value));
         }
-        let Some((from, to)) = self.extraction.windows(timestamp_ns) else {
-            return Ok(());
-        };
-        match &mut self.series[index] {
-            Points::Changes { rows, bytes } => {
-                rows[from] += 1;
-                rows[to + 1] -= 1;
-                if !bytes.is_empty() {
-                    bytes[from] += value as i64;
-                    bytes[to + 1] -= value as i64;
-                }
-            }
-            Points::Samples(_) => {}
-        }
+        self.add_many(index, timestamp_ns, 1, value as u64);
         Ok(())
     }
 
@@ -320,13 +276,10 @@ impl<'a> Collector<'a> {
         if !self.extraction.is_in_a_window(sample.0) {
             return Ok(());
         }
-        if self.samples.len() == self.samples.capacity() {
-            let more = self.samples.capacity().max(64);
+        if let Some(more) = self.gathered.push(index, sample) {
             self.context.hold_samples(more as u64)?;
             self.context.hold_memory((SAMPLE_BYTES * more) as u64)?;
-            self.samples.reserve_exact(more);
         }
-        self.samples.push((index as u32, sample));
         Ok(())
     }
 }
@@ -358,11 +311,14 @@ impl Extraction<'_> {
         // A name with this ending may be another's, which is taken.
         let member = |name: &str| {
             let place = plan.member(name).filter(|_| !name.ends_with(labels::EXTRACTED))?;
+            if !plan.is_ascii(place) {
+                return None;
+            }
             Some((name.to_owned(), place))
         };
         let names = picked(self.grouping)?;
         let labels = names.into_iter().map(member).collect::<Option<_>>()?;
-        Some(Direct { number: member(&unwrap.label)?, labels })
+        Some(Direct { number: member(&unwrap.label)?, labels, last: None })
     }
 
     /// Whether rows may be told of by their shape: the bytes of a line are known only of the line.

@@ -3,7 +3,7 @@
 //! `sum by (…) (count_over_time({…}[r]))` and its kin need only how many rows and bytes fall into
 //! buckets so narrow that every window is a whole number of them.
 
-use super::{Steps, collect::Points, range::hints};
+use super::{Steps, gathered::Changes, range::hints};
 use crate::{
     EvalError,
     ast::{Grouping, LabelChoice, RangeAggregation, RangeOp, Stage},
@@ -26,7 +26,7 @@ pub(super) fn counted(
     steps: Steps,
     store: &dyn LogStore,
     context: &QueryContext,
-) -> Result<Option<Vec<(Labels, Points)>>, EvalError> {
+) -> Result<Option<BTreeMap<Labels, Changes>>, EvalError> {
     let Some(by) = countable(range, grouping) else {
         return Ok(None);
     };
@@ -43,22 +43,17 @@ pub(super) fn counted(
         step_ns: bucket_ns,
         by: by.to_vec(),
     };
-    let mut series: BTreeMap<Labels, (Vec<i64>, Vec<i64>)> = BTreeMap::new();
+    let mut series: BTreeMap<Labels, Changes> = BTreeMap::new();
     for bucket in store.counts(&request, context)? {
         let windows = windows_of(bucket.bucket as i64, bucket_ns, range.range_ns, steps);
         let Some((from, to)) = windows else {
             continue;
         };
-        let empty = || (vec![0; steps.count + 1], vec![0; steps.count + 1]);
-        let (rows, bytes) = series.entry(bucket.group).or_insert_with(empty);
-        rows[from] += bucket.rows as i64;
-        rows[to + 1] -= bucket.rows as i64;
-        bytes[from] += bucket.bytes as i64;
-        bytes[to + 1] -= bucket.bytes as i64;
+        let changes = series.entry(bucket.group).or_insert_with(|| Changes::none(steps.count, true));
+        changes.add(from..to + 1, bucket.rows as i64, bucket.bytes as i64);
     }
     context.hold_memory(series.len() as u64 * (steps.count as u64 + 1) * 16)?;
-    let points = |(labels, (rows, bytes))| (labels, Points::Changes { rows, bytes });
-    Ok(Some(series.into_iter().map(points).collect()))
+    Ok(Some(series))
 }
 
 /// All windows together, half-open; `None` beyond what nanoseconds can tell. Windows exclude their

@@ -7,6 +7,7 @@ mod collect;
 mod counted;
 mod facets;
 mod fold;
+mod gathered;
 mod grouped;
 mod histogram;
 mod label_replace;

@@ -1,7 +1,6 @@
 //! Puts results in the order of their labels.
 
 use model::Labels;
-use std::cmp::Ordering;
 
 /// Sorts by labels: as [`Labels`] compare, with their text side by side in memory, because there may
 /// be tens of thousands that each lie elsewhere.
@@ -26,8 +25,8 @@ pub(super) fn sort_by_labels<T>(items: &mut Vec<T>, labels: impl Fn(&T) -> &Labe
     // a set of fewer labels.
     let key = |item: usize| &text[item.checked_sub(1).map_or(0, |before| ends[before])..ends[item]];
     let mut order: Vec<usize> = (0..items.len()).collect();
-    let by_key = |a: &usize, b: &usize| -> Ordering { key(*a).cmp(key(*b)).then(a.cmp(b)) };
-    order.sort_unstable_by(by_key);
+    // A stable sort takes stretches that are in order already as they are.
+    order.sort_by(|a, b| key(*a).cmp(key(*b)));
     let mut taken: Vec<Option<T>> = items.drain(..).map(Some).collect();
     items.extend(order.into_iter().filter_map(|item| taken[item].take()));
 }

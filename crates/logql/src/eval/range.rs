@@ -2,8 +2,9 @@
 
 use super::{
     Evaluation, Row, Steps,
-    collect::{Collector, Extraction, Points},
+    collect::{Collector, Extraction},
     counted::counted,
+    gathered::{self, Changes, Gathered, Points},
     grouped::Counting,
     shaped,
     window::{self, Sample},
@@ -13,7 +14,7 @@ use crate::{
     ast::{Grouping, RangeAggregation, RangeOp, Stage},
     pipeline::{self, Pipeline, labels::ERROR, labels::ERROR_DETAILS, labels::Hints},
 };
-use hashbrown::HashMap;
+use hashbrown::DefaultHashBuilder;
 use model::{Labels, MatchOp, TimeRange};
 use std::{
     num::NonZero,
@@ -37,7 +38,9 @@ impl Evaluation<'_> {
     ) -> Result<Vec<Row>, EvalError> {
         let grouping = range.grouping.as_ref().or(outer);
         if let Some(series) = counted(range, grouping, self.steps, self.store, self.context)? {
-            return self.rows_of(range, series);
+            self.hold_values(series.len(), size_of::<Option<f64>>())?;
+            let row = |(labels, changes)| Row { labels, values: summed(range, &changes, self.steps) };
+            return Ok(series.into_iter().map(row).collect());
         }
         let hints = hints(range, grouping);
         let invalid = |error: ParseError| EvalError::Invalid(error.to_string());
@@ -54,21 +57,18 @@ impl Evaluation<'_> {
             range_ns: range.range_ns,
             offset_ns: range.offset_ns,
             steps: self.steps,
+            hashing: DefaultHashBuilder::default(),
         };
         let counting = if pipeline.reads_lines() { None } else { Counting::of(range, grouping) };
-        let series = self.collect(range, &extraction, counting.as_ref())?;
-        let rows = self.rows_of(range, series)?;
+        let gathered = self.collect(range, &extraction, counting.as_ref())?;
+        let rows = gathered::rows(&gathered, |points| {
+            self.hold_values(1, size_of::<Option<f64>>())?;
+            Ok(match points {
+                Points::Changes(changes) => summed(range, changes, self.steps),
+                Points::Samples(samples) => windowed(range, samples, self.steps),
+            })
+        })?;
         if range.op == RangeOp::Absent { Ok(absent(range, &rows, self.steps)) } else { Ok(rows) }
-    }
-
-    fn rows_of(
-        &self,
-        range: &RangeAggregation,
-        series: Vec<(Labels, Points)>,
-    ) -> Result<Vec<Row>, EvalError> {
-        self.hold_values(series.len(), size_of::<Option<f64>>())?;
-        let row = |(labels, points)| Row { labels, values: values(range, points, self.steps) };
-        Ok(series.into_iter().map(row).collect())
     }
 
     /// Charges a value of so many bytes for each step of each series.
@@ -82,7 +82,7 @@ impl Evaluation<'_> {
         range: &RangeAggregation,
         extraction: &Extraction<'_>,
         counting: Option<&Counting>,
-    ) -> Result<Vec<(Labels, Points)>, EvalError> {
+    ) -> Result<Vec<Gathered>, EvalError> {
         let start = self.steps.first_ns.saturating_sub(range.offset_ns).saturating_sub(range.range_ns - 1);
         let end = self.steps.last_ns().saturating_sub(range.offset_ns).saturating_add(1);
         let request = LogRequest {
@@ -98,7 +98,7 @@ impl Evaluation<'_> {
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(useful as usize);
         let next = AtomicUsize::new(0);
         if threads <= 1 {
-            return self.work(extraction, counting, scan.as_ref(), &next);
+            return Ok(vec![self.work(extraction, counting, scan.as_ref(), &next)?]);
         }
         let results = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
@@ -109,7 +109,7 @@ impl Evaluation<'_> {
                 });
             }
         });
-        merge(results.into_inner().unwrap_or_else(PoisonError::into_inner))
+        results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect()
     }
 
     /// Reads units until none is left.
@@ -119,7 +119,7 @@ impl Evaluation<'_> {
         counting: Option<&Counting>,
         scan: &dyn LogScan,
         next: &AtomicUsize,
-    ) -> Result<Vec<(Labels, Points)>, EvalError> {
+    ) -> Result<Gathered, EvalError> {
         let mut collector = Collector::new(extraction, self.context);
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
@@ -152,37 +152,6 @@ impl Evaluation<'_> {
     }
 }
 
-type Collected = Result<Vec<(Labels, Points)>, EvalError>;
-
-fn merge(parts: Vec<Collected>) -> Collected {
-    let mut merged: HashMap<Labels, Points> = HashMap::new();
-    for part in parts {
-        for (labels, points) in part? {
-            match merged.get_mut(&labels) {
-                None => {
-                    merged.insert(labels, points);
-                }
-                Some(into) => add_points(into, points),
-            }
-        }
-    }
-    Ok(merged.into_iter().collect())
-}
-
-fn add_points(into: &mut Points, points: Points) {
-    let add = |into: &mut Vec<i64>, other: Vec<i64>| {
-        into.iter_mut().zip(other).for_each(|(into, other)| *into += other);
-    };
-    match (into, points) {
-        (Points::Changes { rows, bytes }, Points::Changes { rows: more_rows, bytes: more_bytes }) => {
-            add(rows, more_rows);
-            add(bytes, more_bytes);
-        }
-        (Points::Samples(samples), Points::Samples(more)) => samples.extend(more),
-        _ => unreachable!("one aggregation collects one kind of points"),
-    }
-}
-
 /// Which labels the parsers must find.
 pub(super) fn hints(range: &RangeAggregation, grouping: Option<&Grouping>) -> Hints {
     let needed = || {
@@ -204,34 +173,29 @@ pub(super) fn hints(range: &RangeAggregation, grouping: Option<&Grouping>) -> Hi
     Hints { required: needed() }
 }
 
-fn values(range: &RangeAggregation, points: Points, steps: Steps) -> Vec<Option<f64>> {
+fn summed(range: &RangeAggregation, changes: &Changes, steps: Steps) -> Vec<Option<f64>> {
     let seconds = range.range_ns as f64 / 1e9;
-    match points {
-        Points::Changes { rows, bytes } => {
-            let (mut row_count, mut byte_count) = (0i64, 0i64);
-            let mut values = Vec::with_capacity(steps.count);
-            for (k, change) in rows.iter().take(steps.count).enumerate() {
-                row_count += change;
-                byte_count += bytes.get(k).copied().unwrap_or(0);
-                values.push((row_count > 0).then(|| match range.op {
-                    RangeOp::Rate => row_count as f64 / seconds,
-                    RangeOp::Bytes => byte_count as f64,
-                    RangeOp::BytesRate => byte_count as f64 / seconds,
-                    _ => row_count as f64,
-                }));
-            }
-            values
-        }
-        Points::Samples(samples) => windowed(range, samples, steps),
+    let (mut row_count, mut byte_count) = (0i64, 0i64);
+    let mut values = Vec::with_capacity(steps.count);
+    for (k, change) in changes.rows.iter().take(steps.count).enumerate() {
+        row_count += change;
+        byte_count += changes.bytes.get(k).copied().unwrap_or(0);
+        values.push((row_count > 0).then(|| match range.op {
+            RangeOp::Rate => row_count as f64 / seconds,
+            RangeOp::Bytes => byte_count as f64,
+            RangeOp::BytesRate => byte_count as f64 / seconds,
+            _ => row_count as f64,
+        }));
     }
+    values
 }
 
-fn windowed(range: &RangeAggregation, mut samples: Vec<Sample>, steps: Steps) -> Vec<Option<f64>> {
+fn windowed(range: &RangeAggregation, samples: &mut [Sample], steps: Steps) -> Vec<Option<f64>> {
     let parameter = range.parameter.unwrap_or(f64::NAN);
     if steps.count == 1 && !samples.is_empty() && !window::needs_order(range.op) {
         // Only samples of some window are collected, and there is but one.
         let end = steps.at(0).saturating_sub(range.offset_ns);
-        return vec![Some(window::compute(range.op, parameter, &samples, range.range_ns, end))];
+        return vec![Some(window::compute(range.op, parameter, samples, range.range_ns, end))];
     }
     samples.sort_by_key(|(timestamp_ns, _)| *timestamp_ns);
     let (mut from, mut to) = (0, 0);

@@ -42,7 +42,7 @@ impl ShapeSink for Shapes<'_, '_> {
     }
 
     fn shaped(&mut self, shape: usize, row: ShapedRow<'_>) -> Shaped {
-        let Some((plan, direct)) = self.plans.get(shape) else { return Shaped::WantsLine };
+        let Some((plan, direct)) = self.plans.get_mut(shape) else { return Shaped::WantsLine };
         if let Some(direct) = direct {
             match self.collector.direct(direct, plan, &row) {
                 Ok(true) => return Shaped::Taken,

@@ -40,6 +40,15 @@ enum Piece {
     Value(usize),
 }
 
+impl Piece {
+    fn of<'a>(&'a self, row: &ShapedRow<'a>) -> &'a str {
+        match self {
+            Piece::Text(text) => text,
+            Piece::Value(index) => row.value(*index),
+        }
+    }
+}
+
 impl JsonPlan {
     /// A plan for lines of these texts with values between them; `None` when each must be parsed.
     pub(super) fn of(texts: &[&str], hints: &Hints) -> Option<JsonPlan> {
@@ -70,17 +79,23 @@ impl JsonPlan {
         self.members.iter().position(|member| member.name == name)
     }
 
-    /// Writes a member's text; `None` when it is not as plain as a label's value is: empty, or with what
-    /// a parser would replace.
-    pub(crate) fn put(&self, member: usize, row: &ShapedRow<'_>, out: &mut String) -> Option<()> {
-        out.clear();
-        for piece in &self.members.get(member)?.pieces {
-            out.push_str(match piece {
-                Piece::Text(text) => text,
-                Piece::Value(index) => row.value(*index),
-            });
+    /// Appends a member's text.
+    pub(crate) fn put(&self, member: usize, row: &ShapedRow<'_>, out: &mut String) {
+        for piece in self.pieces(member) {
+            out.push_str(piece.of(row));
         }
-        (!out.is_empty() && out.is_ascii()).then_some(())
+    }
+
+    /// Whether what a member has in all lines is ASCII.
+    pub(crate) fn is_ascii(&self, member: usize) -> bool {
+        self.pieces(member).iter().all(|piece| match piece {
+            Piece::Text(text) => text.is_ascii(),
+            Piece::Value(_) => true,
+        })
+    }
+
+    fn pieces(&self, member: usize) -> &[Piece] {
+        self.members.get(member).map_or(&[], |member| &member.pieces)
     }
 
     /// Whether the values make a line that can be walked as the shape was.
@@ -106,12 +121,7 @@ impl JsonPlan {
                 continue;
             }
             scratch.clear();
-            for piece in &member.pieces {
-                scratch.push_str(match piece {
-                    Piece::Text(text) => text,
-                    Piece::Value(index) => row.value(*index),
-                });
-            }
+            member.pieces.iter().for_each(|piece| scratch.push_str(piece.of(row)));
             labels.extract(&member.name, scratch, hints);
         }
         (!self.ends_early || labels.has_all(hints)).then_some(())
