@@ -11,7 +11,7 @@ use crate::{
     damage::Damage,
     manifest::{DELETIONS_FILE, MANIFEST_FILE, Manifest, encode_deletions},
     memory::{Memory, MemorySnapshot, hash_of},
-    part::{Part, cache::Cache, lookup::Cached, writer::Shape},
+    part::{Part, cache::Caches, writer::Shape},
     probe,
     quiet::{Days, Watch},
     record::{self, RecordWriter},
@@ -36,7 +36,7 @@ pub struct Logstore {
     pub(crate) dir: Dir,
     pub(crate) parts_dir: Dir,
     pub(crate) registry: Registry,
-    pub(crate) cache: Arc<Cache<Cached>>,
+    pub(crate) caches: Arc<Caches>,
     pub(crate) damage: Arc<Damage>,
     pub(crate) merging: Mutex<()>,
     pub(crate) flushing: Mutex<()>,
@@ -161,7 +161,7 @@ impl Logstore {
         let appender =
             Appender { ledger, record: RecordWriter::default(), last_commit: Commit::done(), has_unflushed };
         Ok(Logstore {
-            cache: Arc::new(Cache::new(options.cache_bytes_max)),
+            caches: Arc::new(Caches::new(options.cache_bytes_max)),
             options,
             shape,
             log,

@@ -70,7 +70,7 @@ impl Logstore {
             |state| state.remove_parts(is_doomed),
         )?;
         for part in &doomed {
-            self.cache.forget(part.id);
+            self.caches.forget(part.id);
             self.remove_leftover(&part.name());
         }
         Ok(())

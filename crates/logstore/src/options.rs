@@ -14,7 +14,7 @@ pub struct LogstoreOptions {
     pub size_bytes_max: Option<u64>,
     /// Memory for recent rows. Half of it is written to disk while the other half fills.
     pub memory_bytes_max: usize,
-    /// Memory for dictionaries of the index and for what queries have read lately.
+    /// Memory for dictionaries and filters of the index and for what queries have read lately.
     pub cache_bytes_max: usize,
     /// Rows older than this are written to disk even when there are few.
     pub flush_age_ns: i64,
@@ -33,7 +33,7 @@ impl Default for LogstoreOptions {
             stream_retention: Vec::new(),
             size_bytes_max: None,
             memory_bytes_max: 64 << 20,
-            cache_bytes_max: 128 << 20,
+            cache_bytes_max: 160 << 20,
             flush_age_ns: 300_000_000_000,
             line_bytes_max: 1 << 20,
             streams_max: 1_000_000,

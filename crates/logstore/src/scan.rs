@@ -24,6 +24,7 @@ use crate::{
     tombstone::Tombstone,
 };
 use model::{LabelsRef, TimeRange};
+use roaring::RoaringBitmap;
 use std::{
     ops::{ControlFlow, Range},
     sync::Arc,
@@ -75,9 +76,14 @@ impl Logstore {
         let mut found: Vec<(ScanUnit, u64, Source)> = Vec::new();
         let selector = Selector::new(&request.matchers);
         let condition = Condition::of_request(request);
+        let question = self.caches.question();
         for (index, part) in view.parts.iter().enumerate() {
             context.check()?;
-            for (unit, source) in self.part_units(index, part, &selector, &condition, range, &view.cuts) {
+            if part.range.start >= range.end || part.range.end < range.start {
+                continue;
+            }
+            let candidates = part.candidates(&condition, &question);
+            for (unit, source) in part_units(index, part, candidates, &selector, range, &view.cuts) {
                 found.push((unit, part.id.rank, source));
             }
         }
@@ -97,50 +103,47 @@ impl Logstore {
         }
         let (units, sources) = found.into_iter().map(|(unit, _, source)| (unit, source)).unzip();
         let filters = Filters::new(&request.filters);
-        let sections = SectionCache::new(self.cache.clone());
+        let sections = SectionCache::new(self.caches.clone());
         Ok(Scan { view, range, direction: request.direction, filters, units, sources, sections })
     }
+}
 
-    fn part_units(
-        &self,
-        index: usize,
-        part: &Part,
-        selector: &Selector<'_>,
-        condition: &Condition,
-        range: TimeRange,
-        cuts: &Cuts,
-    ) -> Vec<(ScanUnit, Source)> {
-        let mut units = Vec::new();
-        if part.range.start >= range.end || part.range.end < range.start {
-            return units;
-        }
-        let candidates: Vec<usize> = match part.candidates(condition, &self.cache) {
-            Some(found) => found.iter().map(|chunk| chunk as usize).collect(),
-            None => (0..part.table.chunks.len()).collect(),
+/// The units of a part's candidates; `None` for all chunks.
+fn part_units(
+    index: usize,
+    part: &Part,
+    candidates: Option<RoaringBitmap>,
+    selector: &Selector<'_>,
+    range: TimeRange,
+    cuts: &Cuts,
+) -> Vec<(ScanUnit, Source)> {
+    let candidates: Vec<usize> = match candidates {
+        Some(found) => found.iter().map(|chunk| chunk as usize).collect(),
+        None => (0..part.table.chunks.len()).collect(),
+    };
+    let mut units = Vec::new();
+    for chunk in candidates {
+        let Some(meta) = part.table.chunks.get(chunk) else { continue };
+        let is_wanted = |run: &crate::part::table::Run| {
+            let stream = &part.streams[run.stream as usize];
+            let start = range.start.max(cuts.of(stream.rule));
+            run.oldest_ns < range.end && run.newest_ns >= start && selector.selects(stream)
         };
-        for chunk in candidates {
-            let Some(meta) = part.table.chunks.get(chunk) else { continue };
-            let is_wanted = |run: &crate::part::table::Run| {
-                let stream = &part.streams[run.stream as usize];
-                let start = range.start.max(cuts.of(stream.rule));
-                run.oldest_ns < range.end && run.newest_ns >= start && selector.selects(stream)
-            };
-            let runs: Vec<usize> =
-                meta.runs.iter().enumerate().filter(|(_, run)| is_wanted(run)).map(|(run, _)| run).collect();
-            if runs.is_empty() {
-                continue;
-            }
-            let wanted = || runs.iter().map(|&run| &meta.runs[run]);
-            let unit = ScanUnit {
-                range: clip(range_of(wanted()), range),
-                rows_max: wanted().map(|run| u64::from(run.rows)).sum(),
-                bytes: wanted().map(|run| run.bytes).sum(),
-                is_ordered: runs.len() == 1,
-            };
-            units.push((unit, Source::Chunk { part: index, chunk, runs }));
+        let runs: Vec<usize> =
+            meta.runs.iter().enumerate().filter(|(_, run)| is_wanted(run)).map(|(run, _)| run).collect();
+        if runs.is_empty() {
+            continue;
         }
-        units
+        let wanted = || runs.iter().map(|&run| &meta.runs[run]);
+        let unit = ScanUnit {
+            range: clip(range_of(wanted()), range),
+            rows_max: wanted().map(|run| u64::from(run.rows)).sum(),
+            bytes: wanted().map(|run| run.bytes).sum(),
+            is_ordered: runs.len() == 1,
+        };
+        units.push((unit, Source::Chunk { part: index, chunk, runs }));
     }
+    units
 }
 
 /// The closed `rows` as far as they lie in the half-open `wanted`.

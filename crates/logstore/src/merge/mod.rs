@@ -90,7 +90,7 @@ impl Logstore {
             },
         )?;
         for part in inputs {
-            self.cache.forget(part.id.id);
+            self.caches.forget(part.id.id);
             self.remove_leftover(&part.id.name());
         }
         Ok(true)

@@ -2,21 +2,25 @@
 //!
 //! A binary-fuse filter (about 9 bits a key, 0.4 % false positives, no false negatives) answers
 //! "may this chunk have exactly this id"; a mask of the ids' lengths answers "may it have a longer
-//! id that contains this text"; ids longer than [`LONG_ID_BYTES`] are listed as they are, because
-//! hashes and sign-offs of 40 and more characters are searched for by their beginnings.
+//! id that contains this text"; ids longer than [`LONG_ID_BYTES`] are listed, because hashes and
+//! names of attempts are searched for by their beginnings.
 
+use crate::bytes::{Damaged, Reader, compress, decompress, put_varint};
+use std::io;
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
 /// Longer ids are listed instead of filtered.
 pub(crate) const LONG_ID_BYTES: usize = 32;
-/// Most bytes of a chunk's list; the rest is left out and the chunk flagged.
-pub(crate) const LONG_IDS_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of a chunk's list; the rest is left out and the chunk flagged, which every search for a
+/// long id then has to read. Hadoop's logs have some 100 KB of them in a chunk.
+pub(crate) const LONG_IDS_BYTES_MAX: usize = 256 << 10;
+const LIST_ZSTD_LEVEL: i32 = 3;
 
 /// What is written for one chunk.
 #[derive(Default)]
 pub(crate) struct ChunkFilter {
     pub(crate) fuse: Vec<u8>,
-    /// Each followed by a newline.
+    /// As [`pack_list`] writes it.
     pub(crate) long_ids: Vec<u8>,
     /// Bit n: an id of n bytes is in the filter.
     pub(crate) id_lengths: u64,
@@ -45,6 +49,30 @@ pub(crate) fn may_contain(fuse: &[u8], key: u64) -> bool {
     }
 }
 
+/// A list of long ids, each followed by a newline, as it is stored: its length, and the list
+/// compressed. Nothing for an empty list.
+pub(crate) fn pack_list(list: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packed = Vec::new();
+    if !list.is_empty() {
+        put_varint(&mut packed, list.len() as u64);
+        packed.extend_from_slice(&compress(list, LIST_ZSTD_LEVEL)?);
+    }
+    Ok(packed)
+}
+
+/// Reads what [`pack_list`] writes.
+pub(crate) fn unpack_list(packed: &[u8]) -> Result<Vec<u8>, Damaged> {
+    if packed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut reader = Reader::new(packed);
+    let length = reader.varint()?;
+    if length > LONG_IDS_BYTES_MAX as u64 {
+        return Err(Damaged::new("list of long ids is too long"));
+    }
+    decompress(reader.rest(), length as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +90,16 @@ mod tests {
                 "{count}: {false_positives}"
             );
         }
+    }
+
+    #[test]
+    fn a_list_reads_back() {
+        for list in [&b""[..], b"attempt_201706092018_0024_m_000003_1012\nattempt_201706092018_0024_m_0000\n"]
+        {
+            assert_eq!(unpack_list(&pack_list(list).unwrap()).unwrap(), list);
+        }
+        let mut long = Vec::new();
+        put_varint(&mut long, u64::MAX);
+        assert!(unpack_list(&long).is_err());
     }
 }

@@ -1,6 +1,11 @@
 //! A part's file of filters, read a chunk's filter at a time or whole.
 
-use super::{FILTER_FILE, FILTER_MAGIC, bundle::BundleError};
+use super::{
+    FILTER_FILE, FILTER_MAGIC,
+    bundle::BundleError,
+    filter::unpack_list,
+    table::{ChunkMeta, FLAG_LONG_IDS_PACKED},
+};
 use crate::bytes::Damaged;
 use disk::ReadFile;
 use std::{io, sync::Arc};
@@ -51,9 +56,24 @@ impl FilterFile {
         (self.file.len() - MAGIC_BYTES - CRC_BYTES) as usize
     }
 
+    /// A chunk's list of long ids, each followed by a newline.
+    pub(crate) fn list(&self, chunk: &ChunkMeta) -> io::Result<Vec<u8>> {
+        let meta = &chunk.filter;
+        let stored = self.read(meta.offset + u64::from(meta.fuse_bytes), meta.long_bytes as usize)?;
+        list_of(chunk, stored)
+    }
+
     pub(crate) fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         self.file.read_exact_at(&mut bytes, MAGIC_BYTES + offset)?;
         Ok(bytes)
     }
+}
+
+/// The list of long ids that a chunk has stored like this.
+pub(crate) fn list_of(chunk: &ChunkMeta, stored: Vec<u8>) -> io::Result<Vec<u8>> {
+    if chunk.flags & FLAG_LONG_IDS_PACKED == 0 {
+        return Ok(stored);
+    }
+    unpack_list(&stored).map_err(io::Error::other)
 }

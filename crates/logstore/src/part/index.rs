@@ -21,7 +21,7 @@ use super::{
     filter::{self, ChunkFilter},
     lines::{NO_TEMPLATE, Parsed, VARIABLE},
     lookup::{PartIndex, TermKind},
-    table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER},
+    table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_IDS_PACKED, FLAG_LONG_RUN, FLAG_NO_FILTER},
 };
 use crate::tokens;
 use disk::WriteFile;
@@ -386,7 +386,7 @@ impl IndexBuilder {
             }
             document.add_text(fields.pairs, pairs);
             writer.add_document(document).map_err(io::Error::other)?;
-            finished.push(finish_chunk(keys, chunk.id_lengths, chunk.long_ids, chunk.flags));
+            finished.push(finish_chunk(keys, chunk.id_lengths, &chunk.long_ids, chunk.flags)?);
         }
         let index = writer.finalize().map_err(io::Error::other)?;
         bundle::write(&index, &ram, file)?;
@@ -394,12 +394,14 @@ impl IndexBuilder {
     }
 }
 
-fn finish_chunk(keys: Vec<u64>, id_lengths: u64, long_ids: Vec<u8>, mut flags: u64) -> ChunkIndex {
+fn finish_chunk(keys: Vec<u64>, id_lengths: u64, long_ids: &[u8], flags: u64) -> io::Result<ChunkIndex> {
+    let mut flags = flags | FLAG_LONG_IDS_PACKED;
     let fuse = filter::build(keys).unwrap_or_else(|| {
         flags |= FLAG_NO_FILTER;
         Vec::new()
     });
-    ChunkIndex { filter: ChunkFilter { fuse, long_ids, id_lengths }, flags }
+    let filter = ChunkFilter { fuse, long_ids: filter::pack_list(long_ids)?, id_lengths };
+    Ok(ChunkIndex { filter, flags })
 }
 
 /// Takes the pieces of one chunk's lines.

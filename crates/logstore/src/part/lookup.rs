@@ -5,12 +5,13 @@
 
 use super::{
     bundle::{Bundle, BundleError},
-    cache::{Cache, CacheKey},
+    cache::{CacheKey, Question},
     filter::{self, ChunkFilter, LONG_ID_BYTES},
     filter_file::FilterFile,
-    grams::Grams,
     index::{DICTIONARY_PAIR_BYTES_MAX, Fields, RUN_BYTES_MAX, id_hash, pair_hash, schema},
+    kept_filters::KeptFilters,
     table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER, Table},
+    terms::{TERMS_MAX, TermList},
 };
 use crate::{
     bytes::Damaged,
@@ -19,12 +20,7 @@ use crate::{
 };
 use memchr::memmem;
 use roaring::RoaringBitmap;
-use std::{
-    borrow::Cow,
-    cell::OnceCell,
-    io,
-    sync::{Arc, OnceLock},
-};
+use std::{cell::OnceCell, io, sync::Arc};
 use tantivy::{
     DocSet, Index, InvertedIndexReader, SegmentReader, TERMINATED,
     postings::{BlockSegmentPostings, TermInfo},
@@ -35,28 +31,9 @@ use tantivy::{
 /// chunk".
 const COMMON_NUMERATOR: u64 = 9;
 const COMMON_DENOMINATOR: u64 = 10;
-/// Terms that one piece may match before it is taken for "any chunk".
-const TERMS_MAX: usize = 1024;
 /// Shorter pieces that may begin or end anywhere are in almost any chunk: they are looked for only
 /// when nothing else is known.
 const INFIX_BYTES_MIN: usize = 3;
-
-/// All terms of one field in plain form.
-pub(crate) struct TermList {
-    /// A newline, then every term followed by a newline.
-    text: Vec<u8>,
-    /// Where each term begins.
-    starts: Vec<u32>,
-    postings: Vec<Postings>,
-    folded: OnceLock<(Vec<u8>, Vec<u32>)>,
-}
-
-#[derive(Clone, Copy)]
-struct Postings {
-    chunks: u32,
-    bytes: u32,
-    offset: u64,
-}
 
 /// The open index of a part.
 pub(crate) struct PartIndex {
@@ -185,43 +162,31 @@ fn for_each_chunk(
     Ok(())
 }
 
-/// What the cache keeps of a part.
-pub(crate) enum Cached {
-    Terms(TermList),
-    Filters(WholeFilters),
-    /// A section of a chunk.
-    Section(Box<[u8]>),
-}
-
-/// All filters of a part.
-pub(crate) struct WholeFilters {
-    bytes: Vec<u8>,
-    /// Of every chunk's list of long ids.
-    grams: Vec<Grams>,
-}
-
-/// A part's filters are kept whole when they take no more than this share of the cache; a larger
-/// part's are read as they are asked for.
-const CACHE_SHARE: usize = 4;
+/// Dictionaries.
 const KIND_RUNS: u8 = 0;
 const KIND_IDS: u8 = 1;
-const KIND_FILTERS: u8 = 2;
-/// Of frames: their heads and codes.
-pub(super) const KIND_HEAD: u8 = 3;
-pub(super) const KIND_CODES: u8 = 4;
+
+/// An id that is looked for in filters.
+struct WantedId<'a> {
+    piece: &'a Piece,
+    hash: u64,
+    fold: bool,
+    /// Whether some long id of the part may contain it.
+    may_be_long: bool,
+}
 
 /// One lookup in one part.
 pub(crate) struct Lookup<'a> {
     index: &'a PartIndex,
     chunks: &'a [ChunkMeta],
-    cache: &'a Cache<Cached>,
-    /// All filters, when they are worth keeping.
-    filters: OnceCell<Option<Arc<Cached>>>,
+    question: &'a Question<'a>,
+    /// All filters, where there is room for them.
+    kept: OnceCell<Option<Arc<KeptFilters>>>,
 }
 
 impl<'a> Lookup<'a> {
-    pub(crate) fn new(index: &'a PartIndex, chunks: &'a [ChunkMeta], cache: &'a Cache<Cached>) -> Self {
-        Lookup { index, chunks, cache, filters: OnceCell::new() }
+    pub(crate) fn new(index: &'a PartIndex, chunks: &'a [ChunkMeta], question: &'a Question<'a>) -> Self {
+        Lookup { index, chunks, question, kept: OnceCell::new() }
     }
 
     /// Chunks that may meet the condition.
@@ -302,11 +267,16 @@ impl<'a> Lookup<'a> {
         let Some(mut found) = self.dictionary(&self.index.ids, KIND_IDS, piece, fold)? else {
             return Ok(None);
         };
-        let hash = id_hash(&piece.text);
+        let wanted = WantedId {
+            piece,
+            hash: id_hash(&piece.text),
+            fold,
+            may_be_long: fold || self.long_ids_may_have(&piece.text)?,
+        };
         for number in 0..self.chunks.len() {
             let is_open =
                 !found.contains(number as u32) && within.is_none_or(|within| within.contains(number as u32));
-            if is_open && self.filter_may_have(number, piece, hash, fold)? {
+            if is_open && self.filter_may_have(number, &wanted)? {
                 found.insert(number as u32);
             }
         }
@@ -314,8 +284,8 @@ impl<'a> Lookup<'a> {
     }
 
     /// Whether an id of this chunk that is not in the dictionary may contain the piece.
-    fn filter_may_have(&self, number: usize, piece: &Piece, hash: u64, fold: bool) -> io::Result<bool> {
-        let chunk = &self.chunks[number];
+    fn filter_may_have(&self, number: usize, wanted: &WantedId<'_>) -> io::Result<bool> {
+        let (chunk, piece, fold) = (&self.chunks[number], wanted.piece, wanted.fold);
         if chunk.flags & FLAG_NO_FILTER != 0 {
             return Ok(true);
         }
@@ -329,64 +299,39 @@ impl<'a> Lookup<'a> {
                 return Ok(true);
             }
             let same_length = chunk.filter.id_lengths >> length & 1 != 0;
-            if !fold && same_length && filter::may_contain(&self.fuse(chunk)?, hash) {
+            if !fold && same_length && self.fuse_may_contain(number, wanted.hash)? {
                 return Ok(true);
             }
             if is_whole && !fold {
                 return Ok(false);
             }
         }
-        Ok(chunk.flags & FLAG_LONG_IDS_CUT != 0 || self.long_ids_have(number, piece, fold)?)
+        Ok(chunk.flags & FLAG_LONG_IDS_CUT != 0
+            || (wanted.may_be_long && self.long_ids_have(number, piece, fold)?))
     }
 
-    fn fuse(&self, chunk: &ChunkMeta) -> io::Result<Cow<'_, [u8]>> {
-        self.filter_bytes(chunk.filter.offset, chunk.filter.fuse_bytes as usize)
-    }
-
-    fn filter_bytes(&self, offset: u64, length: usize) -> io::Result<Cow<'_, [u8]>> {
-        match self.whole_filters()? {
-            None => self.index.filters.read(offset, length).map(Cow::Owned),
-            Some(whole) => {
-                let stretch = whole.bytes.get(offset as usize..).and_then(|rest| rest.get(..length));
-                stretch.map(Cow::Borrowed).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-            }
+    fn fuse_may_contain(&self, number: usize, hash: u64) -> io::Result<bool> {
+        if let Some(kept) = self.kept_filters()? {
+            return Ok(filter::may_contain(kept.fuse(number), hash));
         }
+        let meta = &self.chunks[number].filter;
+        let fuse = self.index.filters.read(meta.offset, meta.fuse_bytes as usize)?;
+        Ok(filter::may_contain(&fuse, hash))
     }
 
-    /// All filters, if they are few enough to be kept.
-    fn whole_filters(&self) -> io::Result<Option<&WholeFilters>> {
-        if self.filters.get().is_none() {
-            let loaded = self.load_filters()?;
-            self.filters.get_or_init(|| loaded);
+    fn kept_filters(&self) -> io::Result<Option<&KeptFilters>> {
+        if self.kept.get().is_none() {
+            let (file, bytes) = (&self.index.filters, KeptFilters::bytes_of(self.chunks));
+            let read = || KeptFilters::read(file, self.chunks);
+            let kept = self.question.filters(self.index.part, bytes, read)?;
+            self.kept.get_or_init(|| kept);
         }
-        Ok(match self.filters.get() {
-            Some(Some(cached)) => match &**cached {
-                Cached::Filters(whole) => Some(whole),
-                Cached::Terms(_) | Cached::Section(_) => None,
-            },
-            _ => None,
-        })
+        Ok(self.kept.get().and_then(Option::as_deref))
     }
 
-    fn load_filters(&self) -> io::Result<Option<Arc<Cached>>> {
-        let length = self.index.filters.bytes();
-        if length > self.cache.bytes_max() / CACHE_SHARE {
-            return Ok(None);
-        }
-        let key = CacheKey { part: self.index.part, kind: KIND_FILTERS, number: 0 };
-        let read = || {
-            let bytes = self.index.filters.read(0, length)?;
-            let long_ids = |chunk: &ChunkMeta| {
-                let start = chunk.filter.offset as usize + chunk.filter.fuse_bytes as usize;
-                bytes.get(start..).and_then(|rest| rest.get(..chunk.filter.long_bytes as usize))
-            };
-            let lists = self.chunks.iter().map(|chunk| long_ids(chunk).map(Grams::of));
-            let grams: Vec<Grams> =
-                lists.collect::<Option<_>>().ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
-            let held = length + grams.iter().map(Grams::bytes).sum::<usize>();
-            Ok::<_, io::Error>((Cached::Filters(WholeFilters { bytes, grams }), held))
-        };
-        self.cache.get_or_make(key, read).map(Some)
+    /// Whether any chunk may list a long id that contains the text.
+    fn long_ids_may_have(&self, text: &[u8]) -> io::Result<bool> {
+        Ok(self.kept_filters()?.is_none_or(|kept| kept.long_ids_may_have(text)))
     }
 
     fn long_ids_have(&self, number: usize, piece: &Piece, fold: bool) -> io::Result<bool> {
@@ -394,12 +339,7 @@ impl<'a> Lookup<'a> {
         if chunk.filter.long_bytes == 0 {
             return Ok(false);
         }
-        let grams = self.whole_filters()?.and_then(|whole| whole.grams.get(number));
-        if !fold && grams.is_some_and(|grams| !grams.may_have(&piece.text)) {
-            return Ok(false);
-        }
-        let offset = chunk.filter.offset + u64::from(chunk.filter.fuse_bytes);
-        let list = self.filter_bytes(offset, chunk.filter.long_bytes as usize)?;
+        let list = self.index.filters.list(chunk)?;
         if !fold {
             return Ok(memmem::find(&list, &piece.text).is_some());
         }
@@ -417,7 +357,7 @@ impl<'a> Lookup<'a> {
         }
         let hash = pair_hash(pair);
         for (number, chunk) in self.chunks.iter().enumerate() {
-            if chunk.flags & FLAG_NO_FILTER != 0 || filter::may_contain(&self.fuse(chunk)?, hash) {
+            if chunk.flags & FLAG_NO_FILTER != 0 || self.fuse_may_contain(number, hash)? {
                 found.insert(number as u32);
             }
         }
@@ -441,22 +381,19 @@ impl<'a> Lookup<'a> {
         }
         let key = CacheKey { part: self.index.part, kind, number: 0 };
         if piece.left && piece.right && !fold {
-            let info = match self.cache.get(key).as_deref() {
-                Some(Cached::Terms(list)) => list.find(&piece.text).map(|term| list.info(term)),
-                _ => reader.terms().get(&piece.text)?,
+            let info = match self.question.dictionary_if_kept(key) {
+                Some(list) => list.find(&piece.text).map(|term| list.info(term)),
+                None => reader.terms().get(&piece.text)?,
             };
             if let Some(info) = info {
                 self.read_postings(reader, &info, &mut found)?;
             }
             return Ok(Some(found));
         }
-        let cached = self
-            .cache
-            .get_or_make(key, || TermList::load(reader).map(|(list, bytes)| (Cached::Terms(list), bytes)))?;
-        let Cached::Terms(list) = &*cached else { return Ok(None) };
+        let list = self.question.dictionary(key, || TermList::load(reader))?;
         let terms = list.search(piece, fold);
         let common = self.chunks.len() as u64 * COMMON_NUMERATOR / COMMON_DENOMINATOR;
-        let is_common = |&term: &usize| u64::from(list.postings[term].chunks) > common;
+        let is_common = |&term: &usize| u64::from(list.info(term).doc_freq) > common;
         if terms.len() > TERMS_MAX || terms.iter().any(is_common) {
             return Ok(None);
         }
@@ -475,90 +412,5 @@ impl<'a> Lookup<'a> {
         for_each_chunk(reader, info, |chunk| {
             found.insert(chunk);
         })
-    }
-}
-
-impl TermList {
-    fn load(reader: &InvertedIndexReader) -> io::Result<(TermList, usize)> {
-        let mut list =
-            TermList { text: vec![b'\n'], starts: Vec::new(), postings: Vec::new(), folded: OnceLock::new() };
-        let mut stream = reader.terms().stream()?;
-        while stream.advance() {
-            list.starts.push(list.text.len() as u32);
-            list.text.extend_from_slice(stream.key());
-            list.text.push(b'\n');
-            let info = stream.value();
-            list.postings.push(Postings {
-                chunks: info.doc_freq,
-                bytes: info.postings_range.len() as u32,
-                offset: info.postings_range.start as u64,
-            });
-        }
-        let bytes = list.text.len() * 2 + list.starts.len() * (8 + size_of::<Postings>());
-        Ok((list, bytes))
-    }
-
-    fn info(&self, term: usize) -> TermInfo {
-        let postings = self.postings[term];
-        let start = postings.offset as usize;
-        TermInfo {
-            doc_freq: postings.chunks,
-            postings_range: start..start + postings.bytes as usize,
-            positions_range: 0..0,
-        }
-    }
-
-    /// The term that is this text: terms ascend.
-    fn find(&self, text: &[u8]) -> Option<usize> {
-        let term = |place: usize| {
-            let end = self.starts.get(place + 1).map_or(self.text.len(), |&next| next as usize) - 1;
-            &self.text[self.starts[place] as usize..end]
-        };
-        let (mut low, mut high) = (0, self.starts.len());
-        while low < high {
-            let middle = (low + high) / 2;
-            if term(middle) < text { low = middle + 1 } else { high = middle }
-        }
-        (low < self.starts.len() && term(low) == text).then_some(low)
-    }
-
-    /// Terms that contain the piece, at their begin or end where the piece says so; at most one
-    /// more than [`TERMS_MAX`].
-    fn search(&self, piece: &Piece, fold: bool) -> Vec<usize> {
-        let (text, starts) = if fold {
-            let (text, starts) = self.folded.get_or_init(|| self.fold());
-            (text, starts)
-        } else {
-            (&self.text, &self.starts)
-        };
-        let mut wanted = Vec::with_capacity(piece.text.len() + 2);
-        if piece.left {
-            wanted.push(b'\n');
-        }
-        wanted.extend_from_slice(&piece.text);
-        if piece.right {
-            wanted.push(b'\n');
-        }
-        let finder = memmem::Finder::new(&wanted);
-        let mut terms = Vec::new();
-        let mut at = 0;
-        while let Some(hit) = finder.find(&text[at..])
-            && terms.len() <= TERMS_MAX
-        {
-            let inside = (at + hit + usize::from(piece.left)) as u32;
-            let term = starts.partition_point(|&start| start <= inside) - 1;
-            terms.push(term);
-            // On to the newline that ends this term.
-            at = starts.get(term + 1).map_or(text.len(), |&next| next as usize) - 1;
-        }
-        terms
-    }
-
-    fn fold(&self) -> (Vec<u8>, Vec<u32>) {
-        let mut text = Vec::with_capacity(self.text.len());
-        tokens::fold(&self.text, &mut text);
-        let newlines = memchr::memchr_iter(b'\n', &text).map(|newline| newline as u32 + 1);
-        let starts = newlines.take(self.starts.len()).collect();
-        (text, starts)
     }
 }

@@ -17,11 +17,13 @@ pub(crate) mod filter;
 pub(crate) mod filter_file;
 pub(crate) mod grams;
 pub(crate) mod index;
+pub(crate) mod kept_filters;
 pub(crate) mod lines;
 pub(crate) mod lookup;
 pub(crate) mod reader;
 pub(crate) mod section;
 pub(crate) mod table;
+pub(crate) mod terms;
 pub(crate) mod writer;
 
 use crate::{
@@ -31,9 +33,9 @@ use crate::{
     retention::{RuleNumber, Share},
     stream::{Registry, Stream},
 };
-use cache::Cache;
+use cache::Question;
 use disk::{Dir, ReadFile};
-use lookup::{Cached, Lookup, PartIndex};
+use lookup::{Lookup, PartIndex};
 use model::TimeRange;
 use reader::ReadError;
 use roaring::RoaringBitmap;
@@ -150,12 +152,12 @@ impl Part {
     }
 
     /// Chunks that may meet the condition; `None` for any.
-    pub(crate) fn candidates(&self, condition: &Condition, cache: &Cache<Cached>) -> Option<RoaringBitmap> {
+    pub(crate) fn candidates(&self, condition: &Condition, question: &Question<'_>) -> Option<RoaringBitmap> {
         if *condition == Condition::True {
             return None;
         }
         let index = self.index()?;
-        let lookup = Lookup::new(index, &self.table.chunks, cache);
+        let lookup = Lookup::new(index, &self.table.chunks, question);
         match lookup.candidates(condition) {
             Ok(found) => found,
             Err(error) => {

@@ -5,7 +5,6 @@ use super::{
     cache::CacheKey,
     columns::{Column, REST_NAME, decode_lengths, decode_times},
     lines::{EncodedLines, FrameHead, ReadyLines},
-    lookup::{KIND_CODES, KIND_HEAD},
     section::{SectionBytes, SectionCache},
     table::{ChunkMeta, FrameMeta, Section},
 };
@@ -13,6 +12,10 @@ use crate::bytes::{Damaged, decompress, put_bytes, recycle, with_scratch};
 use hashbrown::HashMap;
 use model::LabelsRef;
 use std::io;
+
+/// Sections of frames that are kept.
+const KIND_HEAD: u8 = 0;
+const KIND_CODES: u8 = 1;
 
 /// Why a chunk could not be read.
 #[derive(Debug, thiserror::Error)]

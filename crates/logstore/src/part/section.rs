@@ -1,12 +1,11 @@
-//! Sections of chunks in plain form, kept in the cache of dictionaries: what is asked for once is
-//! mostly asked for again, by the next refresh of a dashboard.
+//! Sections of chunks in plain form: what is asked for once is mostly asked for again, by the next
+//! refresh of a dashboard.
 //!
-//! Bounds: those of the cache; and one scan keeps no more than half of it, so that a scan through
-//! everything leaves the rest where it is and finds its own first half again the next time.
+//! Bounds: those of the cache, beyond which a scan keeps nothing more, so that a scan through
+//! everything finds what it has kept of the first of it again the next time.
 
 use super::{
-    cache::{Cache, CacheKey},
-    lookup::Cached,
+    cache::{CacheKey, Caches},
     reader::ReadError,
 };
 use crate::bytes::recycle;
@@ -21,7 +20,7 @@ use std::{
 /// The bytes of a section.
 pub(crate) enum SectionBytes {
     Own(Vec<u8>),
-    Kept(Arc<Cached>),
+    Kept(Arc<Box<[u8]>>),
 }
 
 impl Deref for SectionBytes {
@@ -30,10 +29,7 @@ impl Deref for SectionBytes {
     fn deref(&self) -> &[u8] {
         match self {
             SectionBytes::Own(bytes) => bytes,
-            SectionBytes::Kept(cached) => match &**cached {
-                Cached::Section(bytes) => bytes,
-                _ => &[],
-            },
+            SectionBytes::Kept(bytes) => bytes,
         }
     }
 }
@@ -49,14 +45,14 @@ impl Drop for SectionBytes {
 
 /// The cache as one scan uses it.
 pub(crate) struct SectionCache {
-    cache: Arc<Cache<Cached>>,
-    /// Bytes that the scan has kept, or would have.
-    kept: AtomicUsize,
+    caches: Arc<Caches>,
+    /// Bytes that the scan has found, kept, or would have kept.
+    used: AtomicUsize,
 }
 
 impl SectionCache {
-    pub(crate) fn new(cache: Arc<Cache<Cached>>) -> SectionCache {
-        SectionCache { cache, kept: AtomicUsize::new(0) }
+    pub(crate) fn new(caches: Arc<Caches>) -> SectionCache {
+        SectionCache { caches, used: AtomicUsize::new(0) }
     }
 
     pub(super) fn get_or_read(
@@ -64,17 +60,19 @@ impl SectionCache {
         key: CacheKey,
         read: impl FnOnce() -> Result<Vec<u8>, ReadError>,
     ) -> Result<SectionBytes, ReadError> {
-        if let Some(cached) = self.cache.get(key) {
-            return Ok(SectionBytes::Kept(cached));
+        let cache = &self.caches.sections;
+        if let Some(kept) = cache.get(key) {
+            self.used.fetch_add(kept.len(), Relaxed);
+            return Ok(SectionBytes::Kept(kept));
         }
         let bytes = read()?;
-        let kept = self.kept.fetch_add(bytes.len(), Relaxed).saturating_add(bytes.len());
-        if kept > self.cache.bytes_max() / 2 {
+        let length = bytes.len();
+        if self.used.fetch_add(length, Relaxed).saturating_add(length) > cache.bytes_max() {
             return Ok(SectionBytes::Own(bytes));
         }
-        let (plain, length) = (Box::from(bytes.as_slice()), bytes.len());
+        let plain = Box::from(bytes.as_slice());
         recycle(bytes);
-        let make = || Ok::<_, ReadError>((Cached::Section(plain), length));
-        Ok(SectionBytes::Kept(self.cache.get_or_make(key, make)?))
+        let make = || Ok::<_, ReadError>((plain, length));
+        Ok(SectionBytes::Kept(cache.get_or_make(key, u64::MAX, make)?))
     }
 }

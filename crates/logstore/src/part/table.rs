@@ -16,6 +16,8 @@ pub(crate) const FLAG_LONG_RUN: u64 = 1;
 pub(crate) const FLAG_NO_FILTER: u64 = 2;
 /// Not all long ids are listed.
 pub(crate) const FLAG_LONG_IDS_CUT: u64 = 4;
+/// The list of long ids is compressed, which those of the first builds are not.
+pub(crate) const FLAG_LONG_IDS_PACKED: u64 = 8;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]

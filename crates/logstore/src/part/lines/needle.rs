@@ -212,7 +212,9 @@ impl<'a> Places<'a> {
         match column {
             Column::Constant(value) => self.in_meta && self.is_in(*value, scratch),
             Column::Codes { list, .. } => self.in_meta && self.is_in(*list, scratch),
-            Column::Text { ends, all } => !ends.is_bare() || (self.in_text && self.is_in(*all, scratch)),
+            Column::Text { ends, all } => {
+                (self.in_text && self.is_in(*all, scratch)) || self.reaches_into(ends, scratch)
+            }
             Column::Hex { ends, digits, is_upper } => {
                 if ends.is_bare() && !self.fold {
                     let is_hex = if *is_upper { id.is_upper_hex } else { id.is_lower_hex };
@@ -233,6 +235,17 @@ impl<'a> Places<'a> {
                 self.is_made_of(ends, NUMBER_DIGITS_MAX, |byte| byte.is_ascii_digit())
             }
         }
+    }
+
+    /// Whether the id may lie in the ends of a column, or reach from one into what is between.
+    fn reaches_into(&self, ends: &Ends, scratch: &mut Vec<u8>) -> bool {
+        if ends.is_bare() || self.fold {
+            return !ends.is_bare();
+        }
+        let (id, prefix, suffix) = (self.part.text(), ends.prefix.of(self.head), ends.suffix.of(self.head));
+        let mut cuts = 1..=id.len();
+        self.is_in_ends(ends, scratch)
+            || cuts.any(|cut| prefix.ends_with(&id[..cut]) || suffix.starts_with(&id[id.len() - cut..]))
     }
 
     /// Whether the id may be a part of the ends around up to `digits` digits.
@@ -368,6 +381,8 @@ impl ReadyLines {
         let lines = &self.lines;
         let mut packed_id = Vec::new();
         put_hex(id.text(), &mut packed_id);
+        // One search of all packed values is faster than a look at each, and mostly there is none.
+        let is_packed = memchr::memmem::find(&self.dense, &packed_id).is_some();
         // By template, for those that candidates have.
         let mut packed: Vec<Option<Option<Vec<usize>>>> = vec![None; lines.head.templates.len()];
         found.retain(|&(row, verdict)| {
@@ -378,6 +393,9 @@ impl ReadyLines {
             }
             let places = packed[template].get_or_insert_with(|| text.packed(self, template));
             let Some(places) = places else { return true };
+            if !is_packed {
+                return false;
+            }
             let offset = lines.ordinal(row) * packed_id.len();
             places.iter().any(|at| self.dense[at + offset..].starts_with(&packed_id))
         });
