@@ -5,7 +5,7 @@
 //! groups `(?P<n>…)` exist in both. What Go alone refuses is refused.
 //! Compiled programs are held to a fixed size so that a pattern costs a bounded amount.
 
-use regex::{Regex, RegexBuilder};
+use regex::{Captures, Regex, RegexBuilder};
 
 /// Compiled programs above this many bytes are refused.
 const PROGRAM_BYTES_MAX: usize = 10 << 20;
@@ -27,6 +27,23 @@ pub fn compile_anchored(pattern: &str) -> Result<Regex, String> {
 /// The reason, readable after "invalid regular expression".
 pub fn compile(pattern: &str) -> Result<Regex, String> {
     build(Translator::run(pattern), |text| text)
+}
+
+/// Longest text that [`expand`] makes.
+pub const EXPANDED_BYTES_MAX: usize = 1 << 20;
+
+/// `replacement` with groups in the place of `$1`, `${name}` and their like; `None` where that could
+/// have more than [`EXPANDED_BYTES_MAX`]: replacements of replacements grow without end.
+pub fn expand(captures: &Captures<'_>, replacement: &str) -> Option<String> {
+    let groups = replacement.bytes().filter(|byte| *byte == b'$').count();
+    let longest = captures.get(0).map_or(0, |whole| whole.len());
+    let bytes_max = replacement.len().saturating_add(groups.saturating_mul(longest));
+    if bytes_max > EXPANDED_BYTES_MAX {
+        return None;
+    }
+    let mut expanded = String::new();
+    captures.expand(replacement, &mut expanded);
+    Some(expanded)
 }
 
 /// Whether the compiled pattern takes more than [`SMALL_PROGRAM_BYTES_MAX`]. Whoever takes many
@@ -263,6 +280,15 @@ impl<'p> Translator<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replacements_have_an_end() {
+        let regex = compile_anchored("(.*)").unwrap();
+        let text = "x".repeat(1000);
+        let expanded = |replacement: &str| expand(&regex.captures(&text).unwrap(), replacement);
+        assert_eq!(expanded("a-${1}$2").unwrap(), format!("a-{text}"));
+        assert!(expanded(&"$1".repeat(1000)).is_some() && expanded(&"$1".repeat(1100)).is_none());
+    }
 
     #[test]
     fn dialect_differences() {

@@ -11,8 +11,11 @@ impl Evaluation<'_> {
         for row in &mut rows {
             let source = row.labels.value(&replace.source).to_owned();
             if let Some(captures) = regex.captures(&source) {
-                let mut value = String::new();
-                captures.expand(&replace.replacement, &mut value);
+                let value = go_regex::expand(&captures, &replace.replacement).ok_or_else(|| {
+                    let bytes = go_regex::EXPANDED_BYTES_MAX;
+                    EvalError::Invalid(format!("label_replace() makes a label of more than {bytes} bytes"))
+                })?;
+                self.context.hold_memory(value.len() as u64)?;
                 row.labels = row.labels.to_builder().set(&replace.destination, &value).build();
             }
         }

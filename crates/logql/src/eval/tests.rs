@@ -60,6 +60,16 @@ fn check(query: &str, expected: &[&str]) {
 }
 
 #[test]
+fn labels_do_not_grow_without_end() {
+    let grown = |query: String, _| {
+        let replacement = "$1".repeat(32);
+        format!(r#"label_replace({query}, "app", "{replacement}", "app", "(.*)")"#)
+    };
+    let query = (0..5).fold(r#"sum by (app) (count_over_time({app="a"}[1m]))"#.to_owned(), grown);
+    assert!(at_59(&query).unwrap_err().contains("more than 1048576 bytes"));
+}
+
+#[test]
 fn limit_and_direction() {
     let forward = params(0, 60, 1, 3, Direction::Forward);
     assert_eq!(lines(r#"{app="a"}"#, forward), ["n=0 x", "n=1 x", "n=2 x"]);

@@ -1,8 +1,11 @@
 //! `label_replace` and `label_join`.
 
-use super::super::{EvalResult, Evaluator, Grid, Series, Sink, fail, name};
+use super::super::{EvalResult, Evaluator, Grid, Series, Sink, column::Charge, fail, name};
 use crate::{ast::Expr, quote::quote_bytes};
-use model::{Labels, METRIC_NAME, go_regex};
+use model::{
+    Labels, METRIC_NAME,
+    go_regex::{self, EXPANDED_BYTES_MAX},
+};
 
 impl<'q> Evaluator<'q> {
     /// `label_replace(v, dst, replacement, src, regex)`
@@ -19,11 +22,9 @@ impl<'q> Evaluator<'q> {
             return fail(format!("invalid regular expression in label_replace(): {pattern}"));
         };
         let dst = self.argument_name(dst, "destination", "label_replace")?;
-        self.relabel(arg, &dst, grid, sink, |labels| {
-            let captures = regex.captures(labels.value(&src))?;
-            let mut value = String::new();
-            captures.expand(&replacement, &mut value);
-            Some(value)
+        self.relabel(arg, &dst, grid, sink, |labels| match regex.captures(labels.value(&src)) {
+            None => Ok(None),
+            Some(captures) => go_regex::expand(&captures, &replacement).map(Some).ok_or("label_replace()"),
         })
     }
 
@@ -42,7 +43,8 @@ impl<'q> Evaluator<'q> {
         let dst = self.argument_name(dst, "destination", "label_join")?;
         self.relabel(arg, &dst, grid, sink, |labels| {
             let values: Vec<&str> = sources.iter().map(|source| labels.value(source)).collect();
-            Some(values.join(&separator))
+            let bytes = values.iter().map(|value| value.len() + separator.len()).sum::<usize>();
+            if bytes > EXPANDED_BYTES_MAX { Err("label_join()") } else { Ok(Some(values.join(&separator))) }
         })
     }
 
@@ -63,20 +65,25 @@ impl<'q> Evaluator<'q> {
         }
     }
 
-    /// Sets one label of every series to what `value` gives, if anything; equal series are merged.
+    /// Sets one label of every series to what `value` gives, if anything; equal series are merged. Where
+    /// it would be too long, `value` gives the name of the function.
     fn relabel(
         &self,
         arg: &Expr,
         dst: &str,
         grid: Grid,
         sink: Sink<'_, 'q>,
-        value: impl Fn(&Labels) -> Option<String>,
+        value: impl Fn(&Labels) -> Result<Option<String>, &'static str>,
     ) -> EvalResult<()> {
-        let mut all = Vec::new();
+        let (mut all, mut held) = (Vec::new(), Vec::new());
         self.stream(arg, grid, &mut |series| {
-            all.push(match value(&series.labels) {
+            let value = value(&series.labels).or_else(|function| {
+                fail(format!("{function} makes a label of more than {EXPANDED_BYTES_MAX} bytes"))
+            })?;
+            all.push(match value {
                 None => series,
                 Some(value) => {
+                    held.push(Charge::new(self.context, 0, value.len())?);
                     let labels = series.labels.to_builder().set(dst, &value).build();
                     // A name that was set anew stays.
                     let drop_name = series.drop_name && dst != METRIC_NAME;
