@@ -26,6 +26,7 @@ mod reload;
 mod replay;
 mod rule_tests;
 pub mod rules_git;
+mod same_origin;
 mod self_monitor;
 mod shipped;
 #[cfg(test)]

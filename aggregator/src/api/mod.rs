@@ -14,7 +14,9 @@ pub(crate) use prometheus::QueryMetrics;
 use crate::{
     app::{App, AppState},
     auth::{Guard, authorize},
-    receive, ui,
+    receive,
+    same_origin::{Home, refuse_other_sites},
+    ui,
 };
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 /// Largest body of a request that only asks (queries, silences); receivers have their own bound.
 const BODY_BYTES_MAX: usize = 4 << 20;
 
-/// Every route. With `guard`, all but health ask for a token.
+/// Every route. With `guard`, all but health ask for a token. None lets other sites change anything.
 pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
     let answers = Router::new()
         .merge(prometheus_side())
@@ -42,7 +44,10 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
         Some(guard) => all.layer(middleware::from_fn_with_state((guard, app.clone()), authorize)),
         None => all,
     };
-    all.layer(CatchPanicLayer::new()).with_state::<()>(app.clone())
+    let home = Home::of(app.config.alerting.external_url.as_deref());
+    all.layer(middleware::from_fn_with_state(home, refuse_other_sites))
+        .layer(CatchPanicLayer::new())
+        .with_state::<()>(app.clone())
 }
 
 fn prometheus_side() -> Router<AppState> {

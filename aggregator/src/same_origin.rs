@@ -1,0 +1,93 @@
+//! Keeps pages of other sites from acting through a visitor's browser.
+//!
+//! A browser sends along what it may (a password that was typed before; on loopback nothing is asked
+//! for), whichever page has it send a request. So a request that may change something, and the opening
+//! of a web socket, are refused when the browser says that another site is behind them: by
+//! `Sec-Fetch-Site`, or by an `Origin` that is neither the host asked nor `alerting.external_url`.
+//! Programs send neither header and notice nothing.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use std::sync::Arc;
+
+/// The origin of `alerting.external_url`: where browsers see this server, should a proxy change the host.
+#[derive(Clone, Default)]
+pub(crate) struct Home(Option<Arc<str>>);
+
+impl Home {
+    pub(crate) fn of(external_url: Option<&str>) -> Self {
+        let url = external_url.and_then(|url| reqwest::Url::parse(url).ok());
+        Home(url.map(|url| url.origin().ascii_serialization().into()))
+    }
+}
+
+/// Refuses what another site asks for.
+pub(crate) async fn refuse_other_sites(State(home): State<Home>, request: Request, next: Next) -> Response {
+    if is_from_another_site(request.method(), request.headers(), home.0.as_deref()) {
+        let message = "another site asked for this; if it is this one, behind a proxy, set `alerting.external_url` to where browsers see it\n";
+        return (StatusCode::FORBIDDEN, message).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_from_another_site(method: &Method, headers: &HeaderMap, home: Option<&str>) -> bool {
+    if method.is_safe() && !headers.contains_key(header::UPGRADE) {
+        return false;
+    }
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    let origin = text(header::ORIGIN.as_str());
+    let is_home = || origin.zip(home).is_some_and(|(origin, home)| origin.eq_ignore_ascii_case(home));
+    let is_host = |origin: &str| {
+        let asked = text(header::HOST.as_str()).unwrap_or("");
+        origin.split_once("://").is_some_and(|(_, host)| host.eq_ignore_ascii_case(asked))
+    };
+    match (text("sec-fetch-site"), origin) {
+        // `none`: a person has typed it.
+        (Some("same-origin" | "none"), _) | (None, None) => false,
+        (Some(_), _) => !is_home(),
+        (None, Some(origin)) => !is_host(origin) && !is_home(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_other_sites_change_nothing() {
+        let home = Some("https://monitor.example.org");
+        let refused = |method: Method, given: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "127.0.0.1:9390".parse().unwrap());
+            given.iter().for_each(|(name, value)| drop(headers.insert(*name, value.parse().unwrap())));
+            is_from_another_site(&method, &headers, home)
+        };
+        let (site, evil) = ("sec-fetch-site", ("origin", "https://evil.example"));
+        for given in [
+            &[][..],
+            &[(site, "same-origin")],
+            &[(site, "none")],
+            &[("origin", "http://127.0.0.1:9390")],
+            &[("origin", "https://monitor.example.org")],
+            &[("origin", "https://monitor.example.org"), (site, "cross-site")],
+        ] {
+            assert!(!refused(Method::POST, given), "{given:?}");
+        }
+        for given in [
+            &[evil][..],
+            &[("origin", "null")],
+            &[("origin", "http://127.0.0.1:3000")],
+            &[("origin", "http://127.0.0.1:3000"), (site, "same-site")],
+            &[(site, "cross-site")],
+        ] {
+            assert!(refused(Method::POST, given) && refused(Method::DELETE, given), "{given:?}");
+            assert!(!refused(Method::GET, given), "what only reads cannot be read by it: {given:?}");
+        }
+        assert!(refused(Method::GET, &[evil, ("upgrade", "websocket")]), "a live tail");
+        assert!(!refused(Method::GET, &[("upgrade", "websocket")]));
+    }
+}
