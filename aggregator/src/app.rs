@@ -47,6 +47,22 @@ pub struct App {
     rule_repositories: OnceLock<RuleRepositories>,
     egress: OnceLock<Arc<Egress>>,
     ready: AtomicBool,
+    /// The first part that panicked.
+    broken: OnceLock<&'static str>,
+}
+
+/// Held by a part that must run for as long as the process does: its panic is told by `/-/healthy`.
+pub(crate) struct Part {
+    app: AppState,
+    name: &'static str,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.app.broken.get_or_init(|| self.name);
+        }
+    }
 }
 
 /// Jobs that may wait for a pool before requests are refused as busy.
@@ -93,6 +109,7 @@ impl App {
             rule_repositories: OnceLock::new(),
             egress: OnceLock::new(),
             ready: AtomicBool::new(false),
+            broken: OnceLock::new(),
         }
     }
 
@@ -144,6 +161,16 @@ impl App {
     /// Hands over the repositories; the first ones stay.
     pub(crate) fn set_rule_repositories(&self, repositories: RuleRepositories) {
         self.rule_repositories.get_or_init(|| repositories);
+    }
+
+    /// For a part to hold while it runs.
+    pub(crate) fn part(self: &Arc<Self>, name: &'static str) -> Part {
+        Part { app: self.clone(), name }
+    }
+
+    /// The part that has stopped after a panic, if any has.
+    pub(crate) fn broken(&self) -> Option<&'static str> {
+        self.broken.get().copied()
     }
 
     /// Whether requests can be answered.

@@ -1,7 +1,10 @@
 //! Keeps both stores in shape: sealing, merging and retention, each on a thread of its own, so
 //! that a long merge of one never delays the other and neither takes a place in a pool.
 
-use crate::{app::AppState, steady_clock::SteadyClock};
+use crate::{
+    app::{AppState, Part},
+    steady_clock::SteadyClock,
+};
 use daemon::{Shutdown, clock};
 use std::{
     thread::{self, JoinHandle},
@@ -20,24 +23,28 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 pub(crate) fn start(app: &AppState, shutdown: &Shutdown) -> std::io::Result<Vec<JoinHandle<()>>> {
     let metrics = {
         let store = app.metrics.clone();
-        spawn("maintain-metrics", shutdown, move || store.maintain(clock::now_ms()))?
+        let part = app.part("maintenance of metrics");
+        spawn("maintain-metrics", part, shutdown, move || store.maintain(clock::now_ms()))?
     };
     let logs = {
         let store = app.logs.clone();
         let (begun, mut steady) = (Instant::now(), SteadyClock::default());
         let mut now_ns = move || steady.now_ns(clock::now_ns(), begun.elapsed());
-        spawn("maintain-logs", shutdown, move || store.maintain(now_ns()))?
+        let part = app.part("maintenance of logs");
+        spawn("maintain-logs", part, shutdown, move || store.maintain(now_ns()))?
     };
     Ok(vec![metrics, logs])
 }
 
 fn spawn(
     name: &'static str,
+    part: Part,
     shutdown: &Shutdown,
     mut work: impl FnMut() -> Result<(), store::StoreError> + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     let shutdown = shutdown.clone();
     thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let _part = part;
         while !shutdown.is_triggered() {
             let pause = match work() {
                 Ok(()) => PAUSE,

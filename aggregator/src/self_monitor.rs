@@ -15,6 +15,7 @@ const JOB: &str = "bellwether";
 
 /// Runs until `shutdown`.
 pub(crate) async fn run(app: AppState, instance: String, shutdown: Shutdown) {
+    let _part = app.part("watching itself");
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {

@@ -10,6 +10,7 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs until `shutdown`. The first look was taken before alerting started.
 pub(crate) async fn run(app: AppState, shutdown: Shutdown) {
+    let _part = app.part("the switching of rule packs");
     let mut ticks = tokio::time::interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     ticks.tick().await;
