@@ -1,7 +1,7 @@
 //! `bellwether logs`
 
 use super::{
-    client::{Address, Connection, block_on},
+    client::{Address, Connection, block_on, may_pass},
     query::{PATIENCE, series},
     span::Span,
 };
@@ -16,6 +16,8 @@ use std::{
 
 /// How often new lines are asked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a server that is away is asked.
+const RETRY_INTERVAL: Duration = Duration::from_secs(3);
 /// How far back each question reaches, for lines that come late.
 const OVERLAP_NS: i64 = 10_000_000_000;
 /// Most lines of one question.
@@ -26,7 +28,7 @@ const SEEN_MAX: usize = 100_000;
 /// Search log lines, or follow them.
 ///
 /// Prints the newest lines that a LogQL query finds, oldest first. With --follow it goes on with
-/// those that arrive. Works with any server that speaks Loki's HTTP API.
+/// those that arrive, also after the server was away. Works with any server that speaks Loki's HTTP API.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// LogQL query, such as '{job="api"} |= "timeout"'
@@ -78,7 +80,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// Asks for what has come since, again and again, until the process is ended.
+/// Asks for what has come since, again and again, until the process is ended. A server that is away is
+/// waited for, and what came meanwhile is asked for then.
 async fn follow(server: &Connection, args: &Args, found: Vec<Line>, end: i64) -> anyhow::Result<()> {
     let mut seen = Seen::default();
     let first = end.saturating_sub(OVERLAP_NS);
@@ -87,15 +90,26 @@ async fn follow(server: &Connection, args: &Args, found: Vec<Line>, end: i64) ->
     for line in found.iter().chain(&recent) {
         seen.is_new(line);
     }
-    let mut from = end;
+    let (mut from, mut is_away) = (end, false);
     loop {
-        tokio::time::sleep(POLL_INTERVAL).await;
+        tokio::time::sleep(if is_away { RETRY_INTERVAL } else { POLL_INTERVAL }).await;
         let now = clock::now_ns();
         let range = (from.saturating_sub(OVERLAP_NS).max(first), now);
         if range.0 >= range.1 {
             continue;
         }
-        let mut fresh = ask(server, &args.query, range, PAGE_LINES, "forward").await?;
+        let mut fresh = match ask(server, &args.query, range, PAGE_LINES, "forward").await {
+            Ok(fresh) => fresh,
+            Err(error) if may_pass(&error) => {
+                if !is_away {
+                    eprintln!("bellwether: {error:#}; waiting for it");
+                }
+                is_away = true;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        is_away = false;
         // A full page is read on from its last line.
         from = if fresh.len() < PAGE_LINES {
             now

@@ -186,7 +186,18 @@ fn refusal(status: StatusCode, text: &str) -> anyhow::Error {
     if status == StatusCode::UNAUTHORIZED {
         return anyhow!("the server asks for a token; give one with --token-file");
     }
-    if said.is_empty() { anyhow!("the server answered {status}") } else { anyhow!("{said}") }
+    let said = if said.is_empty() { format!("the server answered {status}") } else { said.to_owned() };
+    if status.is_server_error() { anyhow!(Unavailable(said)) } else { anyhow!(said) }
+}
+
+/// The server is there and cannot answer now.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unavailable(String);
+
+/// Whether the same question may be answered later: the server is away, or cannot answer now.
+pub(super) fn may_pass(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<reqwest::Error>() || cause.is::<Unavailable>())
 }
 
 /// Runs a command's requests.
