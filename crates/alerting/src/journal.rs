@@ -51,9 +51,15 @@ fn storage(error: impl Into<redb::Error>) -> JournalError {
 /// the loss is told, and a fresh one begins.
 #[allow(clippy::disallowed_methods, reason = "sets a damaged file aside; nothing durable hangs on it")]
 fn open_or_set_aside(path: &Path) -> Result<Database, JournalError> {
-    let error = match Database::create(path) {
-        Err(DatabaseError::Storage(error)) if is_damage(&error) => error,
-        opened => return opened.map_err(storage),
+    // One that was emptied would be taken for a new one.
+    let is_emptied = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
+    let error = if is_emptied {
+        StorageError::Corrupted("the file is empty".to_owned())
+    } else {
+        match Database::create(path) {
+            Err(DatabaseError::Storage(error)) if is_damage(&error) => error,
+            opened => return opened.map_err(storage),
+        }
     };
     let aside = path.with_extension("redb.damaged");
     tracing::error!(%error, aside = %aside.display(), "the alerting journal is damaged and was set aside; silences and what was told before are forgotten");
@@ -316,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_set_aside() {
-        for damage in [&b"noise noise noise noise noise noise noise noise"[..], &[0; 70_001]] {
+        for damage in [&b"noise noise noise noise noise noise noise noise"[..], &[0; 70_001], &[]] {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join(FILE), damage).unwrap();
             drop(Journal::open(folder.path()).unwrap());

@@ -23,9 +23,14 @@ pub fn parse(text: &str) -> Result<Option<i64>, String> {
     if text.starts_with("0001-01-01T00:00:00") {
         return Ok(None);
     }
-    text.parse::<Timestamp>()
-        .map(|at| Some(at.as_millisecond()))
-        .map_err(|_| format!("`{text}` is not a time in RFC 3339 form"))
+    let read = |text: &str| text.parse::<Timestamp>().map(Timestamp::as_millisecond);
+    let is_for_ever = || text.starts_with("9999-12-3") && read(&text.replacen("9999", "9998", 1)).is_ok();
+    match read(text) {
+        Ok(at_ms) => Ok(Some(at_ms)),
+        // Where the library's time ends already.
+        Err(_) if is_for_ever() => Ok(Some(Timestamp::MAX.as_millisecond())),
+        Err(_) => Err(format!("`{text}` is not a time in RFC 3339 form")),
+    }
 }
 
 #[cfg(test)]
@@ -40,5 +45,8 @@ mod tests {
         assert_eq!(parse("2022-01-25T13:36:43.24+01:00"), Ok(Some(at)));
         assert_eq!(parse(ZERO), Ok(None));
         assert!(parse("yesterday").unwrap_err().contains("yesterday"));
+        // How people write that something has no end.
+        assert!(parse("9999-12-31T23:59:59Z").unwrap() > parse("9999-12-30T12:00:00Z").unwrap());
+        assert!(parse("9999-12-31").is_err());
     }
 }

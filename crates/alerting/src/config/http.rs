@@ -220,6 +220,11 @@ impl HttpYaml {
                 headers.extend(value.map(|value| (name.clone(), value)));
             }
         }
+        for (name, value) in &headers {
+            if reqwest::header::HeaderValue::from_str(value.expose()).is_err() {
+                context.report(place, format!("a value of `{name}` in `http_headers` cannot be sent: it has a control character, or one that is not ASCII"));
+            }
+        }
         headers
     }
 

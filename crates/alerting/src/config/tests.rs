@@ -96,6 +96,12 @@ fn problems_say_where_and_what() {
             with("  webhook_configs: [{url: 'http://x/', http_config: {tls_config: {ca: nonsense}}}]\n"),
             "`ca` holds no certificate",
         ),
+        (
+            with(
+                r#"  webhook_configs: [{url: 'http://x/', http_config: {http_headers: {A: {values: ["b\r\nC: d"]}}}}]"#,
+            ),
+            "a value of `A` in `http_headers` cannot be sent",
+        ),
         (with("  webhook_configs: [{}]\n"), "am.yml:4:21: one of `url` and `url_file` must be set"),
         (with("  webhook_configs: [{url: 'ftp://x/'}]\n"), "unsupported scheme `ftp`"),
         (with("  webhook_configs: [{url: 'http://169.254.169.254/'}]\n"), "link-local"),

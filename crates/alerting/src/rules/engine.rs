@@ -226,10 +226,12 @@ impl GroupTask {
     }
 
     async fn evaluate(&self, at_ms: i64) {
-        let (group, environment) = (self.group.clone(), self.environment.clone());
+        let (group, environment, clock) = (self.group.clone(), self.environment.clone(), self.clock);
         let evaluated = self.pool.run(move || {
             let mut group = lock(&group);
+            let now_ms = clock();
             let outcome = group.evaluate(&environment, at_ms);
+            group.began(now_ms);
             (outcome, group.clone())
         });
         let (outcome, after) = match evaluated.await {

@@ -218,6 +218,12 @@ impl Group {
         resolved
     }
 
+    /// Notes when the last evaluation really began: it may have been as of an earlier moment.
+    pub(crate) fn began(&mut self, now_ms: i64) {
+        self.last_evaluation_ms = Some(now_ms);
+        self.rules.iter_mut().for_each(|rule| rule.last_evaluation_ms = Some(now_ms));
+    }
+
     /// Evaluates every rule at `at_ms`.
     pub fn evaluate(&mut self, environment: &Environment, at_ms: i64) -> Outcome {
         let began = Instant::now();

@@ -308,6 +308,27 @@ async fn built_in_rules_come_and_go_and_leave_the_rest_alone() {
     alerting.stop().await;
 }
 
+/// The first evaluation is as of a moment that may lie an interval back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_was_just_evaluated_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
+    let rules = RULES.replace("200ms", "365d");
+    let started_ms = daemon::clock::now_ms();
+    let alerting = start(folder.path(), config, &rules, &Arc::new(World(Mutex::new(true)))).await.unwrap();
+    let evaluated_ms = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            match alerting.rules()[0].last_evaluation_ms {
+                Some(at_ms) => break at_ms,
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    });
+    assert!(evaluated_ms.await.expect("the group is evaluated") >= started_ms);
+    assert!(alerting.rules()[0].rules[0].last_evaluation_ms >= Some(started_ms));
+    alerting.stop().await;
+}
+
 /// A receiver that takes its time while the configuration is reloaded twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_reloads_while_a_delivery_is_in_flight_repeat_nothing() {
