@@ -20,6 +20,8 @@ pub struct Config {
     pub listen: Listen,
     /// The certificate to serve TLS with.
     pub tls: Option<daemon::http::TlsFiles>,
+    /// Whether plain HTTP may be served beyond loopback.
+    pub plain_http: bool,
     /// Who may call.
     pub auth: AuthConfig,
     /// Where data are kept when not in the data folder.

@@ -73,7 +73,7 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     start_scaling(&app, evaluator).await?;
     reload::on_hangup(app.clone(), shutdown.clone())?;
     let maintenance = maintain::start(&app, shutdown)?;
-    let monitor = tokio::spawn(self_monitor::run(app.clone(), address.to_string(), shutdown.clone()));
+    let monitor = tokio::spawn(self_monitor::run(app.clone(), instance(address), shutdown.clone()));
     let packs = tokio::spawn(packs::run(app.clone(), shutdown.clone()));
     let syslog = receive::syslog::start(&app, shutdown).await?;
     let router = api::router(&app, guard);
@@ -116,6 +116,12 @@ impl Server {
         })
         .await?
     }
+}
+
+/// What this server calls itself in its own metrics: its host, as its agent does, and its port. The
+/// address that it listens on says little, such as `0.0.0.0`, and the same on every host.
+fn instance(address: SocketAddr) -> String {
+    format!("{}:{}", rustix::system::uname().nodename().to_string_lossy(), address.port())
 }
 
 fn evaluator(app: &App) -> Arc<Evaluator> {
@@ -209,9 +215,11 @@ pub(crate) fn guard(config: &Config) -> anyhow::Result<Option<Guard>> {
             config.listen.0
         );
     }
-    if !loopback && config.tls.is_none() {
-        tracing::warn!(
-            "this listener speaks plain HTTP; set `tls`, or put a TLS proxy before it, or tokens can be read on the way"
+    if !loopback && config.tls.is_none() && !config.plain_http {
+        bail!(
+            "listening on {} needs `tls`, or tokens and data could be read on the way: name a certificate, or say \
+             `plain_http: true` when something before this listener speaks TLS or the network is trusted",
+            config.listen.0
         );
     }
     Ok(Some(Guard(tokens.into())))
@@ -286,4 +294,22 @@ fn size(configured: Bytes, share: u64) -> u64 {
 fn default_share(config: &Config) -> anyhow::Result<u64> {
     let stat = rustix::fs::statvfs(&config.data_dir.0).context("failed to ask for the file system's size")?;
     Ok(stat.f_blocks.saturating_mul(stat.f_frsize) / 100 * DEFAULT_SHARE_PERCENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_loopback_tls_is_off_only_where_somebody_says_so() {
+        let refused = |text: &str| {
+            let token = "auth: {tokens: [{name: a, role: admin, token: a-token-0123456789}]}\n";
+            let config: Config = daemon::config::parse_yaml(&format!("{token}{text}"), "test").unwrap();
+            guard(&config).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert!(refused("listen: 0.0.0.0:9390\n").contains("plain_http"));
+        assert_eq!(refused("listen: 0.0.0.0:9390\nplain_http: true\n"), "");
+        assert_eq!(refused("listen: 0.0.0.0:9390\ntls: {cert_file: a, key_file: b}\n"), "");
+        assert_eq!(refused("listen: 127.0.0.1:9390\n"), "");
+    }
 }

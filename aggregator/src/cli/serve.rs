@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// Folder for everything that is kept
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Address to listen on; beyond loopback bearer tokens must be configured
+    /// Address to listen on; beyond loopback bearer tokens and TLS must be configured
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
     /// Rule file, or folder of rule files; may be repeated
