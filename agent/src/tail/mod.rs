@@ -78,15 +78,18 @@ const DISCOVER_SHARE: u32 = 20;
 /// it until they are told.
 pub(crate) const ROTATE_WAIT: Duration = Duration::from_secs(30);
 const FILES_MAX: usize = 20_000;
-/// An old file this small is read from its beginning at the first start.
+/// A file this small that is in use is read from its beginning at the first start.
 const SMALL_BYTES: u64 = 1 << 20;
+/// A file that was last written so long ago is not in use: its lines would be shown as if they had
+/// just been written.
+const OLD_AFTER_S: i64 = 3600;
 
 /// Where to begin with a file that no checkpoint knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartAt {
-    /// At the beginning of files that are small or came after the agent's first start, at the end
-    /// of the others.
+    /// At the beginning of files that came after the agent's first start, or are small and were written
+    /// within the last hour; at the end of the others.
     #[default]
     Auto,
     /// At the beginning.

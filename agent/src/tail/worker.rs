@@ -2,7 +2,8 @@
 
 use super::{
     Batch, CHECK_IDLE_MAX, CHECK_MAX, CHECK_MIN, CLOSE_AFTER, DISCOVER_MAX, DISCOVER_MIN, DISCOVER_SHARE,
-    FILES_MAX, IDLE_AFTER, IN_FLIGHT_MAX, LINGER, Mailbox, READ_BYTES, SMALL_BYTES, Settings, StartAt,
+    FILES_MAX, IDLE_AFTER, IN_FLIGHT_MAX, LINGER, Mailbox, OLD_AFTER_S, READ_BYTES, SMALL_BYTES, Settings,
+    StartAt,
     batch::{Filling, HandedOut},
     checkpoint::{Change, Checkpoint, FileState, Sending},
     copies, discover,
@@ -16,6 +17,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     fs::{self, Metadata},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -218,7 +220,7 @@ impl Worker {
             return;
         }
         let opened = self
-            .start_offset(source, path, metadata.len())
+            .start_offset(source, path, metadata)
             .and_then(|offset| TailedFile::open(self.next_key, source, path, metadata, offset, now));
         match opened {
             Ok(file) => {
@@ -233,10 +235,12 @@ impl Worker {
         }
     }
 
-    fn start_offset(&mut self, source: usize, path: &Path, size: u64) -> io::Result<u64> {
+    fn start_offset(&mut self, source: usize, path: &Path, metadata: &Metadata) -> io::Result<u64> {
+        let size = metadata.len();
+        let is_old = || metadata.mtime() < daemon::clock::now_ms() / 1000 - OLD_AFTER_S;
         let from_beginning = match self.settings.sources[source].start_at {
             StartAt::Beginning => true,
-            StartAt::Auto => !self.is_first_look || size <= SMALL_BYTES,
+            StartAt::Auto => !self.is_first_look || (size <= SMALL_BYTES && !is_old()),
             StartAt::End => !self.is_first_look,
         };
         if from_beginning { Ok(0) } else { last_line_start(path, size, &mut self.buffer) }

@@ -183,6 +183,22 @@ async fn half_a_line_is_shipped_when_it_is_whole_or_its_file_is_finished() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_long_before_the_first_start_is_not_shown_as_new() {
+    let scene = Scene::new().await;
+    let (old, new) = (scene.path("old.log"), scene.path("new.log"));
+    append(&old, &numbered(0, 10));
+    append(&new, &numbered(10, 20));
+    let long_ago = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    fs::OpenOptions::new().append(true).open(&old).unwrap().set_modified(long_ago).unwrap();
+    let running = start(scene.receiver.config(scene.folder.path())).await;
+    scene.receiver.wait_for_lines(10).await;
+    append(&old, &numbered(20, 21));
+    scene.receiver.wait_for_lines(11).await;
+    running.stop().await;
+    assert_eq!(scene.receiver.lines(), numbered(10, 21));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_lines_long_lines_and_broken_bytes() {
     let scene = Scene::new().await;
     let log = scene.path("a.log");
