@@ -16,6 +16,7 @@ const LOCK_NAME: &str = "LOCK";
 pub(crate) struct RealDir(Arc<Path>);
 
 pub(crate) struct RealRead {
+    path: PathBuf,
     file: File,
     length: u64,
 }
@@ -65,7 +66,7 @@ impl RealDir {
         let path = self.0.join(name);
         let file = File::open(&path).map_err(|error| at(&path, error))?;
         let length = file.metadata().map_err(|error| at(&path, error))?.len();
-        Ok(RealRead { file, length })
+        Ok(RealRead { path, file, length })
     }
 
     pub(crate) fn create_file(&self, name: &str) -> io::Result<RealWrite> {
@@ -135,7 +136,7 @@ impl RealRead {
     }
 
     pub(crate) fn read_exact_at(&self, into: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(into, offset)
+        self.file.read_exact_at(into, offset).map_err(|error| at(&self.path, error))
     }
 }
 
@@ -226,5 +227,8 @@ mod tests {
         let error = dir.read("absent").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.to_string().contains("absent"));
+        dir.sub("folder").unwrap();
+        let error = dir.read("folder").unwrap_err();
+        assert!(error.kind() == ErrorKind::IsADirectory && error.to_string().contains("folder"), "{error}");
     }
 }
