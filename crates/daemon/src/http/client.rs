@@ -6,7 +6,7 @@ use reqwest::{
     redirect,
 };
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -173,7 +173,8 @@ impl Resolve for Elsewhere {
 )]
 pub struct TargetRefused(pub String);
 
-/// Refuses URLs whose host is literally a link-local address (169.254.0.0/16, fe80::/10).
+/// Refuses URLs whose host is literally a link-local address (169.254.0.0/16, fe80::/10), or one of
+/// version 6 that stands for such.
 ///
 /// # Errors
 /// When the host is one.
@@ -182,12 +183,22 @@ pub fn check_target(url: &reqwest::Url) -> Result<(), TargetRefused> {
     if host.parse::<IpAddr>().is_ok_and(is_link_local) { Err(TargetRefused(host.to_owned())) } else { Ok(()) }
 }
 
+/// What stands before an address of version 4 in one of version 6: nothing, the mark of a mapped
+/// one, and the network of translators (NAT64).
+const EMBEDDING: [u128; 3] = [0, 0xffff, 0x0064_ff9b << 64];
+/// `fd00:ec2::/32`, where Amazon's metadata service is for version 6.
+const METADATA_V6: [u16; 2] = [0xfd00, 0x0ec2];
+
 fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => {
+            let [first, second, .., high, low] = address.segments();
+            let embedded = Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+            let rest = address.to_bits() >> 32;
             address.is_unicast_link_local()
-                || address.to_ipv4_mapped().is_some_and(|mapped| mapped.is_link_local())
+                || (EMBEDDING.contains(&rest) && embedded.is_link_local())
+                || [first, second] == METADATA_V6
         }
     }
 }
@@ -203,6 +214,12 @@ mod tests {
             ("http://[fe80::1]/", true),
             ("http://[::ffff:169.254.169.254]/", true),
             ("http://2852039166/", true),
+            ("http://[64:ff9b::169.254.169.254]/", true),
+            ("http://[::169.254.169.254]/", true),
+            ("http://[fd00:ec2::254]/", true),
+            ("http://[64:ff9b::10.0.0.1]/", false),
+            ("http://[fd00::1]/", false),
+            ("http://[::1]/", false),
             ("http://127.0.0.1:9/", false),
             ("https://hooks.example.org/x", false),
         ] {
