@@ -190,9 +190,13 @@ impl TryFrom<String> for HttpUrl {
     }
 }
 
+/// As it is shown: what follows `?` may be a token.
 impl From<HttpUrl> for String {
-    fn from(url: HttpUrl) -> String {
-        url.0.into()
+    fn from(HttpUrl(mut url): HttpUrl) -> String {
+        if url.query().is_some() {
+            url.set_query(Some("hidden"));
+        }
+        url.into()
     }
 }
 
@@ -286,6 +290,13 @@ mod tests {
         assert_eq!(problems(&config.remote_write), Vec::<String>::new());
         let printed = serde_json::to_string(&config).unwrap();
         assert!(printed.contains("<secret>") && printed.contains("\"regex\":\"up\""), "{printed}");
+    }
+
+    #[test]
+    fn what_follows_the_question_mark_is_not_shown() {
+        let config = parse("- url: http://127.0.0.1:2/w?token=abc\n").unwrap();
+        let printed = serde_json::to_string(&config).unwrap();
+        assert!(printed.contains("http://127.0.0.1:2/w?hidden") && !printed.contains("abc"), "{printed}");
     }
 
     #[test]
