@@ -31,7 +31,6 @@ mod self_monitor;
 mod shipped;
 #[cfg(test)]
 mod slo_tests;
-mod steady_clock;
 mod store_metrics;
 mod stream_retention;
 mod tail;

@@ -28,7 +28,7 @@ use daemon::{
 use model::Labels;
 use scaling::Scaling;
 use std::{net::SocketAddr, sync::Arc, thread, time::Instant};
-use store::{AgeLimits, LogStore, MetricStore};
+use store::{AgeLimits, LogStore, MetricStore, RetentionClock};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Share of the file system, in percent, that each store may fill when no size is configured.
@@ -62,6 +62,7 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     let dir = disk::Dir::real(&config.data_dir.0)
         .with_context(|| format!("failed to open the data folder `{}`", config.data_dir.0.display()))?;
     let (metrics, logs) = open_stores(&config, &dir).await?;
+    let logs_clock = logs_clock(&config, logs.as_ref());
     let egress = Egress::open(&dir, &config)?.map(Arc::new);
     let metrics = egress.as_ref().map_or(metrics.clone(), |egress| egress.forwarding(metrics));
     let app = Arc::new(App::new(config, metrics, logs, Agents::open(dir.sub("agents")?)));
@@ -72,7 +73,7 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     start_alerting(&app, evaluator.clone(), shutdown).await?;
     start_scaling(&app, evaluator).await?;
     reload::on_hangup(app.clone(), shutdown.clone())?;
-    let maintenance = maintain::start(&app, shutdown)?;
+    let maintenance = maintain::start(&app, logs_clock, shutdown)?;
     let monitor = tokio::spawn(self_monitor::run(app.clone(), instance(address), shutdown.clone()));
     let packs = tokio::spawn(packs::run(app.clone(), shutdown.clone()));
     let syslog = receive::syslog::start(&app, shutdown).await?;
@@ -262,6 +263,14 @@ async fn open_stores(
         anyhow::Ok((Arc::new(metrics) as Arc<dyn MetricStore>, Arc::new(logs) as Arc<dyn LogStore>))
     })
     .await?
+}
+
+/// What time it may be, as far as log lines tell before anything is added.
+fn logs_clock(config: &Config, logs: &dyn LogStore) -> RetentionClock {
+    // A store elsewhere would have to be asked, and does not know at once.
+    let is_here = config.storage.clickhouse.is_none();
+    let newest_ns = is_here.then(|| logs.stats().newest_ns).flatten();
+    RetentionClock::starting_at(newest_ns.map(|newest_ns| newest_ns.div_euclid(1_000_000)))
 }
 
 /// ClickHouse bounds sizes by itself; ages are ours.

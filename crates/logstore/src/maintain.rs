@@ -139,6 +139,7 @@ impl Logstore {
             index_bytes: parts.iter().map(|part| part.index_bytes).sum(),
             wal_bytes: self.log.bytes(),
             parts: parts.len() as u64,
+            newest_ns: state.newest_ns(),
             damage: self.damage.list(),
         }
     }

@@ -22,6 +22,7 @@ mod ledger;
 mod log_store;
 mod mem;
 mod metric_store;
+mod retention_clock;
 mod row_groups;
 mod shapes;
 
@@ -37,6 +38,7 @@ pub use log_store::{
 };
 pub use mem::{MemLogStore, MemMetricStore};
 pub use metric_store::{ExemplarSeries, MetricStats, MetricStore, Selection, SeriesSet};
+pub use retention_clock::RetentionClock;
 pub use row_groups::{GroupRequest, GroupRows, RowGroup};
 pub use shapes::{Shape, ShapeSink, Shaped, ShapedRow, WantedValues};
 

@@ -240,6 +240,8 @@ pub struct LogStats {
     pub wal_bytes: u64,
     /// Immutable parts (whole store only).
     pub parts: u64,
+    /// Time of the newest row, nanoseconds (whole store only, where the store knows it at once).
+    pub newest_ns: Option<i64>,
     /// What was set aside as damaged since the process started, one line each.
     pub damage: Vec<String>,
 }

@@ -14,7 +14,6 @@
 
 mod append;
 mod bytes;
-mod clock;
 mod codec;
 mod columns;
 mod extras;

@@ -1,7 +1,6 @@
 //! Upkeep: sealing when due, merging, deletion; retention is in `retain`.
 
 use crate::{
-    clock::RetentionClock,
     codec::Effort,
     part::{Origin, Part, PartWriter, merge, name_of},
     query::matching_any,
@@ -16,7 +15,7 @@ use std::{
     io,
     sync::atomic::Ordering::Relaxed,
 };
-use store::StoreError;
+use store::{RetentionClock, StoreError};
 
 /// Parts of one window and level that are merged together.
 const MERGE_FAN: usize = 4;

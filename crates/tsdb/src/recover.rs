@@ -16,11 +16,11 @@ use disk::{Dir, Log, LogOptions, TMP_SUFFIX};
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicI64, AtomicU64},
     },
 };
-use store::{BatchLedger, StoreError};
+use store::{BatchLedger, RetentionClock, StoreError};
 
 const PARTS: &str = "parts";
 const WAL: &str = "wal";
@@ -63,7 +63,7 @@ impl Tsdb {
         for line in &damage {
             tracing::error!(line, "damaged data was set aside");
         }
-        let tsdb = Tsdb {
+        let mut tsdb = Tsdb {
             options,
             dir,
             parts_dir,
@@ -81,6 +81,8 @@ impl Tsdb {
             tier_oldest_ms: [const { AtomicI64::new(i64::MIN) }; RESOLUTIONS.len()],
             damage: Mutex::new(damage),
         };
+        let clock = RetentionClock::starting_at(tsdb.newest_ms());
+        tsdb.maintenance.get_mut().unwrap_or_else(PoisonError::into_inner).clock = clock;
         tsdb.show_at(now_ms);
         Ok(tsdb)
     }

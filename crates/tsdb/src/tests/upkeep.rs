@@ -289,9 +289,13 @@ fn a_clock_that_jumps_ahead_and_comes_back_loses_nothing() {
     assert_same(&all(&store), &before, "the clock is right again");
     drop(store);
     let store = crate::Tsdb::open(dir.clone(), options, ahead).unwrap();
-    store.maintain(ahead).unwrap();
+    // What the process writes of itself has the wrong time, too.
+    store.append(&floats(&labels("own", "a"), [(ahead, 1.0)]), None, ahead).unwrap();
+    for second in 0..60 {
+        store.maintain(ahead + second * 1_000).unwrap();
+    }
     store.maintain(NOW_MS + 2_000).unwrap();
-    assert_same(&all(&store), &before, "it was wrong at the start as well");
+    assert_same(&all(&store)[..before.len()], &before, "it was wrong at the start as well");
 }
 
 #[test]
