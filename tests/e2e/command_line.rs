@@ -40,7 +40,7 @@ async fn questions_and_log_lines_from_a_terminal() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followed_lines_are_printed_once() {
-    let server = Aggregator::start(&["--no-shipped-rules"]).await;
+    let mut server = Aggregator::start(&["--no-shipped-rules"]).await;
     let client = server.client();
     let labels = json!({"job": "followed"});
     assert_eq!(client.push(&labels, &[(now_ns() - 1_000_000_000, "before".to_owned())]).await, 204);
@@ -60,6 +60,12 @@ async fn followed_lines_are_printed_once() {
     }
     let all = "before\nafter 0\nafter 1\nafter 2\n";
     tests::eventually(Duration::from_secs(20), "the lines that came", || async { printed() == all }).await;
+    server.kill();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    server.restart().await;
+    assert_eq!(server.client().push(&labels, &[(now_ns(), "after a restart".to_owned())]).await, 204);
+    let all = format!("{all}after a restart\n");
+    tests::eventually(Duration::from_secs(20), "the line of later", || async { printed() == all }).await;
     drop(follower);
     assert_eq!(printed(), all);
 }

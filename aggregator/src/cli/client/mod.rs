@@ -265,6 +265,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_may_pass_is_told_from_what_does_not() {
+        for (status, passes) in [(503, true), (502, true), (400, false), (401, false), (404, false)] {
+            let refused = refusal(StatusCode::from_u16(status).unwrap(), "no");
+            assert_eq!(may_pass(&refused.context("asking")), passes, "{status}");
+        }
+    }
+
+    #[test]
     fn words_become_matchers() {
         let words =
             |words: &[&str]| matchers(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
