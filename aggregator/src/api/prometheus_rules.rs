@@ -20,7 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use model::{Labels, Matcher};
+use model::{Labels, Matcher, go_regex::PatternCount};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 use std::sync::Arc;
@@ -154,7 +154,7 @@ fn token(group: &Group) -> String {
 
 impl RuleFilter {
     fn from_query(query: Option<&str>) -> Result<Self, String> {
-        let mut filter = RuleFilter::default();
+        let (mut filter, mut patterns) = (RuleFilter::default(), PatternCount::default());
         for (name, value) in pairs(query) {
             match (name.as_str(), value.as_str()) {
                 ("type", kind) if kind.eq_ignore_ascii_case("alert") => filter.alerts_only = true,
@@ -168,7 +168,7 @@ impl RuleFilter {
                 ("group_next_token", _) => filter.page.token = value,
                 ("exclude_alerts", _) => filter.exclude_alerts = matches!(value.as_str(), "true" | "1" | "t"),
                 ("match[]", text) => {
-                    let selector = promql::parse_selector(text);
+                    let selector = promql::parse_selector_among(text, &mut patterns);
                     filter.selectors.push(selector.map_err(|error| error.to_string())?.matchers);
                 }
                 _ => {}

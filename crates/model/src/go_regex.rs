@@ -29,6 +29,34 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
     build(Translator::run(pattern), |text| text)
 }
 
+/// The regular expressions of one request, which together must not take more than a few hundred
+/// megabytes: one of a few bytes may take ten.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PatternCount(usize);
+
+impl PatternCount {
+    /// Regular expressions of one request.
+    const MAX: usize = 1000;
+    /// So many of them, the first ones, may take more than [`SMALL_PROGRAM_BYTES_MAX`].
+    const LARGE_MAX: usize = 16;
+
+    /// Counts one more.
+    ///
+    /// # Errors
+    /// When it is one too many.
+    pub fn add(&mut self, pattern: &str) -> Result<(), String> {
+        self.0 += 1;
+        if self.0 > Self::MAX {
+            return Err(format!("more than {} regular expressions", Self::MAX));
+        }
+        if self.0 > Self::LARGE_MAX && is_large(pattern) {
+            let message = "regular expressions, of which this one is large; simplify it";
+            return Err(format!("more than {} {message}", Self::LARGE_MAX));
+        }
+        Ok(())
+    }
+}
+
 /// Longest text that [`expand`] makes.
 pub const EXPANDED_BYTES_MAX: usize = 1 << 20;
 
@@ -280,6 +308,16 @@ impl<'p> Translator<'p> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_some_patterns_may_be_large() {
+        let large = "(x{1000}){70}";
+        let mut count = PatternCount::default();
+        (0..16).for_each(|_| count.add(large).unwrap());
+        assert!(count.add(large).unwrap_err().contains("simplify"));
+        (17..1000).for_each(|_| count.add("a.*b").unwrap());
+        assert!(count.add("a").is_err());
+    }
 
     #[test]
     fn replacements_have_an_end() {

@@ -21,7 +21,7 @@ pub use annotation::Annotations;
 pub use ast::{Expr, ValueType};
 pub use eval::{Answer, EvalError, EvalOptions, MatrixSeries, Point, QueryValue, instant, range};
 pub use histogram::bound as exponential_bound;
-pub use parser::{ParseError, ParseOptions, parse, parse_selector};
+pub use parser::{ParseError, ParseOptions, parse, parse_selector, parse_selector_among};
 pub use position::{Position, Span};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Parameters of a URL, checked: an unknown one is an error, so that a typing mistake does not
 //! look like an empty answer.
 
-use crate::api::alertmanager::{params::pairs, refusal::Refusal};
+use crate::api::alertmanager::{filter::check_patterns, params::pairs, refusal::Refusal};
 use alerting::matchers::parse_matchers;
 use daemon::clock;
 use model::Matcher;
@@ -34,6 +34,7 @@ impl Params {
 
     /// Every `matcher`, each one or several in braces.
     pub(super) fn matchers(&self) -> Result<Vec<Matcher>, Refusal> {
+        check_patterns(self.all("matcher"))?;
         let mut matchers = Vec::new();
         for text in self.all("matcher") {
             let read = parse_matchers(text);

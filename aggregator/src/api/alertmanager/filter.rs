@@ -32,7 +32,9 @@ impl AlertFilter {
             receiver: None,
             matchers: Vec::new(),
         };
-        for (name, value) in pairs(query) {
+        let pairs = pairs(query);
+        check_patterns(pairs.iter().filter(|(name, _)| name == "filter").map(|(_, value)| value.as_str()))?;
+        for (name, value) in pairs {
             match name.as_str() {
                 "active" => filter.active = flag(&name, &value)?,
                 "silenced" => filter.silenced = flag(&name, &value)?,
@@ -87,7 +89,30 @@ fn flag(name: &str, value: &str) -> Result<bool, Refusal> {
     }
 }
 
+/// Regular expressions of one request: each may take megabytes when compiled.
+const PATTERNS_MAX: usize = 64;
+
+/// Refuses matchers with too many regular expressions, before any is compiled.
+pub(crate) fn check_patterns<'t>(matchers: impl Iterator<Item = &'t str>) -> Result<(), Refusal> {
+    if matchers.map(|text| text.matches('~').count()).sum::<usize>() > PATTERNS_MAX {
+        return Err(Refusal::bad(format!("more than {PATTERNS_MAX} regular expressions")));
+    }
+    Ok(())
+}
+
 /// One matcher of a `filter` parameter.
 pub(super) fn matcher(text: &str) -> Result<Matcher, Refusal> {
     parse_matcher(text).map_err(Refusal::bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regular_expressions_of_a_request_are_few() {
+        let query = |count: usize| vec!["filter=a%3D~%22x%22"; count].join("&");
+        assert!(AlertFilter::from_query(Some(&query(64))).is_ok());
+        assert!(AlertFilter::from_query(Some(&query(65))).is_err());
+    }
 }

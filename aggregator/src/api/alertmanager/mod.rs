@@ -5,7 +5,7 @@
 
 mod alert_groups;
 mod alerts;
-mod filter;
+pub(super) mod filter;
 pub(super) mod json;
 pub(super) mod params;
 mod post_alerts;

@@ -1,6 +1,12 @@
 //! `GET /api/v2/silences`: active ones that end soonest first, then pending, then expired.
 
-use super::{alerting, filter::matcher, json::SilenceJson, params::pairs, refusal::Refusal};
+use super::{
+    alerting,
+    filter::{check_patterns, matcher},
+    json::SilenceJson,
+    params::pairs,
+    refusal::Refusal,
+};
 use crate::{
     api::background::{self, to_json},
     app::AppState,
@@ -17,7 +23,9 @@ pub(super) async fn silences(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let filters = pairs(query.as_deref())
+    let pairs = pairs(query.as_deref());
+    check_patterns(pairs.iter().filter(|(name, _)| name == "filter").map(|(_, text)| text.as_str()))?;
+    let filters = pairs
         .into_iter()
         .filter(|(name, _)| name == "filter")
         .map(|(_, text)| matcher(&text))

@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
+use model::go_regex::PatternCount;
 use model::{Matcher, TimeRange, parse_duration_ms, parse_float};
 use promql::{EvalOptions, ParseOptions};
 
@@ -134,7 +135,8 @@ impl Params {
 
     /// The selectors of `match[]`.
     pub(super) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        let parse = |text| match promql::parse_selector(text) {
+        let mut patterns = PatternCount::default();
+        let parse = |text| match promql::parse_selector_among(text, &mut patterns) {
             Ok(selector) => Ok(selector.matchers),
             Err(error) if error.message.contains("non-empty matcher") => {
                 Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher"))

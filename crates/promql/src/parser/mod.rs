@@ -20,6 +20,7 @@ use crate::{
     position::{Position, Span},
     quote::{quote, unquote},
 };
+use model::go_regex::PatternCount;
 use token::{Kind, Token, is_aggregator};
 
 /// Deepest tree that is accepted. A chain such as `a or b or c` adds one level for each operator.
@@ -70,11 +71,21 @@ pub fn parse(text: &str, options: &ParseOptions) -> Result<Expr, ParseError> {
 /// # Errors
 /// The first mistake.
 pub fn parse_selector(text: &str) -> Result<VectorSelector, ParseError> {
+    parse_selector_among(text, &mut PatternCount::default())
+}
+
+/// As [`parse_selector`], for one of several of a request; `patterns` are those of all of them.
+///
+/// # Errors
+/// The first mistake.
+pub fn parse_selector_among(text: &str, patterns: &mut PatternCount) -> Result<VectorSelector, ParseError> {
     let mut parser = Parser::new(text, ParseOptions::default());
+    parser.patterns = *patterns;
     let selector = parser.vector_selector()?;
     if parser.peek().kind != Kind::Eof {
         return Err(parser.unexpected("", ""));
     }
+    *patterns = parser.patterns;
     check::check_selects(&selector)?;
     Ok(selector)
 }
@@ -85,6 +96,7 @@ struct Parser {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    patterns: PatternCount,
     options: ParseOptions,
 }
 
@@ -105,7 +117,7 @@ const SIGN_PRECEDENCE: u8 = 5;
 
 impl Parser {
     fn new(text: &str, options: ParseOptions) -> Self {
-        Parser { tokens: lexer::tokenize(text), at: 0, depth: 0, options }
+        Parser { tokens: lexer::tokenize(text), at: 0, depth: 0, patterns: PatternCount::default(), options }
     }
 
     fn peek(&self) -> &Token {

@@ -70,6 +70,9 @@ impl Parser {
             return Err(self.unexpected("label matching", "string"));
         }
         let value = text(&self.advance())?;
+        if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
+            self.patterns.add(&value).map_err(|problem| error(label.span, problem))?;
+        }
         Matcher::new(name, op, value).map_err(|problem| error(label.span, problem.to_string()))
     }
 

@@ -12,6 +12,21 @@ fn check_print(text: &str, expected: &str) {
 }
 
 #[test]
+fn regular_expressions_that_take_megabytes_are_few() {
+    let query = |count: usize| {
+        let matchers: Vec<_> = (0..count).map(|i| format!("l{i}=~\"(x{{1000}}){{70}}\"")).collect();
+        format!("up{{{}}} or up", matchers.join(","))
+    };
+    assert!(parse(&query(16), &options()).is_ok());
+    let refused = parse(&query(17), &options()).unwrap_err();
+    assert!(refused.message.contains("simplify"), "{}", refused.message);
+    let mut patterns = PatternCount::default();
+    let mut among =
+        |count: usize| parse_selector_among(&query(count).replace(" or up", ""), &mut patterns).is_ok();
+    assert!(among(10) && among(6) && !among(1), "several selectors of one request");
+}
+
+#[test]
 fn expressions_print_as_they_parse() {
     for (text, expected) in [
         ("1+2*3", "1 + 2 * 3"),
