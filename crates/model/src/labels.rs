@@ -84,15 +84,16 @@ impl Labels {
 
     /// This set without the named labels.
     pub fn without(&self, names: &[&str]) -> Labels {
-        if !self.iter().any(|(name, _)| names.contains(&name)) {
-            return self.clone();
-        }
-        encode(self.iter().filter(|(name, _)| !names.contains(name)))
+        let mut bytes = Vec::with_capacity(self.0.len());
+        self.as_ref().put_without(names, &mut bytes);
+        if bytes.len() == self.0.len() { self.clone() } else { Labels(Arc::from(bytes)) }
     }
 
     /// Only the named labels of this set.
     pub fn keep(&self, names: &[&str]) -> Labels {
-        encode(self.iter().filter(|(name, _)| names.contains(name)))
+        let mut bytes = Vec::with_capacity(self.0.len());
+        self.as_ref().put_kept(names, &mut bytes);
+        Labels(Arc::from(bytes))
     }
 
     /// The canonical bytes; see the module's layout.
@@ -158,6 +159,27 @@ impl<'a> LabelsRef<'a> {
         None
     }
 
+    /// Appends the canonical bytes of this set without the named labels.
+    pub fn put_without(&self, names: &[&str], out: &mut Vec<u8>) {
+        self.put_pairs(|name| !is_among(name, names), out);
+    }
+
+    /// Appends the canonical bytes of only the named labels of this set.
+    pub fn put_kept(&self, names: &[&str], out: &mut Vec<u8>) {
+        self.put_pairs(|name| is_among(name, names), out);
+    }
+
+    fn put_pairs(&self, is_wanted: impl Fn(&[u8]) -> bool, out: &mut Vec<u8>) {
+        let mut rest = self.0;
+        while !rest.is_empty() {
+            let pair = rest;
+            let (Some(name), Some(_)) = (take(&mut rest), take(&mut rest)) else { return };
+            if is_wanted(name) {
+                out.extend_from_slice(&pair[..pair.len() - rest.len()]);
+            }
+        }
+    }
+
     /// Whether there are no labels.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -215,6 +237,10 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(field)
 }
 
+fn is_among(name: &[u8], names: &[&str]) -> bool {
+    names.iter().any(|wanted| wanted.as_bytes() == name)
+}
+
 /// Appends one length-prefixed field.
 pub(crate) fn put(out: &mut Vec<u8>, field: &[u8]) {
     let mut length = field.len();
@@ -238,18 +264,33 @@ fn encode<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Labels {
 impl Ord for LabelsRef<'_> {
     /// Prometheus' order of label sets: pair by pair, name before value, a prefix first.
     fn cmp(&self, other: &Self) -> Ordering {
-        // Field by field is pair by pair, and bytes compare as the text they are.
-        let (mut a, mut b) = (self.0, other.0);
-        loop {
-            match (take(&mut a), take(&mut b)) {
-                (Some(x), Some(y)) if x == y => {}
-                (x, y) => return x.cmp(&y),
-            }
-            if a.is_empty() && b.is_empty() {
-                return Ordering::Equal;
-            }
+        // Field by field is pair by pair, and bytes compare as the text they are. What both begin with
+        // need not be compared field by field, only walked to find where a field begins.
+        let (a, b) = (self.0, other.0);
+        let common = common_bytes(a, b);
+        if common == a.len() || common == b.len() {
+            return a.len().cmp(&b.len());
         }
+        let (mut field, mut rest) = (a, a);
+        while take(&mut rest).is_some() && a.len() - rest.len() <= common {
+            field = rest;
+        }
+        let (mut field, mut other_field) = (field, &b[a.len() - field.len()..]);
+        take(&mut field).cmp(&take(&mut other_field))
     }
+}
+
+/// How many bytes both begin with.
+fn common_bytes(a: &[u8], b: &[u8]) -> usize {
+    let mut common = 0;
+    for (x, y) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
+        let difference = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+        if difference != 0 {
+            return common + difference.trailing_zeros() as usize / 8;
+        }
+        common += 8;
+    }
+    common + a[common..].iter().zip(&b[common..]).take_while(|(x, y)| x == y).count()
 }
 
 impl PartialOrd for LabelsRef<'_> {
@@ -379,6 +420,23 @@ mod tests {
         let b = Labels::from_pairs([("b", "0")]);
         let long = Labels::from_pairs([("a", "z".repeat(300))]);
         assert!(a < ab && ab < long && long < b);
+    }
+
+    #[test]
+    fn order_is_that_of_the_pairs() {
+        let values = ["a", "b", "ab", "b7", "host-9", "host-10", "host-100", "é", &"x".repeat(130)];
+        let mut sets = vec![Labels::empty()];
+        for first in values {
+            sets.push(Labels::from_pairs([("instance", first)]));
+            for (name, second) in [("a", "b"), ("job", first), ("jobs", "host-1"), ("z", "zz")] {
+                sets.push(Labels::from_pairs([("instance", first), (name, second)]));
+            }
+        }
+        for a in &sets {
+            for b in &sets {
+                assert_eq!(a.cmp(b), a.iter().cmp(b.iter()), "{a} and {b}");
+            }
+        }
     }
 
     #[test]

@@ -58,6 +58,16 @@ impl Samples {
         }
     }
 
+    /// As [`Samples::push`] of a float.
+    #[inline]
+    pub fn push_float(&mut self, timestamp_ms: i64, start_ms: i64, value: f64) {
+        if start_ms != 0 || !self.starts_ms.is_empty() {
+            return self.push(timestamp_ms, start_ms, &Value::Float(value));
+        }
+        self.timestamps_ms.push(timestamp_ms);
+        self.values.push(value);
+    }
+
     /// The histogram at index `i`, if that sample is one.
     pub fn histogram(&self, i: usize) -> Option<&Arc<Histogram>> {
         let found = self.histograms.binary_search_by_key(&(i as u32), |(index, _)| *index).ok()?;
