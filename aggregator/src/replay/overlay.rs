@@ -4,8 +4,8 @@
 use model::{BatchId, Labels, METRIC_NAME, Matcher, Metadata, MetricBatch, Samples, TimeRange};
 use std::{collections::BTreeSet, sync::Arc};
 use store::{
-    Aggregate, ExemplarSeries, MemMetricStore, MetricStats, MetricStore, QueryContext, Receipt, Selection,
-    SeriesSet, StoreError,
+    Aggregate, ExemplarSeries, MemMetricStore, MetricStats, MetricStore, PlainReader, QueryContext, Receipt,
+    Selection, SeriesReader, SeriesSet, StoreError,
 };
 
 /// What rules write of their alerts.
@@ -71,6 +71,10 @@ impl SeriesSet for Both {
         } else {
             self.stored.read(index, context, into)
         }
+    }
+
+    fn reader(&self) -> Box<dyn SeriesReader + '_> {
+        Box::new(PlainReader(self))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a query wants of samples that were downsampled.
 
-use crate::{MetricStore, QueryContext, Selection, SeriesSet, StoreError};
+use crate::{MetricStore, PlainReader, QueryContext, Selection, SeriesReader, SeriesSet, StoreError};
 use model::{Labels, Samples, Value};
 
 /// One value of all the samples of a bucket.
@@ -72,5 +72,9 @@ impl SeriesSet for CountedSeries {
         }
         *into = counts;
         Ok(())
+    }
+
+    fn reader(&self) -> Box<dyn SeriesReader + '_> {
+        Box::new(PlainReader(self))
     }
 }

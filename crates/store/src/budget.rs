@@ -64,30 +64,44 @@ pub struct QueryUsage {
 /// Budget and stop signal of one query; shared by reference between its threads.
 #[derive(Debug, Default)]
 pub struct QueryContext {
-    limits: Limits,
+    counts: Counts,
+    stop: Stop,
+}
+
+/// Alone on its cache lines: what one thread counts is not to slow down what another one asks.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Counts {
     samples_read: AtomicU64,
     samples_held: AtomicU64,
     samples_peak: AtomicU64,
     bytes_read: AtomicU64,
     memory_bytes: AtomicU64,
-    stopped: OnceLock<StopReason>,
+}
+
+/// What is asked all the time and hardly ever changes.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stop {
+    limits: Limits,
+    reason: OnceLock<StopReason>,
 }
 
 impl QueryContext {
     /// A context with these limits.
     pub fn new(limits: Limits) -> Self {
-        QueryContext { limits, ..Self::default() }
+        QueryContext { stop: Stop { limits, ..Stop::default() }, ..Self::default() }
     }
 
     /// Stops the query; the first reason counts.
     pub fn stop(&self, reason: StopReason) {
-        self.stopped.get_or_init(|| reason);
+        self.stop.reason.get_or_init(|| reason);
     }
 
     /// # Errors
     /// When the query has been stopped. Call it in every loop whose length data decides.
     pub fn check(&self) -> Result<(), StopReason> {
-        match self.stopped.get() {
+        match self.stop.reason.get() {
             None => Ok(()),
             Some(reason) => Err(reason.clone()),
         }
@@ -98,10 +112,10 @@ impl QueryContext {
     /// # Errors
     /// When the read limit is passed or the query has been stopped.
     pub fn charge_read(&self, samples: u64, bytes: u64) -> Result<(), StopReason> {
-        self.samples_read.fetch_add(samples, Relaxed);
-        let total = self.bytes_read.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        if total > self.limits.read_bytes_max {
-            self.stop(StopReason::TooMuchRead(self.limits.read_bytes_max));
+        self.counts.samples_read.fetch_add(samples, Relaxed);
+        let total = self.counts.bytes_read.fetch_add(bytes, Relaxed).saturating_add(bytes);
+        if total > self.stop.limits.read_bytes_max {
+            self.stop(StopReason::TooMuchRead(self.stop.limits.read_bytes_max));
         }
         self.check()
     }
@@ -111,17 +125,19 @@ impl QueryContext {
     /// # Errors
     /// When the sample limit is passed or the query has been stopped.
     pub fn hold_samples(&self, samples: u64) -> Result<(), StopReason> {
-        let total = self.samples_held.fetch_add(samples, Relaxed).saturating_add(samples);
-        self.samples_peak.fetch_max(total, Relaxed);
-        if total > self.limits.samples_max {
-            self.stop(StopReason::TooManySamples(self.limits.samples_max));
+        let total = self.counts.samples_held.fetch_add(samples, Relaxed).saturating_add(samples);
+        if total > self.counts.samples_peak.load(Relaxed) {
+            self.counts.samples_peak.fetch_max(total, Relaxed);
+        }
+        if total > self.stop.limits.samples_max {
+            self.stop(StopReason::TooManySamples(self.stop.limits.samples_max));
         }
         self.check()
     }
 
     /// Gives held samples back.
     pub fn release_samples(&self, samples: u64) {
-        self.samples_held.fetch_sub(samples, Relaxed);
+        self.counts.samples_held.fetch_sub(samples, Relaxed);
     }
 
     /// Counts bytes of intermediate results.
@@ -129,26 +145,26 @@ impl QueryContext {
     /// # Errors
     /// When the memory limit is passed or the query has been stopped.
     pub fn hold_memory(&self, bytes: u64) -> Result<(), StopReason> {
-        let total = self.memory_bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        if total > self.limits.memory_bytes_max {
-            self.stop(StopReason::TooMuchMemory(self.limits.memory_bytes_max));
+        let total = self.counts.memory_bytes.fetch_add(bytes, Relaxed).saturating_add(bytes);
+        if total > self.stop.limits.memory_bytes_max {
+            self.stop(StopReason::TooMuchMemory(self.stop.limits.memory_bytes_max));
         }
         self.check()
     }
 
     /// Gives bytes back.
     pub fn release_memory(&self, bytes: u64) {
-        self.memory_bytes.fetch_sub(bytes, Relaxed);
+        self.counts.memory_bytes.fetch_sub(bytes, Relaxed);
     }
 
     /// What has been used so far.
     pub fn usage(&self) -> QueryUsage {
         QueryUsage {
-            samples_read: self.samples_read.load(Relaxed),
-            samples_held: self.samples_held.load(Relaxed),
-            samples_peak: self.samples_peak.load(Relaxed),
-            bytes_read: self.bytes_read.load(Relaxed),
-            memory_bytes: self.memory_bytes.load(Relaxed),
+            samples_read: self.counts.samples_read.load(Relaxed),
+            samples_held: self.counts.samples_held.load(Relaxed),
+            samples_peak: self.counts.samples_peak.load(Relaxed),
+            bytes_read: self.counts.bytes_read.load(Relaxed),
+            memory_bytes: self.counts.memory_bytes.load(Relaxed),
         }
     }
 }

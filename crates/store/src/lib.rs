@@ -37,7 +37,9 @@ pub use log_store::{
     ScanUnit, StreamId,
 };
 pub use mem::{MemLogStore, MemMetricStore};
-pub use metric_store::{ExemplarSeries, MetricStats, MetricStore, Selection, SeriesSet};
+pub use metric_store::{
+    ExemplarSeries, MetricStats, MetricStore, PlainReader, Selection, SeriesReader, SeriesSet,
+};
 pub use retention_clock::RetentionClock;
 pub use row_groups::{GroupRequest, GroupRows, RowGroup};
 pub use shapes::{Shape, ShapeSink, Shaped, ShapedRow, WantedValues};

@@ -37,6 +37,27 @@ pub trait SeriesSet: Send + Sync {
     /// # Errors
     /// When storage fails or `context` stops the query.
     fn read(&self, index: usize, context: &QueryContext, into: &mut Samples) -> Result<(), StoreError>;
+
+    /// What one thread reads many series with.
+    fn reader(&self) -> Box<dyn SeriesReader + '_>;
+}
+
+/// Reads series of a set one after the other, for one thread: what neighbours share, it keeps.
+pub trait SeriesReader {
+    /// As [`SeriesSet::read`].
+    ///
+    /// # Errors
+    /// As [`SeriesSet::read`].
+    fn read(&mut self, index: usize, context: &QueryContext, into: &mut Samples) -> Result<(), StoreError>;
+}
+
+/// The reader of a set whose series share nothing.
+pub struct PlainReader<'s>(pub &'s dyn SeriesSet);
+
+impl SeriesReader for PlainReader<'_> {
+    fn read(&mut self, index: usize, context: &QueryContext, into: &mut Samples) -> Result<(), StoreError> {
+        self.0.read(index, context, into)
+    }
 }
 
 /// Exemplars of one series.

@@ -53,6 +53,19 @@ fn extend(all: &mut Samples, run: &Samples) {
     all.values.extend_from_slice(&run.values);
 }
 
+/// Takes what was appended after the first `before` samples away and returns it.
+pub(crate) fn split_off(all: &mut Samples, before: usize) -> Samples {
+    let first = all.histograms.partition_point(|(i, _)| (*i as usize) < before);
+    let mut histograms = all.histograms.split_off(first);
+    histograms.iter_mut().for_each(|(i, _)| *i -= before as u32);
+    Samples {
+        timestamps_ms: all.timestamps_ms.split_off(before.min(all.timestamps_ms.len())),
+        values: all.values.split_off(before.min(all.values.len())),
+        histograms,
+        starts_ms: all.starts_ms.split_off(before.min(all.starts_ms.len())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +83,11 @@ mod tests {
         let (mut all, mut run) = (samples(a), samples(b));
         append_run(&mut all, &mut run);
         assert_eq!(all, samples(expected), "{a:?} and {b:?}");
+
+        let mut appended = samples(a);
+        b.iter().for_each(|(at, value)| appended.push(*at, at / 10, &Value::Float(*value)));
+        let taken = split_off(&mut appended, a.len());
+        assert_eq!((appended.values, taken.values), (samples(a).values, samples(b).values));
     }
 
     #[test]

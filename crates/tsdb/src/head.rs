@@ -9,7 +9,7 @@
 mod blocks;
 mod tail;
 
-use crate::{registry::Registry, slabs::Slabs};
+use crate::{query::CHECK_EVERY, registry::Registry, slabs::Slabs};
 use blocks::Blocks;
 use hashbrown::HashMap;
 use model::{Labels, LabelsRef, Matcher, Samples, TimeRange, Value};
@@ -20,6 +20,7 @@ use std::{
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
 };
+use store::{QueryContext, StopReason};
 use tail::Tail;
 
 /// Memory of one sample outside the compressed tail, for the bound on the head's size.
@@ -121,14 +122,34 @@ impl Head {
     }
 
     /// Labels and numbers of the series that any of `selectors` matches (all when empty) and whose
-    /// samples' ends enclose a part of `range`.
-    pub(crate) fn matching(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<(Labels, u32)> {
+    /// samples' ends enclose a part of `range`, in order of labels.
+    ///
+    /// # Errors
+    /// When the context stops the query.
+    pub(crate) fn matching(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: TimeRange,
+        context: &QueryContext,
+    ) -> Result<Vec<(Labels, u32)>, StopReason> {
         let registry = self.registry.read();
-        let mut series = registry.matching_any(selectors);
-        let tails = self.read();
-        series.retain(|&series| tails.bounds(series).is_some_and(|bounds| bounds.overlaps(&range)));
-        drop(tails);
-        series.into_iter().map(|series| (registry.labels(series), series)).collect()
+        let mut series = Vec::new();
+        for some in registry.matching_any(selectors, context)?.chunks(CHECK_EVERY) {
+            context.check()?;
+            let tails = self.read();
+            let overlaps = |&series: &u32| tails.bounds(series).is_some_and(|bounds| bounds.overlaps(&range));
+            series.extend(some.iter().copied().filter(overlaps));
+        }
+        registry.sort_by_labels(&mut series, context)?;
+        let (mut found, mut bytes) = (Vec::with_capacity(series.len()), Vec::new());
+        for some in series.chunks(CHECK_EVERY) {
+            context.check()?;
+            for &series in some {
+                registry.put_labels(series, &mut bytes);
+                found.push((LabelsRef::from_trusted_bytes(&bytes).to_owned(), series));
+            }
+        }
+        Ok(found)
     }
 
     /// The series with exactly these labels.

@@ -31,6 +31,7 @@ mod retain;
 mod seal;
 mod slabs;
 mod snapshot;
+mod sort;
 mod store_impl;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! one, the series that it matches are walked, and those with something new are looked at.
 
 use crate::{
-    part::Part,
+    part::{self, Part},
     query::{CHECK_EVERY, matching_any, set_aside},
     store_impl::Tsdb,
     tiers::plan,
@@ -95,7 +95,8 @@ impl Tsdb {
                 if selectors.is_empty() {
                     registry.list(listed, &mut found, is_live)?;
                 } else {
-                    registry.list_of(&registry.matching_any(selectors), listed, &mut found, is_live)?;
+                    let matching = registry.matching_any(selectors, context)?;
+                    registry.list_of(&matching, listed, &mut found, is_live)?;
                 }
             }
         }
@@ -122,12 +123,9 @@ impl Tsdb {
         found: &mut Found<'_>,
     ) -> Result<(), StoreError> {
         let mut listing = part.listing()?;
-        let mut is_live = |ordinal| match listing.find(ordinal, range) {
-            Ok(Some(_)) => self.is_live(part, ordinal, range),
-            Ok(None) => Ok(false),
-            Err(error) => set_aside(self, error).map(|()| false),
-        };
-        part.list(listed, found, &mut is_live)
+        let mut is_live = |ordinal| self.is_live(&mut listing, ordinal, range);
+        part.list(listed, None, found, &mut is_live)?;
+        Ok(())
     }
 
     fn list_matched(
@@ -138,25 +136,38 @@ impl Tsdb {
         range: TimeRange,
         found: &mut Found<'_>,
     ) -> Result<(), StoreError> {
+        let matched = matching_any(part, selectors, found.context)?;
         let mut listing = part.listing()?;
-        for ordinal in matching_any(part, selectors)? {
-            let (page, place) = match listing.find(ordinal, range) {
-                Ok(Some(found)) => found,
+        // Most labels have few values, whose series are soon compared with those that match.
+        let mut is_live = |ordinal| self.is_live(&mut listing, ordinal, range);
+        if part.list(listed, Some(&matched), found, &mut is_live)? {
+            return Ok(());
+        }
+        for ordinal in matched {
+            let page = match listing.find(ordinal, range) {
+                Ok(Some((page, place))) => (page.clone(), place),
                 Ok(None) => continue,
                 Err(error) => {
                     set_aside(self, error)?;
                     continue;
                 }
             };
-            for text in listed.of(page.labels(place)) {
-                found.add(text, std::iter::once(ordinal), |ordinal| self.is_live(part, ordinal, range))?;
+            for text in listed.of(page.0.labels(page.1)) {
+                found.add(text, std::iter::once(ordinal), |ordinal| {
+                    self.is_live(&mut listing, ordinal, range)
+                })?;
             }
         }
         Ok(())
     }
 
     /// Whether a series of a part has samples in the range, as far as can be read.
-    fn is_live(&self, part: &Part, ordinal: u32, range: TimeRange) -> Result<bool, StoreError> {
-        part.has_samples(ordinal, range).or_else(|error| set_aside(self, error).map(|()| false))
+    fn is_live(
+        &self,
+        listing: &mut part::Listing<'_>,
+        ordinal: u32,
+        range: TimeRange,
+    ) -> Result<bool, StoreError> {
+        listing.has_samples(ordinal, range).or_else(|error| set_aside(self, error).map(|()| false))
     }
 }

@@ -15,7 +15,7 @@ use std::{
     io,
     sync::atomic::Ordering::Relaxed,
 };
-use store::{RetentionClock, StoreError};
+use store::{QueryContext, RetentionClock, StoreError};
 
 /// Parts of one window and level that are merged together.
 const MERGE_FAN: usize = 4;
@@ -236,7 +236,7 @@ impl Tsdb {
         range: TimeRange,
     ) -> Result<(), StoreError> {
         for part in self.view().list(place).iter().filter(|part| part.time_range().overlaps(&range)) {
-            let series = matching_any(part, selectors)?;
+            let series = matching_any(part, selectors, &QueryContext::default())?;
             if series.is_empty() {
                 continue;
             }

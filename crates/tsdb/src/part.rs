@@ -16,6 +16,7 @@ mod writer;
 
 pub(crate) use cache::Cache;
 pub(crate) use deletions::Deletions;
+pub(crate) use listing::Listing;
 pub(crate) use merge::{SeriesSink, merge};
 pub(crate) use meta::{Meta, Origin};
 pub(crate) use page::Page;
@@ -23,22 +24,25 @@ pub(crate) use writer::{OrderKey, PartWriter};
 
 use crate::{
     bytes::Malformed,
-    codec::values,
+    codec::values::{self, Scratch},
     listing::{Found, Listed},
 };
-use cache::Cached;
+use cache::{Cached, Item};
 use disk::{Dir, ReadFile};
 use index::PartIndex;
+use listing::{Recent, Stretch};
+use matching::Unmatched;
 use model::{Labels, Matcher, Samples, TimeRange, Value};
 use roaring::RoaringBitmap;
 use std::{
     io,
+    ops::ControlFlow,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
-use store::StoreError;
+use store::{QueryContext, StopReason, StoreError};
 
 const DATA: &str = "data";
 const INDEX: &str = "index";
@@ -57,6 +61,8 @@ pub(crate) enum PartError {
     Damaged { part: String, what: String },
     #[error("part `{part}` has version {version}, newer than this program")]
     NewerVersion { part: String, version: u32 },
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
 }
 
 /// Folder name of a part.
@@ -164,19 +170,35 @@ impl Part {
     }
 
     fn page_at(&self, index: &PartIndex, number: usize) -> Result<Arc<Page>, PartError> {
-        let key = (self.id(), number as u64 * 2);
+        let key = (self.id(), Item::Page(number));
         if let Some(Cached::Page(page)) = self.files.cache.get(key) {
             return Ok(page);
         }
         let entry = &index.pages[number];
-        let page = Page::read(&self.files.data, entry).map_err(|error| self.damage("page", number, error))?;
+        let page = Page::read(&self.files.data, number, entry);
+        let page = page.map_err(|error| self.damage("page", number, error))?;
         let page = Arc::new(page);
         self.files.cache.put(key, Cached::Page(page.clone()), page.bytes());
         Ok(page)
     }
 
+    /// The values of a page, without a trace in the cache when they are read in `passing`.
+    fn values(&self, page: &Page, passing: bool) -> Result<Arc<Vec<u8>>, PartError> {
+        let key = (self.id(), Item::Values(page.number()));
+        if let Some(Cached::Values(values)) = self.files.cache.get(key) {
+            return Ok(values);
+        }
+        let values = page.read_values(&self.files.data);
+        let values = values.map_err(|error| self.damage("values of page", page.number(), error))?;
+        let values = Arc::new(values);
+        if !passing {
+            self.files.cache.put(key, Cached::Values(values.clone()), values.len());
+        }
+        Ok(values)
+    }
+
     fn column(&self, index: &PartIndex, number: u32) -> Result<Arc<[i64]>, PartError> {
-        let key = (self.id(), u64::from(number) * 2 + 1);
+        let key = (self.id(), Item::Column(number));
         if let Some(Cached::Column(column)) = self.files.cache.get(key) {
             return Ok(column);
         }
@@ -203,28 +225,46 @@ impl Part {
     }
 
     /// Series that all of `matchers` match.
-    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Result<RoaringBitmap, PartError> {
+    pub(crate) fn matching(
+        &self,
+        matchers: &[Matcher],
+        context: &QueryContext,
+    ) -> Result<RoaringBitmap, PartError> {
         let index = self.index()?;
-        matching::matching(&index, self.files.meta.series as u32, matchers)
-            .map_err(|Malformed| self.bad_postings())
+        let series = self.files.meta.series as u32;
+        matching::matching(&index, series, matchers, context).map_err(|unmatched| match unmatched {
+            Unmatched::Malformed => self.bad_postings(),
+            Unmatched::Stopped(reason) => PartError::Stopped(reason),
+        })
     }
 
-    /// Adds names, or values of a name, that a series has which passes `is_live`.
+    /// Adds names, or values of a name, that a series has which passes `is_live`, of all series or
+    /// only `among` some. Gives up, and answers false, when there are more values than those.
     pub(crate) fn list(
         &self,
         listed: Listed<'_>,
+        among: Option<&RoaringBitmap>,
         found: &mut Found<'_>,
         is_live: &mut dyn FnMut(u32) -> Result<bool, StoreError>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let index = self.index()?;
         let bad = |Malformed| StoreError::from(self.bad_postings());
-        matching::for_each_key(&index, listed, bad, |text, offset| {
-            if found.has(text) {
-                return Ok(());
+        let mut left = among.map_or(u64::MAX, RoaringBitmap::len);
+        let is_whole = matching::for_each_key(&index, listed, bad, |text, offset| {
+            if left == 0 {
+                return Ok(ControlFlow::Break(()));
             }
-            let series = matching::postings_at(&index, offset).map_err(bad)?;
-            found.add(text, series.into_iter(), &mut *is_live)
-        })
+            left -= 1;
+            if !found.has(text) {
+                let mut series = matching::postings_at(&index, offset).map_err(bad)?;
+                if let Some(among) = among {
+                    series &= among;
+                }
+                found.add(text, series.into_iter(), &mut *is_live)?;
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(is_whole)
     }
 
     fn bad_postings(&self) -> PartError {
@@ -265,51 +305,21 @@ impl Part {
     /// The value at exactly this time.
     pub(crate) fn value_at(&self, ordinal: u32, timestamp_ms: i64) -> Result<Option<Value>, PartError> {
         let mut found = Samples::default();
-        self.read(ordinal, TimeRange::new(timestamp_ms, timestamp_ms), &mut found)?;
+        self.listing()?.read(ordinal, TimeRange::new(timestamp_ms, timestamp_ms), &mut found)?;
         Ok((!found.is_empty()).then(|| found.value(0)))
     }
 
-    /// Whether the series has a sample in the closed range.
-    pub(crate) fn has_samples(&self, ordinal: u32, range: TimeRange) -> Result<bool, PartError> {
-        let index = self.index()?;
-        let (page, place) = self.place(&index, ordinal)?;
-        let deleted = self.deletions.of(ordinal);
-        for block in page.blocks(place) {
-            let Some(entry) = index.columns.get(block.column as usize) else { continue };
-            if !entry.range.overlaps(&range) {
-                continue;
-            }
-            let touches_end = range.contains(entry.range.start) || range.contains(entry.range.end);
-            if touches_end && deleted.is_empty() {
-                return Ok(true);
-            }
-            let column = self.column(&index, block.column)?;
-            let is_visible =
-                |at: &i64| range.contains(*at) && !deleted.iter().any(|range| range.contains(*at));
-            if column.iter().any(is_visible) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Appends the samples of a series in the closed range, ascending, and returns the bytes that
-    /// were decoded. Blocks that do not overlap the range are not touched.
-    pub(crate) fn read(&self, ordinal: u32, range: TimeRange, into: &mut Samples) -> Result<u64, PartError> {
-        let index = self.index()?;
-        let (page, place) = self.place(&index, ordinal)?;
-        self.read_placed(&index, &page, place, ordinal, range, into)
-    }
-
+    /// Appends the samples of the series at a place of a page in the closed range, ascending, and
+    /// returns the bytes that were decoded. Blocks that do not overlap the range are not touched.
     fn read_placed(
         &self,
         index: &PartIndex,
-        page: &Page,
-        place: usize,
-        ordinal: u32,
+        (page, place): (&Page, usize),
         range: TimeRange,
+        recent: &mut Recent,
         into: &mut Samples,
     ) -> Result<u64, PartError> {
+        let ordinal = page.ordinal(place);
         let deleted = self.deletions.of(ordinal);
         let mut bytes = 0;
         for block in page.blocks(place) {
@@ -318,50 +328,37 @@ impl Part {
             if !is_wanted {
                 continue;
             }
-            let column = self.column(index, block.column)?;
-            let values = page
-                .values(&self.files.data, block)
-                .map_err(|error| self.damage("values of page", index.page_of(ordinal), error))?;
-            bytes += values.len() as u64 + column.len() as u64;
-            read_block(&column, values, range, &deleted, into)
+            let stretch = recent.column(self, index, block.column, range)?;
+            if stretch.wanted.is_empty() {
+                continue;
+            }
+            let values = recent.values(self, page)?;
+            let values = block.values_of(&values);
+            bytes += values.len() as u64 + stretch.times.len() as u64;
+            read_block(&stretch, values, &deleted, &mut recent.scratch, into)
                 .map_err(|error| self.damage("block of series", ordinal as usize, error))?;
         }
         Ok(bytes)
     }
 }
 
-/// Appends the samples of one block that lie in the range and are not deleted.
+/// Appends the wanted samples of one block that are not deleted.
 fn read_block(
-    column: &[i64],
+    Stretch { times, wanted }: &Stretch,
     values: &[u8],
-    range: TimeRange,
     deleted: &[TimeRange],
+    scratch: &mut Scratch,
     into: &mut Samples,
 ) -> Result<(), Malformed> {
-    let first = column.partition_point(|&at| at < range.start);
-    let end = column.partition_point(|&at| at <= range.end);
-    if first >= end {
-        return Ok(());
+    if deleted.is_empty() {
+        into.timestamps_ms.extend_from_slice(&times[wanted.clone()]);
+        return values::decode(values, times.len(), wanted.clone(), scratch, into);
     }
-    if first == 0 && end == column.len() && deleted.is_empty() {
-        into.timestamps_ms.extend_from_slice(column);
-        return values::decode(values, column.len(), into);
-    }
-    let mut whole = Samples::default();
-    whole.timestamps_ms.extend_from_slice(column);
-    values::decode(values, column.len(), &mut whole)?;
-    if whole.histograms.is_empty()
-        && whole.starts_ms.is_empty()
-        && into.starts_ms.is_empty()
-        && deleted.is_empty()
-    {
-        into.timestamps_ms.extend_from_slice(&column[first..end]);
-        into.values.extend_from_slice(&whole.values[first..end]);
-        return Ok(());
-    }
-    for (i, &at) in column.iter().enumerate().take(end).skip(first) {
+    let mut all = Samples { timestamps_ms: times[wanted.clone()].to_vec(), ..Samples::default() };
+    values::decode(values, times.len(), wanted.clone(), scratch, &mut all)?;
+    for (i, &at) in all.timestamps_ms.iter().enumerate() {
         if !deleted.iter().any(|range| range.contains(at)) {
-            into.push(at, whole.start_ms(i), &whole.value(i));
+            into.push(at, all.start_ms(i), &all.value(i));
         }
     }
     Ok(())

@@ -1,30 +1,27 @@
 //! Finding and reading series over the heads and the parts.
 
 use crate::{
+    columns::{append_run, split_off},
     head::Head,
-    part::{Page, Part, PartError},
+    part::{Listing, Page, Part, PartError},
+    sort::sort_checked,
     store_impl::{Tsdb, View},
     tiers::{PlannedPart, plan},
 };
 use model::{Labels, LabelsRef, Matcher, Samples, TimeRange, Value};
 use roaring::RoaringBitmap;
-use std::{cell::RefCell, sync::Arc};
-use store::{Aggregate, QueryContext, SeriesSet, StoreError};
+use std::sync::Arc;
+use store::{Aggregate, QueryContext, SeriesReader, SeriesSet, StopReason, StoreError};
 
 /// The context is asked whether to go on once in this many series.
 pub(crate) const CHECK_EVERY: usize = 1024;
 /// Memory charged for a sample that is read.
 const SAMPLE_BYTES: u64 = 16;
 
-thread_local! {
-    /// Holds a second source of a series while it is joined to the first.
-    static RUN: RefCell<Samples> = RefCell::default();
-}
-
 /// Where samples of a series are. The order is that in which they were taken: earlier sources win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
-    Part { part: u32, ordinal: u32 },
+    Part { part: u32, page: u32, place: u32 },
     Sealing(u32),
     Head(u32),
 }
@@ -40,8 +37,9 @@ pub(crate) struct Reading {
 /// The series that a selection matched; holds the heads and parts as they were.
 pub(crate) struct TsdbSeriesSet {
     view: Arc<View>,
-    /// Parts that were looked into.
+    /// Parts that were looked into, and the pages of what was found there.
     parts: Vec<PlannedPart>,
+    pages: Vec<Arc<Page>>,
     /// Of what is in memory.
     range: TimeRange,
     /// Samples that were not folded stand for how many they are: one.
@@ -71,34 +69,36 @@ impl TsdbSeriesSet {
         }
         if range.start <= range.end {
             if let Some(sealing) = &view.sealing {
-                finder.in_head(sealing, range, Source::Sealing);
+                finder.in_head(sealing, range, Source::Sealing)?;
             }
-            finder.in_head(&view.head, range, Source::Head);
+            finder.in_head(&view.head, range, Source::Head)?;
         }
-        context.check()?;
-        finder.sort();
+        let order = finder.order()?;
         let mut set = TsdbSeriesSet {
             view,
             parts: Vec::new(),
+            pages: Vec::new(),
             range,
             is_count: reading.aggregate == Aggregate::Count,
             labels: Vec::new(),
             ends: Vec::new(),
             sources: Vec::new(),
         };
-        for (named, source) in &finder.found {
-            let labels = finder.labels(named);
+        for (i, place) in order.into_iter().enumerate() {
+            if i % CHECK_EVERY == 0 {
+                context.check()?;
+            }
+            let labels = finder.labels(place);
+            let (source, in_head) = &finder.found[place as usize];
             set.sources.push(*source);
             if set.labels.last().is_some_and(|last: &Labels| last.as_ref() == labels) {
                 set.ends.pop();
             } else {
-                set.labels.push(match named {
-                    Named::InHead(labels) => labels.clone(),
-                    Named::InPage { .. } => labels.to_owned(),
-                });
+                set.labels.push(in_head.clone().unwrap_or_else(|| labels.to_owned()));
             }
             set.ends.push(set.sources.len() as u32);
         }
+        set.pages = finder.pages;
         set.parts = parts;
         Ok(set)
     }
@@ -107,19 +107,44 @@ impl TsdbSeriesSet {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.sources[start as usize..self.ends[index] as usize]
     }
+}
+
+/// Reads the series of a set for one thread.
+struct Reader<'s> {
+    set: &'s TsdbSeriesSet,
+    /// By number of the part, once it was looked into.
+    listings: Vec<Option<Listing<'s>>>,
+}
+
+impl<'s> Reader<'s> {
+    fn new(set: &'s TsdbSeriesSet) -> Self {
+        Reader { set, listings: set.parts.iter().map(|_| None).collect() }
+    }
+
+    /// A part that is looked into, and what of it is wanted.
+    fn listing(&mut self, number: u32) -> Result<(&'s PlannedPart, &mut Listing<'s>), PartError> {
+        let planned = &self.set.parts[number as usize];
+        let slot = &mut self.listings[number as usize];
+        let listing = match slot {
+            Some(listing) => listing,
+            None => slot.insert(planned.part.listing()?),
+        };
+        Ok((planned, listing))
+    }
 
     /// Whether the series has a sample in the range.
-    fn has_samples(&self, index: usize) -> Result<bool, PartError> {
-        for &source in self.sources(index) {
+    fn has_samples(&mut self, index: usize) -> Result<bool, PartError> {
+        let set = self.set;
+        for &source in set.sources(index) {
             let has_samples = match source {
-                Source::Part { part, ordinal } => {
-                    let planned = &self.parts[part as usize];
-                    planned.part.has_samples(ordinal, planned.range)?
+                Source::Part { part, page, place } => {
+                    let (planned, listing) = self.listing(part)?;
+                    listing.has_samples_placed(&set.pages[page as usize], place as usize, planned.range)?
                 }
                 Source::Sealing(series) => {
-                    self.view.sealing.as_ref().is_some_and(|head| head.read().has_samples(series, self.range))
+                    set.view.sealing.as_ref().is_some_and(|head| head.read().has_samples(series, set.range))
                 }
-                Source::Head(series) => self.view.head.read().has_samples(series, self.range),
+                Source::Head(series) => set.view.head.read().has_samples(series, set.range),
             };
             if has_samples {
                 return Ok(true);
@@ -129,70 +154,75 @@ impl TsdbSeriesSet {
     }
 
     /// Joins what all sources have in `into`, which is empty, and returns the bytes decoded.
-    fn read_all(&self, index: usize, run: &mut Samples, into: &mut Samples) -> Result<u64, PartError> {
+    fn read_all(&mut self, index: usize, into: &mut Samples) -> Result<u64, PartError> {
         let mut bytes = 0;
-        for &source in self.sources(index) {
-            // Most series have one source: it needs no second buffer.
-            let is_first = into.is_empty();
-            run.clear();
-            match self.read_source(source, if is_first { &mut *into } else { &mut *run }) {
+        for &source in self.set.sources(index) {
+            let before = into.len();
+            match self.read_source(source, into) {
                 Ok(read) => bytes += read,
                 // The part has marked itself damaged, and maintenance reports it; the rest is served.
                 Err(error @ PartError::Damaged { .. }) => {
                     tracing::error!(%error, "a series is served without a block that cannot be read");
-                    if is_first {
-                        into.clear();
-                    }
-                    continue;
+                    split_off(into, before);
                 }
                 Err(error) => return Err(error),
             }
-            if !is_first {
-                crate::columns::append_run(into, run);
+            let is_ascending = before == 0
+                || into.timestamps_ms.get(before).is_none_or(|at| *at > into.timestamps_ms[before - 1]);
+            if !is_ascending {
+                let mut run = split_off(into, before);
+                append_run(into, &mut run);
             }
         }
         Ok(bytes)
     }
 
     /// Appends what one source has and returns the bytes decoded.
-    fn read_source(&self, source: Source, into: &mut Samples) -> Result<u64, PartError> {
+    fn read_source(&mut self, source: Source, into: &mut Samples) -> Result<u64, PartError> {
+        let (set, before) = (self.set, into.len());
+        let mut bytes = 0;
+        let mut is_raw = true;
         match source {
-            Source::Part { part, ordinal } => {
-                let planned = &self.parts[part as usize];
-                let bytes = planned.part.read(ordinal, planned.range, into)?;
-                if self.is_count && planned.is_raw {
-                    count_each(into);
-                }
-                return Ok(bytes);
+            Source::Part { part, page, place } => {
+                let (planned, listing) = self.listing(part)?;
+                bytes =
+                    listing.read_placed(&set.pages[page as usize], place as usize, planned.range, into)?;
+                is_raw = planned.is_raw;
             }
             Source::Sealing(series) => {
-                if let Some(head) = &self.view.sealing {
-                    head.read().samples(series, self.range, into);
+                if let Some(head) = &set.view.sealing {
+                    head.read().samples(series, set.range, into);
                 }
             }
-            Source::Head(series) => self.view.head.read().samples(series, self.range, into),
+            Source::Head(series) => set.view.head.read().samples(series, set.range, into),
         }
-        if self.is_count {
-            count_each(into);
+        if !matches!(source, Source::Part { .. }) {
+            bytes = (into.len() - before) as u64 * SAMPLE_BYTES;
         }
-        Ok(into.len() as u64 * SAMPLE_BYTES)
+        if set.is_count && is_raw {
+            count_each(into, before);
+        }
+        Ok(bytes)
     }
 }
 
-/// Puts 1 in place of every sample but staleness markers.
-fn count_each(samples: &mut Samples) {
-    let mut counts = Samples::default();
-    for i in 0..samples.len() {
-        let value = if samples.is_stale(i) { samples.value(i) } else { Value::Float(1.0) };
-        counts.push(samples.timestamps_ms[i], 0, &value);
+impl SeriesReader for Reader<'_> {
+    fn read(&mut self, index: usize, context: &QueryContext, into: &mut Samples) -> Result<(), StoreError> {
+        context.check()?;
+        into.clear();
+        let bytes = self.read_all(index, into)?;
+        context.charge_read(into.len() as u64, bytes)?;
+        Ok(())
     }
-    *samples = counts;
 }
 
-/// Where the labels of a series that was found are: they are copied once for all its sources.
-enum Named {
-    InPage { page: u32, place: u32 },
-    InHead(Labels),
+/// Puts 1 in place of every sample after the first `before` but staleness markers.
+fn count_each(samples: &mut Samples, before: usize) {
+    let counted = split_off(samples, before);
+    for i in 0..counted.len() {
+        let value = if counted.is_stale(i) { counted.value(i) } else { Value::Float(1.0) };
+        samples.push(counted.timestamps_ms[i], 0, &value);
+    }
 }
 
 /// Collects what selectors match.
@@ -201,17 +231,25 @@ struct Finder<'a> {
     selectors: &'a [Vec<Matcher>],
     context: &'a QueryContext,
     pages: Vec<Arc<Page>>,
-    found: Vec<(Named, Source)>,
+    /// With the labels, where they are not in a page: those are copied once for all sources.
+    found: Vec<(Source, Option<Labels>)>,
 }
 
 impl Finder<'_> {
-    fn in_head(&mut self, head: &Head, range: TimeRange, source: impl Fn(u32) -> Source) {
-        let matching = head.matching(self.selectors, range).into_iter();
-        self.found.extend(matching.map(|(labels, series)| (Named::InHead(labels), source(series))));
+    fn in_head(
+        &mut self,
+        head: &Head,
+        range: TimeRange,
+        source: impl Fn(u32) -> Source,
+    ) -> Result<(), StopReason> {
+        let matching = head.matching(self.selectors, range, self.context)?.into_iter();
+        self.found.extend(matching.map(|(labels, series)| (source(series), Some(labels))));
+        Ok(())
     }
 
     fn in_part(&mut self, part: &Part, range: TimeRange, number: u32) -> Result<(), StoreError> {
-        let matched = matching_any(part, self.selectors).and_then(|ordinals| Ok((ordinals, part.listing()?)));
+        let matched = matching_any(part, self.selectors, self.context)
+            .and_then(|ordinals| Ok((ordinals, part.listing()?)));
         let (ordinals, mut listing) = match matched {
             Ok(matched) => matched,
             Err(error) => return set_aside(self.tsdb, error),
@@ -225,8 +263,8 @@ impl Finder<'_> {
                     if self.pages.last().is_none_or(|last| !Arc::ptr_eq(last, page)) {
                         self.pages.push(page.clone());
                     }
-                    let named = Named::InPage { page: self.pages.len() as u32 - 1, place: place as u32 };
-                    self.found.push((named, Source::Part { part: number, ordinal }));
+                    let (page, place) = (self.pages.len() as u32 - 1, place as u32);
+                    self.found.push((Source::Part { part: number, page, place }, None));
                 }
                 Ok(None) => {}
                 Err(error) => set_aside(self.tsdb, error)?,
@@ -235,31 +273,38 @@ impl Finder<'_> {
         Ok(())
     }
 
-    fn labels<'f>(&'f self, named: &'f Named) -> LabelsRef<'f> {
-        match named {
-            Named::InPage { page, place } => self.pages[*page as usize].labels(*place as usize),
-            Named::InHead(labels) => labels.as_ref(),
+    fn labels(&self, place: u32) -> LabelsRef<'_> {
+        match &self.found[place as usize] {
+            (_, Some(labels)) => labels.as_ref(),
+            (Source::Part { page, place, .. }, None) => self.pages[*page as usize].labels(*place as usize),
+            (Source::Sealing(_) | Source::Head(_), None) => unreachable!("heads tell their labels"),
         }
     }
 
-    /// By labels, then by source. Parts come nearly in order, which a stable sort makes use of.
-    fn sort(&mut self) {
-        let mut found = std::mem::take(&mut self.found);
-        found.sort_by(|(a, a_source), (b, b_source)| {
-            self.labels(a).cmp(&self.labels(b)).then_with(|| a_source.cmp(b_source))
-        });
-        self.found = found;
+    /// Places in `found`, by labels, then by source. Heads come in order and parts nearly so, which the
+    /// sort makes use of.
+    fn order(&self) -> Result<Vec<u32>, StopReason> {
+        let mut order: Vec<u32> = (0..self.found.len() as u32).collect();
+        sort_checked(&mut order, self.context, |&a, &b| {
+            let source = |place: u32| self.found[place as usize].0;
+            self.labels(a).cmp(&self.labels(b)).then_with(|| source(a).cmp(&source(b)))
+        })?;
+        Ok(order)
     }
 }
 
 /// Series of a part that any of `selectors` matches, all when there is none.
-pub(crate) fn matching_any(part: &Part, selectors: &[Vec<Matcher>]) -> Result<RoaringBitmap, PartError> {
+pub(crate) fn matching_any(
+    part: &Part,
+    selectors: &[Vec<Matcher>],
+    context: &QueryContext,
+) -> Result<RoaringBitmap, PartError> {
     if selectors.is_empty() {
-        return part.matching(&[]);
+        return part.matching(&[], context);
     }
     let mut union = RoaringBitmap::new();
     for matchers in selectors {
-        union |= part.matching(matchers)?;
+        union |= part.matching(matchers, context)?;
     }
     Ok(union)
 }
@@ -285,11 +330,11 @@ impl SeriesSet for TsdbSeriesSet {
     }
 
     fn read(&self, index: usize, context: &QueryContext, into: &mut Samples) -> Result<(), StoreError> {
-        context.check()?;
-        into.clear();
-        let bytes = RUN.with_borrow_mut(|run| self.read_all(index, run, into))?;
-        context.charge_read(into.len() as u64, bytes)?;
-        Ok(())
+        self.reader().read(index, context, into)
+    }
+
+    fn reader(&self) -> Box<dyn SeriesReader + '_> {
+        Box::new(Reader::new(self))
     }
 }
 
@@ -305,11 +350,12 @@ impl Tsdb {
         let reading = Reading { range, step_ms: 0, aggregate: Aggregate::Last };
         let set = TsdbSeriesSet::find(self, selectors, reading, context)?;
         let mut kept = Vec::with_capacity(set.len());
+        let mut reader = Reader::new(&set);
         for index in 0..set.len() {
             if index % CHECK_EVERY == 0 {
                 context.check()?;
             }
-            match set.has_samples(index) {
+            match reader.has_samples(index) {
                 Ok(true) => kept.push(set.labels[index].clone()),
                 Ok(false) => {}
                 Err(error) => set_aside(self, error)?,

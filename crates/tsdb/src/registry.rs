@@ -16,11 +16,12 @@ use crate::{
     bytes::Reader,
     listing::{Found, Listed},
     slabs::{Slabs, Slices},
+    sort::sort_checked,
 };
-use model::{Labels, LabelsRef, Matcher};
+use model::{LabelsRef, Matcher};
 use pairs::Pairs;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use store::StoreError;
+use store::{QueryContext, StopReason, StoreError};
 
 /// See the module.
 #[derive(Default)]
@@ -105,27 +106,28 @@ impl RegistryState {
         }
     }
 
-    pub(crate) fn labels(&self, series: u32) -> Labels {
-        let mut bytes = Vec::with_capacity(256);
-        self.put_labels(series, &mut bytes);
-        LabelsRef::from_trusted_bytes(&bytes).to_owned()
-    }
-
-    /// Series that all of `matchers` match, ascending.
-    pub(crate) fn matching(&self, matchers: &[Matcher]) -> Vec<u32> {
-        matching::matching(self, matchers)
-    }
-
     /// Series that any of `selectors` matches, all when there is none; ascending.
-    pub(crate) fn matching_any(&self, selectors: &[Vec<Matcher>]) -> Vec<u32> {
-        let mut series: Vec<u32> = match selectors {
-            [] => return self.matching(&[]),
-            [only] => return self.matching(only),
-            many => many.iter().flat_map(|matchers| self.matching(matchers)).collect(),
-        };
-        series.sort_unstable();
-        series.dedup();
-        series
+    ///
+    /// # Errors
+    /// When the context stops the query.
+    pub(crate) fn matching_any(
+        &self,
+        selectors: &[Vec<Matcher>],
+        context: &QueryContext,
+    ) -> Result<Vec<u32>, StopReason> {
+        match selectors {
+            [] => matching::matching(self, &[], context),
+            [only] => matching::matching(self, only, context),
+            many => {
+                let mut series = Vec::new();
+                for matchers in many {
+                    series.extend(matching::matching(self, matchers, context)?);
+                }
+                sort_checked(&mut series, context, u32::cmp)?;
+                series.dedup();
+                Ok(series)
+            }
+        }
     }
 
     /// Adds names, or values of a name, that one of `series` has which passes `is_live`.

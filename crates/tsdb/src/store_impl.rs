@@ -297,6 +297,7 @@ impl From<PartError> for StoreError {
     fn from(error: PartError) -> Self {
         match error {
             PartError::Io(error) => StoreError::Io(error),
+            PartError::Stopped(reason) => StoreError::Stopped(reason),
             other => StoreError::Damaged(other.to_string()),
         }
     }

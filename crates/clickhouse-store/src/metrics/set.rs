@@ -9,7 +9,7 @@ use crate::{client::Client, error::Error, schema::SAMPLES, series_tables::Found,
 use hashbrown::{HashMap, HashSet};
 use model::{Labels, Samples, TimeRange};
 use std::sync::{Arc, Mutex, OnceLock};
-use store::{QueryContext, SeriesSet, StoreError};
+use store::{PlainReader, QueryContext, SeriesReader, SeriesSet, StoreError};
 
 /// Samples of one run, about.
 const RUN_SAMPLES: u64 = 400_000;
@@ -124,5 +124,9 @@ impl SeriesSet for RemoteSeriesSet {
             crate::lock(&self.runs).remove(&number);
         }
         Ok(())
+    }
+
+    fn reader(&self) -> Box<dyn SeriesReader + '_> {
+        Box::new(PlainReader(self))
     }
 }

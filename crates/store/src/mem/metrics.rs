@@ -2,8 +2,9 @@
 
 use super::{all_match, any_matches};
 use crate::{
-    AgeLimits, Aggregate, BatchLedger, Commit, ExemplarSeries, MetricStats, MetricStore, QueryContext,
-    Receipt, RejectReason, Rejection, Selection, SeriesSet, StoreError, reject, select_undivided,
+    AgeLimits, Aggregate, BatchLedger, Commit, ExemplarSeries, MetricStats, MetricStore, PlainReader,
+    QueryContext, Receipt, RejectReason, Rejection, Selection, SeriesReader, SeriesSet, StoreError, reject,
+    select_undivided,
 };
 use model::{
     BatchId, Exemplar, Labels, LabelsRef, Matcher, Metadata, MetricBatch, Samples, SeriesView, TimeRange,
@@ -180,6 +181,10 @@ impl SeriesSet for MemSeriesSet {
         context.charge_read(samples.len() as u64, samples.len() as u64 * SAMPLE_BYTES)?;
         into.clone_from(samples);
         Ok(())
+    }
+
+    fn reader(&self) -> Box<dyn SeriesReader + '_> {
+        Box::new(PlainReader(self))
     }
 }
 

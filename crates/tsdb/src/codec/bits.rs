@@ -32,36 +32,40 @@ pub(crate) fn pack(out: &mut Vec<u8>, values: impl Iterator<Item = u64>, width: 
     out.extend_from_slice(&bytes[..filled.div_ceil(8) as usize]);
 }
 
-/// Reads `count` values of `width` bits.
+/// Most values that [`unpack`] reads at once.
+pub(crate) const UNPACK_MAX: usize = 32;
+
+/// Reads `count` values of `width` bits and appends each plus `minimum`.
 pub(crate) fn unpack(
     reader: &mut Reader<'_>,
     count: usize,
     width: u32,
-    mut each: impl FnMut(u64),
+    minimum: i64,
+    into: &mut Vec<i64>,
 ) -> Result<(), Malformed> {
-    if width == 0 {
-        (0..count).for_each(|_| each(0));
-        return Ok(());
-    }
+    debug_assert!(count <= UNPACK_MAX, "a group is short");
     if width > 64 {
         return Err(Malformed);
     }
-    let bytes = reader.take(packed_bytes(count, width))?;
-    let mask = u64::MAX >> (64 - width);
-    let mut buffer: u128 = 0;
-    let mut filled = 0;
-    let mut words = bytes.chunks(8);
-    for _ in 0..count {
-        if filled < width {
-            let word = words.next().ok_or(Malformed)?;
-            let mut padded = [0; 8];
-            padded[..word.len()].copy_from_slice(word);
-            buffer |= u128::from(u64::from_le_bytes(padded)) << filled;
-            filled += 64;
-        }
-        each(buffer as u64 & mask);
-        buffer >>= width;
-        filled -= width;
+    if width == 0 {
+        into.resize(into.len() + count, minimum);
+        return Ok(());
     }
+    // Behind the bytes is room for a word and a byte, so that any value can be read as part of them.
+    let mut padded = [0; UNPACK_MAX * 8 + 16];
+    let length = packed_bytes(count, width);
+    padded[..length].copy_from_slice(reader.take(length)?);
+    let mask = u64::MAX >> (64 - width);
+    into.extend((0..count).map(|i| {
+        let bit = i * width as usize;
+        let (byte, shift) = (bit / 8, bit % 8);
+        let mut field = [0; 8];
+        field.copy_from_slice(&padded[byte..byte + 8]);
+        let mut value = u64::from_le_bytes(field) >> shift;
+        if shift + width as usize > 64 {
+            value |= u64::from(padded[byte + 8]) << (64 - shift);
+        }
+        ((value & mask) as i64).wrapping_add(minimum)
+    }));
     Ok(())
 }

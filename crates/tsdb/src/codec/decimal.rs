@@ -73,6 +73,16 @@ pub(crate) fn unscale(mantissa: i64, exponent: u8) -> f64 {
     if exponent == 0 { mantissa as f64 } else { mantissa as f64 / POWERS[usize::from(exponent)] }
 }
 
+/// Appends the floats that mantissas stand for.
+pub(crate) fn unscale_all(mantissas: impl ExactSizeIterator<Item = i64>, exponent: u8, into: &mut Vec<f64>) {
+    if exponent == 0 {
+        into.extend(mantissas.map(|mantissa| mantissa as f64));
+    } else {
+        let power = POWERS[usize::from(exponent)];
+        into.extend(mantissas.map(|mantissa| mantissa as f64 / power));
+    }
+}
+
 /// Whether `exponent` is one that [`scale`] yields.
 pub(crate) fn is_exponent(exponent: u8) -> bool {
     usize::from(exponent) < POWERS.len()

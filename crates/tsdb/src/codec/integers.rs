@@ -4,13 +4,13 @@
 
 use super::{
     Effort,
-    bits::{pack, packed_bytes, unpack, width_of},
+    bits::{UNPACK_MAX, pack, packed_bytes, unpack, width_of},
 };
 use crate::bytes::{Malformed, Reader, put_varint, put_zigzag, zigzag};
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 /// Values that share one width.
-const GROUP: usize = 32;
+const GROUP: usize = UNPACK_MAX;
 /// Columns shorter than this never win by `pco`'s own header.
 const PCO_MIN: usize = 100;
 /// Packed columns below this are left alone: little is to be gained.
@@ -65,27 +65,36 @@ fn compress(values: &[i64], order: usize) -> Option<Vec<u8>> {
 
 /// Reads `count` values, appending to `into`.
 pub(crate) fn decode(reader: &mut Reader<'_>, count: usize, into: &mut Vec<i64>) -> Result<(), Malformed> {
-    if count == 0 {
+    decode_last(reader, count, count, into)
+}
+
+/// Reads the first `wanted` of `count` values, appending to `into`. A column of which not all are
+/// wanted is the last thing that `reader` is asked for.
+pub(crate) fn decode_last(
+    reader: &mut Reader<'_>,
+    count: usize,
+    wanted: usize,
+    into: &mut Vec<i64>,
+) -> Result<(), Malformed> {
+    let wanted = wanted.min(count);
+    if wanted == 0 {
         return Ok(());
     }
     match reader.byte()? {
         CONSTANT => {
             let value = reader.zigzag()?;
-            into.resize(into.len() + count, value);
+            into.resize(into.len() + wanted, value);
         }
         CONSTANT_DELTA => {
-            let (mut value, delta) = (reader.zigzag()?, reader.zigzag()?);
-            for _ in 0..count {
-                into.push(value);
-                value = value.wrapping_add(delta);
-            }
+            let (first, delta) = (reader.zigzag()?, reader.zigzag()?);
+            into.extend((0..wanted as i64).map(|i| first.wrapping_add(delta.wrapping_mul(i))));
         }
         PCO => {
             let start = into.len();
-            into.resize(start + count, 0);
+            into.resize(start + wanted, 0);
             let progress = pco::standalone::simple_decompress_into(reader.rest(), &mut into[start..])
                 .map_err(|_| Malformed)?;
-            if progress.n_processed != count {
+            if progress.n_processed != wanted {
                 return Err(Malformed);
             }
             // Always the last field of its block.
@@ -96,7 +105,9 @@ pub(crate) fn decode(reader: &mut Reader<'_>, count: usize, into: &mut Vec<i64>)
             if order > ORDER_MAX || order >= count {
                 return Err(Malformed);
             }
-            unpack_column(reader, count, order, into)?;
+            let start = into.len();
+            unpack_column(reader, wanted.max(order + 1), order, into)?;
+            into.truncate(start + wanted);
         }
     }
     Ok(())
@@ -169,7 +180,7 @@ fn unpack_column(
     while left > 0 {
         let group = left.min(GROUP);
         let width = u32::from(reader.byte()?);
-        unpack(reader, group, width, |value| into.push((value as i64).wrapping_add(minimum)))?;
+        unpack(reader, group, width, minimum, into)?;
         left -= group;
     }
     for &head in heads[..order].iter().rev() {

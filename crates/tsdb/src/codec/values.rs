@@ -96,37 +96,101 @@ fn encode_decimals(out: &mut Vec<u8>, decimals: &decimal::Decimals, effort: Effo
     integers::encode(out, &steps, effort);
 }
 
-/// Reads a block of `count` samples whose timestamps were pushed to `into` already.
-pub(crate) fn decode(bytes: &[u8], count: usize, into: &mut Samples) -> Result<(), Malformed> {
+/// Buffers that blocks are decoded through, kept from block to block.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    steps: Vec<i64>,
+    floats: Vec<f64>,
+    exceptions: Vec<(usize, f64)>,
+}
+
+/// Reads what `wanted` names of a block of `count` samples. Their timestamps were pushed to `into`
+/// already.
+pub(crate) fn decode(
+    bytes: &[u8],
+    count: usize,
+    wanted: Range<usize>,
+    scratch: &mut Scratch,
+    into: &mut Samples,
+) -> Result<(), Malformed> {
+    debug_assert!(
+        wanted.start < wanted.end && wanted.end <= count,
+        "a block is read for some of its samples"
+    );
     let mut reader = Reader::new(bytes);
     let tag = reader.byte()?;
-    let first = into.values.len();
-    if tag & HAS_STARTS != 0 {
-        into.starts_ms.resize(first, 0);
-        integers::decode_field(&mut reader, count, &mut into.starts_ms)?;
+    if tag & HAS_STARTS != 0 || tag == HISTOGRAMS {
+        return decode_rare(reader, tag, count, wanted, into);
     }
-    match tag & !HAS_STARTS {
+    match tag {
         CONSTANT => {
             let value = f64::from_bits(reader.varint()?.swap_bytes());
-            into.values.resize(first + count, value);
+            into.values.resize(into.values.len() + wanted.len(), value);
         }
-        DECIMAL => decode_decimals(&mut reader, count, &mut into.values)?,
-        XOR => xor::decode(&mut reader, count, &mut into.values)?,
-        PCO => decode_pco(reader.rest(), count, &mut into.values)?,
-        HISTOGRAMS => histograms::decode(&mut reader, count, |histogram| {
-            let index = into.values.len() as u32;
-            into.values.push(histogram.sum);
-            into.histograms.push((index, histogram));
-        })?,
+        DECIMAL => decode_decimals(&mut reader, count, wanted, scratch, &mut into.values)?,
+        XOR => xor::decode(&mut reader, wanted, &mut into.values)?,
+        PCO => decode_pco(reader.rest(), wanted, scratch, &mut into.values)?,
         _ => return Err(Malformed),
     }
     if !into.starts_ms.is_empty() {
-        into.starts_ms.resize(first + count, 0);
+        into.starts_ms.resize(into.values.len(), 0);
     }
     Ok(())
 }
 
-fn decode_pco(bytes: &[u8], count: usize, into: &mut Vec<f64>) -> Result<(), Malformed> {
+/// As [`decode`], of histograms and of samples with start times: all are decoded.
+fn decode_rare(
+    mut reader: Reader<'_>,
+    tag: u8,
+    count: usize,
+    wanted: Range<usize>,
+    into: &mut Samples,
+) -> Result<(), Malformed> {
+    let first = into.values.len();
+    if tag & HAS_STARTS != 0 {
+        let mut starts = Vec::with_capacity(count);
+        integers::decode_field(&mut reader, count, &mut starts)?;
+        into.starts_ms.resize(first, 0);
+        into.starts_ms.extend_from_slice(&starts[wanted.clone()]);
+    }
+    if tag & !HAS_STARTS != HISTOGRAMS {
+        // The rest is a block without start times, but for its tag.
+        let mut plain = vec![tag & !HAS_STARTS];
+        plain.extend_from_slice(reader.rest());
+        return decode(&plain, count, wanted, &mut Scratch::default(), into);
+    }
+    let mut index = 0;
+    histograms::decode(&mut reader, count, |histogram| {
+        if wanted.contains(&index) {
+            into.histograms.push((into.values.len() as u32, histogram.clone()));
+            into.values.push(histogram.sum);
+        }
+        index += 1;
+    })?;
+    if !into.starts_ms.is_empty() {
+        into.starts_ms.resize(into.values.len(), 0);
+    }
+    Ok(())
+}
+
+/// `pco` decodes from the beginning: what is wanted goes to its place directly when nothing is before
+/// it.
+fn decode_pco(
+    bytes: &[u8],
+    wanted: Range<usize>,
+    scratch: &mut Scratch,
+    into: &mut Vec<f64>,
+) -> Result<(), Malformed> {
+    if wanted.start == 0 {
+        return decode_pco_prefix(bytes, wanted.end, into);
+    }
+    scratch.floats.clear();
+    decode_pco_prefix(bytes, wanted.end, &mut scratch.floats)?;
+    into.extend_from_slice(&scratch.floats[wanted]);
+    Ok(())
+}
+
+fn decode_pco_prefix(bytes: &[u8], count: usize, into: &mut Vec<f64>) -> Result<(), Malformed> {
     let start = into.len();
     into.resize(start + count, 0.0);
     let progress =
@@ -134,29 +198,38 @@ fn decode_pco(bytes: &[u8], count: usize, into: &mut Vec<f64>) -> Result<(), Mal
     if progress.n_processed == count { Ok(()) } else { Err(Malformed) }
 }
 
-fn decode_decimals(reader: &mut Reader<'_>, count: usize, into: &mut Vec<f64>) -> Result<(), Malformed> {
+fn decode_decimals(
+    reader: &mut Reader<'_>,
+    count: usize,
+    wanted: Range<usize>,
+    scratch: &mut Scratch,
+    into: &mut Vec<f64>,
+) -> Result<(), Malformed> {
     let exponent = reader.byte()?;
     if !decimal::is_exponent(exponent) {
         return Err(Malformed);
     }
     let start = into.len();
-    let exception_count = reader.count(count)?;
-    let mut exceptions = Vec::with_capacity(exception_count);
+    scratch.exceptions.clear();
     let mut next = 0usize;
-    for _ in 0..exception_count {
+    for _ in 0..reader.count(count)? {
         let index = next.checked_add(reader.count(count)?).ok_or(Malformed)?;
-        exceptions.push((index, f64::from_bits(reader.u64()?)));
+        scratch.exceptions.push((index, f64::from_bits(reader.u64()?)));
         next = index + 1;
     }
     let (base, divisor) = (reader.zigzag()?, reader.varint()? as i64);
-    let mut steps = Vec::with_capacity(count);
-    integers::decode(reader, count, &mut steps)?;
-    into.extend(steps.iter().map(|step| {
-        let mantissa = step.wrapping_mul(divisor).wrapping_add(base);
-        decimal::unscale(mantissa, exponent)
-    }));
-    for (index, value) in exceptions {
-        *into.get_mut(start + index).ok_or(Malformed)? = value;
+    scratch.steps.clear();
+    integers::decode_last(reader, count, wanted.end, &mut scratch.steps)?;
+    let steps = scratch.steps[wanted.clone()].iter();
+    let mantissas = steps.map(|step| step.wrapping_mul(divisor).wrapping_add(base));
+    decimal::unscale_all(mantissas, exponent, into);
+    for &(index, value) in &scratch.exceptions {
+        if index >= count {
+            return Err(Malformed);
+        }
+        if wanted.contains(&index) {
+            into[start + index - wanted.start] = value;
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! other codec fits, such as a few random floats.
 
 use crate::bytes::{Malformed, Reader};
+use std::ops::Range;
 
 /// Appends each value's difference: a byte of trailing zero bytes and length, then the bytes.
 pub(crate) fn encode(out: &mut Vec<u8>, values: &[f64]) {
@@ -13,12 +14,18 @@ pub(crate) fn encode(out: &mut Vec<u8>, values: &[f64]) {
     }
 }
 
-/// Reads `count` values, appending to `into`.
-pub(crate) fn decode(reader: &mut Reader<'_>, count: usize, into: &mut Vec<f64>) -> Result<(), Malformed> {
+/// Reads the values that `wanted` names, appending to `into`.
+pub(crate) fn decode(
+    reader: &mut Reader<'_>,
+    wanted: Range<usize>,
+    into: &mut Vec<f64>,
+) -> Result<(), Malformed> {
     let mut bits = 0;
-    for _ in 0..count {
+    for index in 0..wanted.end {
         bits ^= take_change(reader)?;
-        into.push(f64::from_bits(bits));
+        if index >= wanted.start {
+            into.push(f64::from_bits(bits));
+        }
     }
     Ok(())
 }

@@ -214,7 +214,8 @@ impl SampleBytes {
 
 /// What stands at a place of a chunk.
 enum Item {
-    Sample(Value),
+    Float,
+    Histogram(Value),
     /// So many more samples like the last float.
     Run(u16),
 }
@@ -222,28 +223,23 @@ enum Item {
 fn read_chunk(bytes: &[u8], count: u16, range: TimeRange, into: &mut Samples) {
     let mut reader = Reader::new(bytes);
     let mut last = Last::default();
-    let mut emit = |last: &Last, value: &Value| {
-        if range.contains(last.timestamp_ms) {
-            into.push(last.timestamp_ms, last.start_ms, value);
-        }
-        last.timestamp_ms < range.end
-    };
     let mut left = count;
     while left > 0 {
         let taken = match last.take(&mut reader) {
-            Ok(Item::Sample(value)) => {
-                if !emit(&last, &value) {
-                    return;
+            Ok(Item::Float) => {
+                last.put_float(range, into);
+                1
+            }
+            Ok(Item::Histogram(histogram)) => {
+                if range.contains(last.timestamp_ms) {
+                    into.push(last.timestamp_ms, last.start_ms, &histogram);
                 }
                 1
             }
             Ok(Item::Run(length)) => {
-                let value = Value::Float(f64::from_bits(last.bits));
                 for _ in 0..length {
                     last.timestamp_ms = last.timestamp_ms.wrapping_add(i64::from(last.interval_ms));
-                    if !emit(&last, &value) {
-                        return;
-                    }
+                    last.put_float(range, into);
                 }
                 length
             }
@@ -252,6 +248,9 @@ fn read_chunk(bytes: &[u8], count: u16, range: TimeRange, into: &mut Samples) {
                 return;
             }
         };
+        if last.timestamp_ms >= range.end {
+            return;
+        }
         left = left.saturating_sub(taken);
     }
 }
@@ -307,12 +306,20 @@ impl Last {
         }
         if control & HISTOGRAM != 0 {
             let histogram = histograms::take(&mut Reader::new(reader.field()?))?;
-            return Ok(Item::Sample(Value::Histogram(Arc::new(histogram))));
+            return Ok(Item::Histogram(Value::Histogram(Arc::new(histogram))));
         }
         if control & NEW_VALUE != 0 {
             self.bits ^= take_change(reader)?;
         }
-        Ok(Item::Sample(Value::Float(f64::from_bits(self.bits))))
+        Ok(Item::Float)
+    }
+
+    /// Appends the last float, if it is in the range.
+    #[inline]
+    fn put_float(&self, range: TimeRange, into: &mut Samples) {
+        if range.contains(self.timestamp_ms) {
+            into.push_float(self.timestamp_ms, self.start_ms, f64::from_bits(self.bits));
+        }
     }
 }
 

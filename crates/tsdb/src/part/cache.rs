@@ -1,4 +1,4 @@
-//! Decoded pages and timestamp columns, shared by all parts of a store.
+//! Pages, their values, and timestamp columns, shared by all parts of a store.
 //!
 //! Two generations approximate least-recently-used without a list: what is used moves to the young
 //! one; when that is full it becomes the old one, and what stayed in the old one is dropped.
@@ -16,11 +16,20 @@ const ENTRY_BYTES: usize = 96;
 #[derive(Clone)]
 pub(super) enum Cached {
     Page(Arc<Page>),
+    /// Those of a page, as they are on disk.
+    Values(Arc<Vec<u8>>),
     Column(Arc<[i64]>),
 }
 
-/// Part, and number within the part: even for pages, odd for columns.
-type Key = (u64, u64);
+/// What of a part is cached, by its number there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Item {
+    Page(usize),
+    Values(usize),
+    Column(u32),
+}
+
+type Key = (u64, Item);
 
 /// See the module.
 #[derive(Default)]

@@ -5,11 +5,14 @@ use crate::{
     bytes::{Malformed, Reader, put_varint},
     listing::Listed,
     postings::Postings,
+    query::CHECK_EVERY,
     regex_values::{Values, values_of},
 };
 use fst::{IntoStreamer, Streamer};
 use model::{Labels, Matcher};
 use roaring::RoaringBitmap;
+use std::ops::ControlFlow;
+use store::{QueryContext, StopReason};
 
 /// Appends the series of one label value, ascending. Most values of labels such as `pod` or `uid`
 /// belong to one series, which takes its number alone instead of a bitmap.
@@ -35,13 +38,13 @@ pub(super) fn postings_at(index: &PartIndex, offset: u64) -> Result<RoaringBitma
 }
 
 /// Visits the keys of every label, or of one, by name or by value; each with the offset of its
-/// series.
+/// series. Whether no visit broke it off.
 pub(super) fn for_each_key<E>(
     index: &PartIndex,
     listed: Listed<'_>,
     bad: impl Fn(Malformed) -> E,
-    mut visit: impl FnMut(&str, u64) -> Result<(), E>,
-) -> Result<(), E> {
+    mut visit: impl FnMut(&str, u64) -> Result<ControlFlow<()>, E>,
+) -> Result<bool, E> {
     let first = match listed {
         Listed::Names => Vec::new(),
         Listed::Values(name) => key(name, ""),
@@ -56,9 +59,11 @@ pub(super) fn for_each_key<E>(
             Listed::Names => &found[..name_bytes.map_err(&bad)?],
             Listed::Values(_) => &found[first.len()..],
         };
-        visit(std::str::from_utf8(text).map_err(|_| bad(Malformed))?, offset)?;
+        if visit(std::str::from_utf8(text).map_err(|_| bad(Malformed))?, offset)?.is_break() {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn key(name: &str, value: &str) -> Vec<u8> {
@@ -83,17 +88,37 @@ pub(super) fn with_pairs(index: &PartIndex, labels: &Labels) -> Result<RoaringBi
     Ok(found.unwrap_or_default())
 }
 
+/// Why series could not be matched.
+pub(super) enum Unmatched {
+    Malformed,
+    Stopped(StopReason),
+}
+
+impl From<Malformed> for Unmatched {
+    fn from(_: Malformed) -> Self {
+        Unmatched::Malformed
+    }
+}
+
+impl From<StopReason> for Unmatched {
+    fn from(reason: StopReason) -> Self {
+        Unmatched::Stopped(reason)
+    }
+}
+
 /// Series that all of `matchers` match, of `series_count`.
 pub(super) fn matching(
     index: &PartIndex,
     series_count: u32,
     matchers: &[Matcher],
-) -> Result<RoaringBitmap, Malformed> {
+    context: &QueryContext,
+) -> Result<RoaringBitmap, Unmatched> {
     let all = || RoaringBitmap::from_iter(0..series_count);
     let mut found: Option<RoaringBitmap> = None;
     // Those that refuse the empty value select; the others take away from what was selected.
     for matcher in matchers.iter().filter(|matcher| !matcher.matches_empty()) {
-        let selected = with_values(index, matcher, |value| matcher.matches(value), values_of(matcher))?;
+        let is_wanted = |value: &str| matcher.matches(value);
+        let selected = with_values(index, matcher, is_wanted, values_of(matcher), context)?;
         found = Some(match found {
             None => selected,
             Some(found) => found & selected,
@@ -104,7 +129,8 @@ pub(super) fn matching(
         if found.is_empty() {
             break;
         }
-        found -= with_values(index, matcher, |value| !matcher.matches(value), Values::Prefix(String::new()))?;
+        let is_wanted = |value: &str| !matcher.matches(value);
+        found -= with_values(index, matcher, is_wanted, Values::Prefix(String::new()), context)?;
     }
     Ok(found)
 }
@@ -115,7 +141,8 @@ fn with_values(
     matcher: &Matcher,
     is_wanted: impl Fn(&str) -> bool,
     values: Values,
-) -> Result<RoaringBitmap, Malformed> {
+    context: &QueryContext,
+) -> Result<RoaringBitmap, Unmatched> {
     let mut union = RoaringBitmap::new();
     match values {
         Values::Exactly(values) => {
@@ -129,10 +156,15 @@ fn with_values(
             let first = key(matcher.name(), &prefix);
             let value_at = matcher.name().len() + 1;
             let mut stream = index.keys.range().ge(&first).into_stream();
+            let mut visited = 0usize;
             while let Some((found, offset)) = stream.next() {
                 if !found.starts_with(&first) {
                     break;
                 }
+                if visited.is_multiple_of(CHECK_EVERY) {
+                    context.check()?;
+                }
+                visited += 1;
                 let value = std::str::from_utf8(&found[value_at..]).map_err(|_| Malformed)?;
                 if is_wanted(value) {
                     union |= postings_at(index, offset)?;

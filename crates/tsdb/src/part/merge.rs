@@ -1,6 +1,6 @@
 //! Merges parts into one: series by series, page by page, so that memory does not grow with them.
 
-use super::{OrderKey, Part, PartError, index::PartIndex, page::Page};
+use super::{OrderKey, Part, PartError, index::PartIndex, listing::Recent, page::Page};
 use crate::columns::append_run;
 use model::{Labels, LabelsRef, Samples, TimeRange};
 use std::{io, sync::Arc};
@@ -23,7 +23,16 @@ pub(crate) fn merge(
     let mut skipped = Skipped::new();
     let mut cursors = Vec::with_capacity(parts.len());
     for part in parts {
-        let mut cursor = Cursor { part, index: part.index()?, page: None, number: 0, place: 0, labels: None };
+        let mut cursor = Cursor {
+            part,
+            index: part.index()?,
+            page: None,
+            number: 0,
+            place: 0,
+            labels: None,
+            // Merges read every page once: they would only push others out of the cache.
+            recent: Recent::in_passing(),
+        };
         cursor.settle(&mut skipped)?;
         cursors.push(cursor);
     }
@@ -65,13 +74,13 @@ struct Cursor<'a> {
     place: usize,
     /// Labels of the series at the place; `None` at the end.
     labels: Option<Labels>,
+    recent: Recent,
 }
 
 impl Cursor<'_> {
-    fn read(&self, range: TimeRange, into: &mut Samples) -> Result<(), PartError> {
+    fn read(&mut self, range: TimeRange, into: &mut Samples) -> Result<(), PartError> {
         let Some(page) = &self.page else { return Ok(()) };
-        let ordinal = self.index.pages[self.number].first_ordinal + self.place as u32;
-        self.part.read_placed(&self.index, page, self.place, ordinal, range, into)?;
+        self.part.read_placed(&self.index, (page, self.place), range, &mut self.recent, into)?;
         Ok(())
     }
 
@@ -94,8 +103,7 @@ impl Cursor<'_> {
             }
             self.place = 0;
             let Some(entry) = self.index.pages.get(self.number) else { return Ok(()) };
-            // Merges read every page once: they would only push others out of the cache.
-            match Page::read(&self.part.files.data, entry) {
+            match Page::read(&self.part.files.data, self.number, entry) {
                 Ok(page) => self.page = Some(page),
                 Err(error) => {
                     note(self.part.damage("page", self.number, error), skipped)?;

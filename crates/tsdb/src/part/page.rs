@@ -9,7 +9,7 @@ use crate::{
 };
 use disk::ReadFile;
 use model::LabelsRef;
-use std::{io, ops::Range, sync::OnceLock};
+use std::{cell::RefCell, io, ops::Range};
 
 /// A page is closed when its values reach this size or it has this many series.
 pub(super) const VALUES_BYTES: usize = 24 << 10;
@@ -73,21 +73,22 @@ pub(crate) struct Page {
     series: Vec<(Range<u32>, Range<u32>)>,
     blocks: Vec<Block>,
     entry: PageEntry,
-    values: OnceLock<Vec<u8>>,
+    number: usize,
 }
 
 impl Page {
-    pub(super) fn read(data: &ReadFile, entry: &PageEntry) -> Result<Page, ReadError> {
+    /// Page `number` of a part.
+    pub(super) fn read(data: &ReadFile, number: usize, entry: &PageEntry) -> Result<Page, ReadError> {
         let compressed = read_checked(data, entry.offset, entry.head_bytes, entry.head_crc)?;
         let mut reader = Reader::new(&compressed);
         let length = reader.count(HEAD_BYTES_MAX)?;
-        let head = zstd::bulk::decompress(reader.rest(), length).map_err(|_| Malformed)?;
+        let head = decompress(reader.rest(), length)?;
         let mut page = Page {
             head: Vec::new(),
             series: Vec::with_capacity(entry.series as usize),
             blocks: Vec::new(),
             entry: *entry,
-            values: OnceLock::new(),
+            number,
         };
         page.parse(&head)?;
         page.head = head;
@@ -120,7 +121,16 @@ impl Page {
 
     /// Memory it may take.
     pub(super) fn bytes(&self) -> usize {
-        self.head.len() + self.series.len() * 16 + self.blocks.len() * 12 + self.entry.values_bytes as usize
+        self.head.len() + self.series.len() * 16 + self.blocks.len() * 12
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The number of the series at a place among all of the part.
+    pub(super) fn ordinal(&self, place: usize) -> u32 {
+        self.entry.first_ordinal + place as u32
     }
 
     pub(crate) fn labels(&self, place: usize) -> LabelsRef<'_> {
@@ -133,19 +143,33 @@ impl Page {
         &self.blocks[range.start as usize..range.end as usize]
     }
 
-    /// Bytes of a block's values; all values of the page are read at the first call.
-    pub(super) fn values(&self, data: &ReadFile, block: &Block) -> Result<&[u8], ReadError> {
-        let values = match self.values.get() {
-            Some(values) => values,
-            None => {
-                let offset = self.entry.offset + u64::from(self.entry.head_bytes);
-                let read = read_checked(data, offset, self.entry.values_bytes, self.entry.values_crc)?;
-                self.values.get_or_init(|| read)
-            }
-        };
-        // `parse` has checked that the blocks add up to the length.
-        Ok(&values[block.offset as usize..(block.offset + block.length) as usize])
+    /// The values of all its blocks.
+    pub(super) fn read_values(&self, data: &ReadFile) -> Result<Vec<u8>, ReadError> {
+        let offset = self.entry.offset + u64::from(self.entry.head_bytes);
+        read_checked(data, offset, self.entry.values_bytes, self.entry.values_crc)
     }
+}
+
+impl Block {
+    /// Its bytes among the values of its page, whose length `parse` has checked.
+    pub(super) fn values_of<'v>(&self, page: &'v [u8]) -> &'v [u8] {
+        &page[self.offset as usize..(self.offset + self.length) as usize]
+    }
+}
+
+thread_local! {
+    /// Making one costs more than a page.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn decompress(bytes: &[u8], length: usize) -> Result<Vec<u8>, ReadError> {
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress(bytes, length).map_err(|_| Malformed.into())
+    })
 }
 
 /// Collects a page.

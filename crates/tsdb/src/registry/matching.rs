@@ -4,9 +4,10 @@
 //! distinct value is put to a matcher once.
 
 use super::RegistryState;
-use crate::{bytes::put_field, postings::Postings};
+use crate::{bytes::put_field, postings::Postings, query::CHECK_EVERY, sort::sort_checked};
 use hashbrown::HashMap;
 use model::{MatchOp, Matcher};
+use store::{QueryContext, StopReason};
 
 /// A matcher with what it has said so far.
 struct Condition<'a> {
@@ -29,7 +30,11 @@ impl Condition<'_> {
     }
 }
 
-pub(super) fn matching(registry: &RegistryState, matchers: &[Matcher]) -> Vec<u32> {
+pub(super) fn matching(
+    registry: &RegistryState,
+    matchers: &[Matcher],
+    context: &QueryContext,
+) -> Result<Vec<u32>, StopReason> {
     let mut conditions: Vec<Condition<'_>> = matchers
         .iter()
         .map(|matcher| Condition {
@@ -38,23 +43,42 @@ pub(super) fn matching(registry: &RegistryState, matchers: &[Matcher]) -> Vec<u3
             known: HashMap::new(),
         })
         .collect();
-    let mut is_match =
-        |series: &u32| conditions.iter_mut().all(|condition| condition.holds(registry, *series));
-    let selective = || matchers.iter().filter(|matcher| !matcher.matches_empty());
-    let mut shortest: Option<&Postings> = None;
-    for matcher in selective().filter(|matcher| matcher.op() == MatchOp::Equal) {
-        let Some(postings) = equal_to(registry, matcher) else { return Vec::new() };
-        if shortest.is_none_or(|shortest| postings.len() < shortest.len()) {
-            shortest = Some(postings);
+    let selective = || matchers.iter().enumerate().filter(|(_, matcher)| !matcher.matches_empty());
+    let mut shortest: Option<(usize, &Postings)> = None;
+    for (number, matcher) in selective().filter(|(_, matcher)| matcher.op() == MatchOp::Equal) {
+        let Some(postings) = equal_to(registry, matcher) else { return Ok(Vec::new()) };
+        if shortest.is_none_or(|(_, shortest)| postings.len() < shortest.len()) {
+            shortest = Some((number, postings));
         }
     }
-    if let Some(candidates) = shortest {
-        return candidates.iter().filter(|series| is_match(series)).collect();
+    let mut chosen = shortest.map(|(number, postings)| (number, postings.iter().collect::<Vec<u32>>()));
+    if chosen.is_none() {
+        for (number, matcher) in selective() {
+            let candidates = candidates_of(registry, matcher, context)?;
+            if chosen.as_ref().is_none_or(|(_, shortest)| candidates.len() < shortest.len()) {
+                chosen = Some((number, candidates));
+            }
+        }
     }
-    match selective().map(|matcher| candidates_of(registry, matcher)).min_by_key(Vec::len) {
-        Some(candidates) => candidates.into_iter().filter(|series| is_match(series)).collect(),
-        None => (0..registry.len() as u32).filter(|series| is_match(series)).collect(),
+    let candidates = match chosen {
+        // The candidates are what the chosen matcher matches.
+        Some((number, candidates)) => {
+            conditions.remove(number);
+            candidates
+        }
+        None => (0..registry.len() as u32).collect(),
+    };
+    if conditions.is_empty() {
+        return Ok(candidates);
     }
+    let mut matching = Vec::new();
+    for some in candidates.chunks(CHECK_EVERY) {
+        context.check()?;
+        let mut is_match =
+            |series: &u32| conditions.iter_mut().all(|condition| condition.holds(registry, *series));
+        matching.extend(some.iter().copied().filter(|series| is_match(series)));
+    }
+    Ok(matching)
 }
 
 fn equal_to<'a>(registry: &'a RegistryState, matcher: &Matcher) -> Option<&'a Postings> {
@@ -65,14 +89,21 @@ fn equal_to<'a>(registry: &'a RegistryState, matcher: &Matcher) -> Option<&'a Po
 }
 
 /// Series whose value of the matcher's label matches, ascending.
-fn candidates_of(registry: &RegistryState, matcher: &Matcher) -> Vec<u32> {
+fn candidates_of(
+    registry: &RegistryState,
+    matcher: &Matcher,
+    context: &QueryContext,
+) -> Result<Vec<u32>, StopReason> {
     let mut candidates = Vec::new();
     let (_, pairs) = registry.pairs.with_name(matcher.name()).unwrap_or_default();
-    for &pair in pairs {
-        if matcher.matches(registry.pairs.value(pair)) {
-            candidates.extend(registry.pairs.postings(pair).iter());
+    for some in pairs.chunks(CHECK_EVERY) {
+        context.check()?;
+        for &pair in some {
+            if matcher.matches(registry.pairs.value(pair)) {
+                candidates.extend(registry.pairs.postings(pair).iter());
+            }
         }
     }
-    candidates.sort_unstable();
-    candidates
+    sort_checked(&mut candidates, context, u32::cmp)?;
+    Ok(candidates)
 }

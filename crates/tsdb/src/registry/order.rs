@@ -1,10 +1,14 @@
-//! Series in the order of parts: by metric name, then by canonical label bytes.
+//! Series in order: that of parts, by metric name, then by canonical label bytes; or that of label
+//! sets, pair by pair.
 //!
 //! No pair's bytes begin another pair's, since both fields carry their lengths. So comparing the
 //! pairs one by one, each by its rank among all pairs, is comparing the bytes of the whole sets.
 
 use super::RegistryState;
+use crate::{query::CHECK_EVERY, sort::sort_checked};
+use hashbrown::HashMap;
 use model::METRIC_NAME;
+use store::{QueryContext, StopReason};
 
 /// What to sort by: ranks instead of text.
 pub(super) struct OrderKeys {
@@ -34,6 +38,50 @@ impl RegistryState {
             keys.ends.push(keys.ranks.len() as u32);
         }
         keys
+    }
+}
+
+impl RegistryState {
+    /// Sorts series as label sets are.
+    ///
+    /// # Errors
+    /// When the context stops the query.
+    pub(crate) fn sort_by_labels(
+        &self,
+        series: &mut [u32],
+        context: &QueryContext,
+    ) -> Result<(), StopReason> {
+        // From pair to rank, for those that occur.
+        let mut ranks: HashMap<u32, u32> = HashMap::new();
+        for some in series.chunks(CHECK_EVERY) {
+            context.check()?;
+            for &pair in some.iter().flat_map(|&one| self.set(one)) {
+                ranks.entry(pair).or_default();
+            }
+        }
+        let mut pairs: Vec<u32> = ranks.keys().copied().collect();
+        let text = |&pair: &u32| (self.pairs.name_text(pair), self.pairs.value(pair));
+        sort_checked(&mut pairs, context, |a, b| text(a).cmp(&text(b)))?;
+        for (rank, pair) in (1..).zip(&pairs) {
+            ranks.insert(*pair, rank);
+        }
+        // As many ranks as fit into one number, which most often are all; 0 stands for no more pairs.
+        let width = u32::BITS - (pairs.len() as u32).leading_zeros();
+        let fit = (u128::BITS / width.max(1)) as usize;
+        let key = |&one: &u32| {
+            let set = self.set(one);
+            let own = set.iter().map(|pair| u128::from(ranks[pair])).chain(std::iter::repeat(0));
+            (own.take(fit).fold(0, |key, rank| key << width | rank), one)
+        };
+        let mut keys: Vec<(u128, u32)> = Vec::with_capacity(series.len());
+        for some in series.chunks(CHECK_EVERY) {
+            context.check()?;
+            keys.extend(some.iter().map(key));
+        }
+        let rest = |one: u32| self.set(one).iter().skip(fit).map(|pair| ranks[pair]);
+        sort_checked(&mut keys, context, |a, b| a.0.cmp(&b.0).then_with(|| rest(a.1).cmp(rest(b.1))))?;
+        series.iter_mut().zip(keys).for_each(|(slot, (_, one))| *slot = one);
+        Ok(())
     }
 }
 

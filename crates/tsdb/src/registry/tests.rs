@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::part::OrderKey;
-use model::MatchOp;
+use model::{Labels, MatchOp};
 use proptest::prelude::*;
 
 fn label_sets() -> impl Strategy<Value = Vec<Labels>> {
@@ -28,13 +28,19 @@ proptest! {
         let registry = registry_of(&sets);
         let state = registry.read();
         for (series, labels) in (0..).zip(&sets) {
-            prop_assert_eq!(&state.labels(series), labels);
+            let mut bytes = Vec::new();
+            state.put_labels(series, &mut bytes);
+            prop_assert_eq!(bytes.as_slice(), labels.as_bytes());
             prop_assert_eq!(state.find(labels.as_ref()), Some(series));
             prop_assert!(state.is_labels(series, labels.as_ref()));
         }
         prop_assert_eq!(state.find(Labels::from_pairs([("a", "none")]).as_ref()), None);
         let mut expected: Vec<u32> = (0..sets.len() as u32).collect();
         expected.sort_by_key(|&series| OrderKey::new(sets[series as usize].as_ref()));
+        let mut by_labels: Vec<u32> = (0..sets.len() as u32).collect();
+        state.sort_by_labels(&mut by_labels, &QueryContext::default()).unwrap();
+        let sorted = by_labels.iter().map(|&series| &sets[series as usize]);
+        prop_assert!(sorted.is_sorted());
         drop(state);
         prop_assert_eq!(registry.in_order(), expected);
     }
@@ -55,7 +61,7 @@ proptest! {
             let is_match = |labels: &Labels| matchers.iter().all(|m| m.matches(labels.value(m.name())));
             let expected: Vec<u32> =
                 (0..).zip(&sets).filter(|(_, labels)| is_match(labels)).map(|(series, _)| series).collect();
-            prop_assert_eq!(state.matching(&matchers), expected);
+            prop_assert_eq!(state.matching_any(&[matchers], &QueryContext::default()), Ok(expected));
         }
     }
 }
