@@ -62,6 +62,24 @@ impl<'q> Charge<'q> {
     }
 }
 
+impl Charge<'_> {
+    /// Charges so much in all, unless that much is held already.
+    pub(crate) fn raise(&mut self, samples: usize, bytes: usize) -> EvalResult<()> {
+        let (samples, bytes) = (samples as u64, bytes as u64);
+        if samples > self.samples {
+            let more = samples - self.samples;
+            self.samples = samples;
+            self.context.hold_samples(more)?;
+        }
+        if bytes > self.bytes {
+            let more = bytes - self.bytes;
+            self.bytes = bytes;
+            self.context.hold_memory(more)?;
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Charge<'_> {
     fn drop(&mut self) {
         self.context.release_samples(self.samples);

@@ -4,7 +4,7 @@
 //! names go at the very end, so that functions outside can still see them; otherwise right after the
 //! operation. Series that become equal are merged, and two values at one step are an error.
 
-use super::{EvalResult, Evaluator, Grid, Series, Sink, fail};
+use super::{EvalResult, Evaluator, Grid, Series, Sink, fail, is_step_invariant};
 use crate::ast::Expr;
 use hashbrown::HashMap;
 use model::{Labels, METRIC_NAME, MatchOp};
@@ -35,6 +35,24 @@ impl<'q> Evaluator<'q> {
             Ok(())
         })?;
         self.finish_names(all)?.into_iter().try_for_each(sink)
+    }
+
+    /// As [`Evaluator::stream`], for who does not look at the labels that describe a metric: where no
+    /// series can become equal to another one, names that are to go are left, which saves a copy of
+    /// each series' labels. Remarks about histograms name their metric, so there they go.
+    pub(super) fn stream_with_names(&self, expr: &Expr, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
+        let is_apart = !self.options.experimental && keeps_apart(expr);
+        if !is_apart || grid.count > 1 && is_step_invariant(expr) {
+            return self.stream(expr, grid, sink);
+        }
+        self.context.check()?;
+        self.operation(expr, grid, &mut |mut series| {
+            if series.column.has_histograms() {
+                remove_name(&mut series);
+            }
+            series.drop_name = false;
+            sink(series)
+        })
     }
 
     fn operation(&self, expr: &Expr, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {

@@ -1,8 +1,8 @@
 //! Reading and computing series on several threads, and handing the results on in order.
 //!
-//! Threads take runs of neighbouring series, which stores read fastest. Results wait for those
-//! before them, so what follows sees the same order as on one thread. Bound: a few runs for each
-//! thread in the channel, and those that are ahead of the slowest thread.
+//! Threads take runs of neighbouring series, which stores read fastest; the calling one takes its share
+//! of them. Results wait for those before them, so what follows sees the same order as on one thread.
+//! Bound: a few runs for each thread in the channel, and those that are ahead of the slowest thread.
 
 use super::{EvalResult, Evaluator, Series, Sink, column::Charge, hints, select::SAMPLE_BYTES};
 use crate::position::Position;
@@ -18,7 +18,7 @@ use std::{
     },
     thread,
 };
-use store::SeriesSet;
+use store::{SeriesReader, SeriesSet};
 
 /// Below this many series threads cost more than they save.
 const PARALLEL_MIN: usize = 96;
@@ -29,8 +29,10 @@ const RUNS_AHEAD: usize = 4;
 /// Threads of one query.
 const THREADS_MAX: usize = 8;
 
-/// Computes the result of the series at an index from its samples; `None` when there is none.
-pub(super) type Compute<'c, 'q> = &'c (dyn Fn(usize, &mut Samples) -> EvalResult<Option<Series<'q>>> + Sync);
+/// Computes the result of the series at an index from its samples; `None` when there is none. `P` is
+/// what a thread keeps from series to series.
+pub(super) type Compute<'c, 'q, P> =
+    &'c (dyn Fn(usize, &mut Samples, &mut P) -> EvalResult<Option<Series<'q>>> + Sync);
 
 /// A run's number and its results.
 type Done<'q> = (usize, EvalResult<Vec<Series<'q>>>);
@@ -42,55 +44,115 @@ fn threads() -> usize {
 
 impl<'q> Evaluator<'q> {
     /// Reads every series of `set`, computes, and hands the results to `sink` in order.
-    pub(super) fn map_series(
+    pub(super) fn map_series<P: Default>(
         &self,
         selector: Position,
         set: &dyn SeriesSet,
-        compute: Compute<'_, 'q>,
+        compute: Compute<'_, 'q, P>,
         sink: Sink<'_, 'q>,
     ) -> EvalResult<()> {
-        let mark_resets = self.stats_selectors.contains(&selector);
-        let one = |index: usize, samples: &mut Samples| -> EvalResult<Option<Series<'q>>> {
-            set.read(index, self.context, samples)?;
-            if samples.is_empty() {
-                return Ok(None);
-            }
-            let _held = Charge::new(self.context, samples.len(), samples.len() * SAMPLE_BYTES)?;
-            hints::resolve(samples, mark_resets);
-            compute(index, samples)
-        };
+        let work =
+            Work { evaluator: self, mark_resets: self.stats_selectors.contains(&selector), set, compute };
         let threads = threads();
         if threads == 1 || set.len() < PARALLEL_MIN {
-            let mut samples = Samples::default();
+            let mut worker = work.worker()?;
             for index in 0..set.len() {
                 self.context.check()?;
-                if let Some(series) = one(index, &mut samples)? {
+                if let Some(series) = worker.series(index)? {
                     sink(series)?;
                 }
             }
             return Ok(());
         }
-        map_parallel(set.len(), threads, &one, sink)
+        map_parallel(&work, threads, sink)
     }
 }
 
-fn map_parallel<'q>(
-    count: usize,
+/// What all threads share.
+struct Work<'w, 'q, P> {
+    evaluator: &'w Evaluator<'q>,
+    mark_resets: bool,
+    set: &'w dyn SeriesSet,
+    compute: Compute<'w, 'q, P>,
+}
+
+impl<'q, P: Default> Work<'_, 'q, P> {
+    fn worker(&self) -> EvalResult<Worker<'_, 'q, P>> {
+        Ok(Worker {
+            work: self,
+            reader: self.set.reader(),
+            samples: Samples::default(),
+            held: Charge::new(self.evaluator.context, 0, 0)?,
+            kept: P::default(),
+        })
+    }
+}
+
+/// One thread's part of it.
+struct Worker<'w, 'q, P> {
+    work: &'w Work<'w, 'q, P>,
+    reader: Box<dyn SeriesReader + 'w>,
+    samples: Samples,
+    /// The longest series so far, since its room is kept.
+    held: Charge<'q>,
+    kept: P,
+}
+
+impl<'q, P> Worker<'_, 'q, P> {
+    fn series(&mut self, index: usize) -> EvalResult<Option<Series<'q>>> {
+        let samples = &mut self.samples;
+        self.reader.read(index, self.work.evaluator.context, samples)?;
+        if samples.is_empty() {
+            return Ok(None);
+        }
+        self.held.raise(samples.len(), samples.len() * SAMPLE_BYTES)?;
+        hints::resolve(samples, self.work.mark_resets);
+        (self.work.compute)(index, samples, &mut self.kept)
+    }
+
+    fn run(&mut self, indexes: Range<usize>) -> EvalResult<Vec<Series<'q>>> {
+        let mut computed = Vec::with_capacity(indexes.len());
+        for index in indexes {
+            computed.extend(self.series(index)?);
+        }
+        Ok(computed)
+    }
+}
+
+/// The runs of a set, taken one after the other by all threads.
+struct Runs {
+    series: usize,
+    next: AtomicUsize,
+    is_over: AtomicBool,
+}
+
+impl Runs {
+    /// The number of a run that nobody has taken and its series.
+    fn take(&self) -> Option<(usize, Range<usize>)> {
+        if self.is_over.load(Relaxed) {
+            return None;
+        }
+        let run = self.next.fetch_add(1, Relaxed);
+        let start = run * RUN_SERIES;
+        (start < self.series).then(|| (run, start..self.series.min(start + RUN_SERIES)))
+    }
+}
+
+fn map_parallel<'q, P: Default>(
+    work: &Work<'_, 'q, P>,
     threads: usize,
-    one: Compute<'_, 'q>,
     sink: Sink<'_, 'q>,
 ) -> EvalResult<()> {
-    let runs = count.div_ceil(RUN_SERIES);
-    let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let runs = Runs { series: work.set.len(), next: AtomicUsize::new(0), is_over: AtomicBool::new(false) };
     let (sender, receiver) = sync_channel(threads * RUNS_AHEAD);
     thread::scope(|scope| {
-        for _ in 0..threads {
-            let sender = sender.clone();
-            scope.spawn(|| work(count, &next, &is_over, one, sender));
+        for _ in 1..threads {
+            let (sender, runs) = (sender.clone(), &runs);
+            scope.spawn(move || help(work, runs, &sender));
         }
         drop(sender);
-        let delivered = deliver(&receiver, runs, sink);
-        is_over.store(true, Relaxed);
+        let delivered = lead(work, &runs, &receiver, sink);
+        runs.is_over.store(true, Relaxed);
         // Wakes threads that wait for room.
         drop(receiver);
         delivered
@@ -98,21 +160,14 @@ fn map_parallel<'q>(
 }
 
 /// Takes runs until there are none left, one fails, or nobody wants more.
-fn work<'q>(
-    count: usize,
-    next: &AtomicUsize,
-    is_over: &AtomicBool,
-    one: Compute<'_, 'q>,
-    sender: SyncSender<Done<'q>>,
-) {
-    let mut samples = Samples::default();
-    while !is_over.load(Relaxed) {
-        let run = next.fetch_add(1, Relaxed);
-        let start = run * RUN_SERIES;
-        if start >= count {
-            return;
-        }
-        let computed = compute_run(start..count.min(start + RUN_SERIES), &mut samples, one);
+fn help<'q, P: Default>(work: &Work<'_, 'q, P>, runs: &Runs, sender: &SyncSender<Done<'q>>) {
+    let mut worker = match work.worker() {
+        Ok(worker) => worker,
+        // Whoever leads is stopped as well.
+        Err(_) => return,
+    };
+    while let Some((run, indexes)) = runs.take() {
+        let computed = worker.run(indexes);
         let has_failed = computed.is_err();
         if sender.send((run, computed)).is_err() || has_failed {
             return;
@@ -120,26 +175,31 @@ fn work<'q>(
     }
 }
 
-fn compute_run<'q>(
-    indexes: Range<usize>,
-    samples: &mut Samples,
-    one: Compute<'_, 'q>,
-) -> EvalResult<Vec<Series<'q>>> {
-    let mut computed = Vec::with_capacity(indexes.len());
-    for index in indexes {
-        computed.extend(one(index, samples)?);
-    }
-    Ok(computed)
-}
-
-/// Hands the runs on in order. Ends early when a run or the sink fails.
-fn deliver<'q>(receiver: &Receiver<Done<'q>>, runs: usize, sink: Sink<'_, 'q>) -> EvalResult<()> {
-    let mut early = BTreeMap::new();
-    let mut wanted = 0;
-    while wanted < runs {
-        // All threads have gone: one has panicked, which the scope passes on.
-        let Ok((run, computed)) = receiver.recv() else { return Ok(()) };
-        early.insert(run, computed?);
+/// Takes runs as well, and hands all of them on in order. Ends early when a run or the sink fails.
+fn lead<'q, P: Default>(
+    work: &Work<'_, 'q, P>,
+    runs: &Runs,
+    receiver: &Receiver<Done<'q>>,
+    sink: Sink<'_, 'q>,
+) -> EvalResult<()> {
+    let mut worker = work.worker()?;
+    let (mut early, mut wanted) = (BTreeMap::new(), 0);
+    while wanted < runs.series.div_ceil(RUN_SERIES) {
+        match runs.take() {
+            Some((run, indexes)) => {
+                early.insert(run, worker.run(indexes)?);
+            }
+            None => match receiver.recv() {
+                Ok((run, computed)) => {
+                    early.insert(run, computed?);
+                }
+                // All threads have gone: one has panicked, which the scope passes on, or was stopped.
+                Err(_) => return Ok(work.evaluator.context.check()?),
+            },
+        }
+        while let Ok((run, computed)) = receiver.try_recv() {
+            early.insert(run, computed?);
+        }
         while let Some(series) = early.remove(&wanted) {
             series.into_iter().try_for_each(&mut *sink)?;
             wanted += 1;

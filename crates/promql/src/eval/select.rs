@@ -55,7 +55,7 @@ impl<'q> Evaluator<'q> {
         };
         let longest_ms = lookbacks.iter().copied().max().unwrap_or_default();
         let set = self.open(selector, reaching_back(longest_ms), grid)?;
-        let compute = |index: usize, samples: &mut Samples| -> EvalResult<Option<Series<'q>>> {
+        let compute = |index: usize, samples: &mut Samples, (): &mut ()| -> EvalResult<Option<Series<'q>>> {
             let mut column = Column::absent(grid.count, self.context)?;
             fill_column(&mut column, samples, field, &lookbacks, time_ms);
             let series = Series { labels: set.labels(index).clone(), drop_name: false, column };
@@ -98,10 +98,11 @@ impl<'q> Evaluator<'q> {
         visit: &mut dyn FnMut(usize, &mut Samples) -> EvalResult<()>,
     ) -> EvalResult<()> {
         let mut samples = Samples::default();
+        let mut reader = set.reader();
         let mark_resets = self.stats_selectors.contains(&selector.span.start);
         for index in 0..set.len() {
             self.context.check()?;
-            set.read(index, self.context, &mut samples)?;
+            reader.read(index, self.context, &mut samples)?;
             if samples.is_empty() {
                 continue;
             }
@@ -121,7 +122,8 @@ fn fill_column(
     lookbacks: &[i64],
     time_ms: impl Fn(usize) -> i64,
 ) {
-    let times = &samples.timestamps_ms;
+    let times = samples.timestamps_ms.as_slice();
+    let is_plain = samples.histograms.is_empty() && field == Field::Value;
     // The number of samples at or before the step.
     let mut seen = 0;
     for (step, lookback_ms) in lookbacks.iter().enumerate() {
@@ -130,7 +132,15 @@ fn fill_column(
             seen += 1;
         }
         let Some(latest) = seen.checked_sub(1) else { continue };
-        if times[latest] <= now_ms.saturating_sub(*lookback_ms) || samples.is_stale(latest) {
+        if times[latest] <= now_ms.saturating_sub(*lookback_ms) {
+            continue;
+        }
+        if is_plain {
+            // A staleness marker is what a column has where there is no value.
+            column.floats[step] = samples.values[latest];
+            continue;
+        }
+        if samples.is_stale(latest) {
             continue;
         }
         match field {

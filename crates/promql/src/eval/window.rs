@@ -202,24 +202,27 @@ impl<'q> Evaluator<'q> {
         })
     }
 
-    /// Computes a series of each one of a range vector and hands them to `sink` in order.
-    pub(super) fn map_ranges(
+    /// Computes a series of each one of a range vector and hands them to `sink` in order. `compute`
+    /// keeps what it likes from series to series; the windows are the same for all.
+    pub(super) fn map_ranges<P: Default>(
         &self,
         expr: &Expr,
         need: Need,
         grid: Grid,
-        compute: &(dyn Fn(RangeSeries<'_>) -> EvalResult<Option<Series<'q>>> + Sync),
+        compute: &(dyn Fn(RangeSeries<'_>, &mut P) -> EvalResult<Option<Series<'q>>> + Sync),
         sink: Sink<'_, 'q>,
     ) -> EvalResult<()> {
         let Expr::Matrix(matrix) = expr.unwrap_parens() else {
-            return self.stream_ranges(expr, need, grid, &mut |series| match compute(series)? {
+            let mut kept = P::default();
+            return self.stream_ranges(expr, need, grid, &mut |series| match compute(series, &mut kept)? {
                 Some(computed) => sink(computed),
                 None => Ok(()),
             });
         };
         let (set, spec) = self.open_ranges(matrix, need, grid)?;
-        let compute_one = |index: usize, samples: &mut Samples| {
-            self.range_series(set.labels(index), samples, &spec).map_or(Ok(None), compute)
+        let compute_one = |index: usize, samples: &mut Samples, kept: &mut P| {
+            let series = self.range_series(set.labels(index), samples, &spec);
+            series.map_or(Ok(None), |series| compute(series, kept))
         };
         self.map_series(matrix.selector.span.start, set.as_ref(), &compute_one, sink)
     }
@@ -381,7 +384,10 @@ impl<'q> Evaluator<'q> {
 /// Removes staleness markers: windows do not see them.
 fn drop_stale(samples: &mut Samples) {
     let has_markers = match samples.histograms.as_slice() {
-        [] => samples.values.iter().any(|value| model::is_stale(*value)),
+        // Without a way out of each group, many values are looked at in one go.
+        [] => samples.values.chunks(64).any(|group| {
+            group.iter().fold(false, |has_markers, value| has_markers | model::is_stale(*value))
+        }),
         _ => (0..samples.len()).any(|i| samples.is_stale(i)),
     };
     if !has_markers {

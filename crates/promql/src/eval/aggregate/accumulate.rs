@@ -75,9 +75,9 @@ impl<'q> Evaluator<'q> {
     pub(super) fn accumulate(&self, aggregate: &Aggregate, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
         let grouping = Grouping::new(aggregate);
         let mut groups = Groups::new();
-        self.stream(&aggregate.expr, grid, &mut |series| {
-            let key = grouping.key(&series.labels);
-            let state = groups.entry(key, series.drop_name, || self.accumulator(aggregate.op, grid))?;
+        self.stream_to_groups(&aggregate.expr, &grouping, grid, &mut |series| {
+            let make = || self.accumulator(aggregate.op, grid);
+            let state = groups.group_of(&grouping, &series.labels, series.drop_name, make)?;
             let noted = state.add(aggregate.op, &series.column);
             if noted.ignored {
                 self.note_ignored_histogram(aggregate);
@@ -209,20 +209,19 @@ impl Accumulator<'_> {
         let mut noted = Noted::default();
         match self {
             Accumulator::Sum { totals, seen, histograms, .. } => {
-                for (step, value) in column.floats.iter().enumerate() {
+                for ((value, total), seen) in column.floats.iter().zip(totals).zip(seen) {
                     if !is_absent(*value) {
-                        let (total, rest) = totals[step];
-                        totals[step] = kahan::add(*value, total, rest);
-                        seen[step] = true;
+                        *total = kahan::add(*value, total.0, total.1);
+                        *seen = true;
                     }
                 }
                 noted.mixed = add_histograms(histograms, column, op == AggregateOp::Avg);
             }
             Accumulator::Avg { means, seen, histograms, .. } => {
-                for (step, value) in column.floats.iter().enumerate() {
+                for ((value, mean), seen) in column.floats.iter().zip(means).zip(seen) {
                     if !is_absent(*value) {
-                        means[step].add(*value);
-                        seen[step] = true;
+                        mean.add(*value);
+                        *seen = true;
                     }
                 }
                 noted.mixed = add_histograms(histograms, column, op == AggregateOp::Avg);

@@ -18,7 +18,7 @@ impl<'q> Evaluator<'q> {
         let all = self.vector(&aggregate.expr, grid)?;
         let mut groups = Groups::new();
         for (index, series) in all.iter().enumerate() {
-            groups.entry(grouping.key(&series.labels), false, || Ok(Vec::new()))?.push(index);
+            groups.group_of(&grouping, &series.labels, false, || Ok(Vec::new()))?.push(index);
         }
         Ok((all, groups.all.into_iter().map(|group| group.state).collect()))
     }

@@ -28,8 +28,8 @@ impl<'q> Evaluator<'q> {
             if series.column.has_histograms() {
                 self.note_ignored_histogram(aggregate);
             }
-            let key = grouping.key(&series.labels);
-            groups.entry(key, series.drop_name, || Ok(Vec::new()))?.push(series.column);
+            let make = || Ok(Vec::new());
+            groups.group_of(&grouping, &series.labels, series.drop_name, make)?.push(series.column);
             Ok(())
         })?;
         let mut values = Vec::new();

@@ -8,9 +8,9 @@ mod choose;
 mod collect;
 
 use super::{EvalResult, Evaluator, Grid, Sink, name::RESERVED};
-use crate::ast::{Aggregate, AggregateOp};
-use hashbrown::HashMap;
-use model::Labels;
+use crate::ast::{Aggregate, AggregateOp, Expr};
+use hashbrown::{Equivalent, HashMap};
+use model::{Labels, LabelsRef};
 
 /// Finds the group of a series.
 struct Grouping<'a> {
@@ -27,14 +27,24 @@ impl<'a> Grouping<'a> {
         Grouping { without: aggregate.without, labels }
     }
 
-    fn key(&self, labels: &Labels) -> Labels {
+    /// Appends the bytes of a group's labels.
+    fn put_key(&self, labels: &Labels, out: &mut Vec<u8>) {
         if self.without {
-            labels.without(&self.labels)
-        } else if self.labels.is_empty() {
-            Labels::empty()
-        } else {
-            labels.keep(&self.labels)
+            labels.as_ref().put_without(&self.labels, out);
+        } else if !self.labels.is_empty() {
+            labels.as_ref().put_kept(&self.labels, out);
         }
+    }
+
+    fn key(&self, labels: &Labels) -> Labels {
+        let mut bytes = Vec::new();
+        self.put_key(labels, &mut bytes);
+        LabelsRef::from_trusted_bytes(&bytes).to_owned()
+    }
+
+    /// Whether groups may differ in the labels that describe a metric.
+    fn tells_metrics_apart(&self) -> bool {
+        !self.without && self.labels.iter().any(|name| RESERVED.contains(name))
     }
 }
 
@@ -42,6 +52,20 @@ impl<'a> Grouping<'a> {
 struct Groups<T> {
     places: HashMap<Labels, usize>,
     all: Vec<Group<T>>,
+    /// Bytes of the labels that are looked for.
+    key: Vec<u8>,
+    /// The group that was found last: neighbours often have the same.
+    last: usize,
+}
+
+/// Looks groups up by the bytes of their labels.
+#[derive(Hash)]
+struct Key<'a>(LabelsRef<'a>);
+
+impl Equivalent<Labels> for Key<'_> {
+    fn equivalent(&self, labels: &Labels) -> bool {
+        self.0 == labels.as_ref()
+    }
 }
 
 struct Group<T> {
@@ -52,7 +76,34 @@ struct Group<T> {
 
 impl<T> Groups<T> {
     fn new() -> Self {
-        Groups { places: HashMap::new(), all: Vec::new() }
+        Groups { places: HashMap::new(), all: Vec::new(), key: Vec::new(), last: 0 }
+    }
+
+    /// The group of a series; as [`Groups::entry`].
+    fn group_of(
+        &mut self,
+        grouping: &Grouping<'_>,
+        labels: &Labels,
+        drop_name: bool,
+        make: impl FnOnce() -> EvalResult<T>,
+    ) -> EvalResult<&mut T> {
+        self.key.clear();
+        grouping.put_key(labels, &mut self.key);
+        let key = Key(LabelsRef::from_trusted_bytes(&self.key));
+        let is_last = self.all.get(self.last).is_some_and(|group| key.equivalent(&group.labels));
+        if !is_last {
+            match self.places.get(&key) {
+                Some(place) => self.last = *place,
+                None => {
+                    let labels = key.0.to_owned();
+                    self.entry(labels, drop_name, make)?;
+                    self.last = self.all.len() - 1;
+                }
+            }
+        }
+        let group = &mut self.all[self.last];
+        group.drop_name |= drop_name;
+        Ok(&mut group.state)
     }
 
     /// The group with these labels, made when it is new. A name goes when any series drops it.
@@ -86,6 +137,21 @@ impl<'q> Evaluator<'q> {
             AggregateOp::Quantile => self.group_quantile(aggregate, grid, sink),
             _ => self.accumulate(aggregate, grid, sink),
         }
+    }
+
+    /// Hands the series of an expression on, whose names are still there where no group can tell: they
+    /// have told before the function that dropped them.
+    fn stream_to_groups(
+        &self,
+        expr: &Expr,
+        grouping: &Grouping<'_>,
+        grid: Grid,
+        sink: Sink<'_, 'q>,
+    ) -> EvalResult<()> {
+        if grouping.tells_metrics_apart() {
+            return self.stream(expr, grid, sink);
+        }
+        self.stream_with_names(expr, grid, sink)
     }
 
     /// Remarks that an aggregation of floats left a histogram out.

@@ -4,6 +4,7 @@ mod changes;
 mod extended;
 mod over_time;
 mod rate;
+mod rates;
 mod regression;
 mod smoothed;
 mod tiers;
@@ -79,15 +80,15 @@ impl<'q> Evaluator<'q> {
         let refusal = wrong_factor(name, &arguments);
         let position = call.args[0].span().start;
         let quick = rate::Kind::of(name);
-        let compute = |series: RangeSeries<'_>| -> EvalResult<Option<Series<'q>>> {
+        let compute = |series: RangeSeries<'_>, plan: &mut rates::Plan| -> EvalResult<Option<Series<'q>>> {
             let function =
                 if series.spec.is_folded { tiers::over_aggregates(name, function) } else { function };
             let metric_name = series.labels.metric_name();
             let remarks = Remarks { evaluator: self, position, metric_name };
             let mut column = Column::absent(grid.count, self.context)?;
             let mut has_window = false;
-            match quick.filter(|_| rate::is_plain(&series)) {
-                Some(kind) => self.fill_rates(&series, grid, kind, &mut column)?,
+            match quick.filter(|_| rates::is_plain(&series)) {
+                Some(kind) => self.fill_rates(&series, grid, kind, plan, &mut column)?,
                 None => self.each_window(&series, grid, &mut |step, mut window| {
                     has_window = true;
                     for (slot, values) in window.arguments.iter_mut().zip(&arguments) {

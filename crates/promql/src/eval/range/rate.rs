@@ -5,11 +5,7 @@
 //! is a sample of value zero, and one after the previous sample is a reset.
 
 use super::{
-    super::{
-        EvalResult, Evaluator, Grid,
-        column::Column,
-        window::{Bounds, CHECK_STEPS, RangeSeries, Remarks, Window},
-    },
+    super::window::{Bounds, Remarks, Window},
     extended,
 };
 use crate::histogram;
@@ -47,68 +43,12 @@ impl Kind {
     }
 
     /// The factor for a window of this length: for each second of it, or for as long as was asked.
-    fn scaled(self, factor: f64, length_ms: i64, asked_ms: i64) -> f64 {
+    pub(super) fn scaled(self, factor: f64, length_ms: i64, asked_ms: i64) -> f64 {
         if self.is_rate {
             factor / (length_ms as f64 / 1000.0)
         } else {
             factor * (asked_ms as f64 / length_ms as f64)
         }
-    }
-}
-
-/// Whether all samples are floats with nothing that tells where counters began, as most series.
-pub(super) fn is_plain(series: &RangeSeries<'_>) -> bool {
-    series.samples.histograms.is_empty()
-        && series.samples.starts_ms.is_empty()
-        && series.spec.extension.is_none()
-}
-
-impl Evaluator<'_> {
-    /// As [`extrapolated`] for every step of a plain series, without looking at each sample of each
-    /// window again: a counter's resets are found once.
-    pub(super) fn fill_rates(
-        &self,
-        series: &RangeSeries<'_>,
-        grid: Grid,
-        kind: Kind,
-        column: &mut Column<'_>,
-    ) -> EvalResult<()> {
-        let (times, values) = (&series.samples.timestamps_ms, &series.samples.values);
-        let resets: Vec<usize> = match kind.is_counter {
-            true => (1..values.len()).filter(|&i| values[i] < values[i - 1]).collect(),
-            false => Vec::new(),
-        };
-        let (mut first, mut end, mut next_reset) = (0, 0, 0);
-        for step in 0..grid.count {
-            if step % CHECK_STEPS == 0 {
-                self.context.check()?;
-            }
-            let bounds = series.spec.bounds(grid, step);
-            while first < times.len() && times[first] <= bounds.from_ms {
-                first += 1;
-            }
-            end = end.max(first);
-            while end < times.len() && times[end] <= bounds.to_ms {
-                end += 1;
-            }
-            if end - first < 2 {
-                continue;
-            }
-            // A reset at the first sample of the window happened before it.
-            while resets.get(next_reset).is_some_and(|reset| *reset <= first) {
-                next_reset += 1;
-            }
-            let inside = resets[next_reset..].iter().take_while(|reset| **reset < end);
-            let mut change = values[end - 1] - values[first];
-            inside.for_each(|reset| change += values[reset - 1]);
-            let resolution_ms = series.spec.resolution_ms(step);
-            let interval = Interval::new(&times[first..end], bounds, resolution_ms);
-            let is_rising = kind.is_counter && change > 0.0 && values[first] >= 0.0;
-            let factor = interval.extended(is_rising.then(|| values[first] / change));
-            column.floats[step] =
-                change * kind.scaled(factor, series.spec.length_ms(step), series.spec.range_ms);
-        }
-        Ok(())
     }
 }
 
@@ -150,8 +90,8 @@ fn extrapolated(window: &Window<'_>, remarks: &Remarks<'_, '_>, kind: Kind) -> O
 }
 
 /// Where the samples lie in the window, in seconds.
-struct Interval {
-    sampled: f64,
+pub(super) struct Interval {
+    pub(super) sampled: f64,
     to_start: f64,
     to_end: f64,
     average: f64,
@@ -165,7 +105,7 @@ impl Interval {
     }
 
     /// Of samples at these times, at least one.
-    fn new(times: &[i64], bounds: Bounds, resolution_ms: i64) -> Self {
+    pub(super) fn new(times: &[i64], bounds: Bounds, resolution_ms: i64) -> Self {
         let seconds = |ms: i64| ms as f64 / 1000.0;
         let (first, last, count) = (times[0], times[times.len() - 1], times.len());
         let sampled = seconds(last - first);
@@ -184,10 +124,15 @@ impl Interval {
         if to_edge >= average * 1.1 { average / 2.0 } else { to_edge }
     }
 
+    /// How far the series is taken to reach back before its first sample, unless it was zero since.
+    pub(super) fn reach_back(&self) -> f64 {
+        Self::reach(self.to_start, self.average.max(self.bucket))
+    }
+
     /// The factor from the sampled interval to the extended one. `zero_share` is the time, in
     /// sampled intervals, from the counter's zero to its first sample.
-    fn extended(&self, zero_share: Option<f64>) -> f64 {
-        let mut to_start = Self::reach(self.to_start, self.average.max(self.bucket));
+    pub(super) fn extended(&self, zero_share: Option<f64>) -> f64 {
+        let mut to_start = self.reach_back();
         if let Some(share) = zero_share {
             let to_zero = self.sampled * share;
             if to_zero < to_start {
