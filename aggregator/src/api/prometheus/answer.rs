@@ -123,6 +123,9 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Bytes that the envelope takes around the data, remarks aside.
+pub(super) const ENVELOPE_BYTES: usize = 64;
+
 /// A successful answer: data that is JSON text already, and remarks about it.
 #[derive(Debug, Default)]
 pub(super) struct Success {
@@ -167,9 +170,9 @@ fn shown(mut remarks: Vec<String>, what: &str) -> Vec<String> {
 
 impl IntoResponse for Success {
     fn into_response(self) -> Response {
-        let mut body = String::with_capacity(self.data.len() + 64);
-        body.push_str("{\"status\":\"success\",\"data\":");
-        body.push_str(&self.data);
+        // Answers may have megabytes: moving them costs less than another buffer.
+        let mut body = self.data;
+        body.insert_str(0, "{\"status\":\"success\",\"data\":");
         for (name, remarks) in [("warnings", &self.warnings), ("infos", &self.infos)] {
             if !remarks.is_empty() {
                 body.push_str(&format!(",\"{name}\":"));

@@ -1,7 +1,7 @@
 //! `GET` and `POST /api/v1/query`: a query at one moment.
 
 use super::{
-    answer::{ApiError, Success},
+    answer::{ApiError, ENVELOPE_BYTES, Success},
     encode::push_result,
     observe,
     params::Params,
@@ -42,8 +42,10 @@ impl Timing {
     }
 }
 
-/// Bytes that a point takes: itself, and as text its time and the digits of a float.
-const POINT_BYTES: u64 = size_of::<promql::Point>() as u64 + 32;
+/// Bytes of a point as text: its time and the digits of a float.
+const POINT_TEXT_BYTES: usize = 36;
+/// Bytes that a point takes: itself and its text.
+const POINT_BYTES: u64 = (size_of::<promql::Point>() + POINT_TEXT_BYTES) as u64;
 
 /// The answer with at most `limit` series, which is charged to the query together with its text.
 pub(super) fn success(
@@ -62,7 +64,8 @@ pub(super) fn success(
         _ => 0,
     };
     context.hold_memory(points * POINT_BYTES)?;
-    let mut data = String::from("{");
+    let mut data = String::with_capacity(ENVELOPE_BYTES + points as usize * POINT_TEXT_BYTES);
+    data.push('{');
     push_result(&mut data, &answer.value);
     if let Some(timing) = timing {
         push_stats(&mut data, &timing);
