@@ -5,7 +5,7 @@
 //! question about more than fits finds what was kept of the first of it again the next time, instead
 //! of nothing at all.
 
-use super::{kept_filters::KeptFilters, terms::TermList};
+use super::{grams::Grams, terms::TermList};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -40,7 +40,8 @@ pub(crate) struct Cache<T> {
 
 /// Shares of the whole, in sixteenths.
 const DICTIONARIES_SHARE: usize = 4;
-const FILTERS_SHARE: usize = 5;
+const FILTERS_SHARE: usize = 3;
+const GRAMS_SHARE: usize = 2;
 const SECTIONS_SHARE: usize = 7;
 
 /// The caches of a store.
@@ -48,7 +49,10 @@ pub(crate) struct Caches {
     /// In plain form, because a plain text is searched a hundred times faster than a compressed
     /// dictionary.
     dictionaries: Cache<TermList>,
-    filters: Cache<KeptFilters>,
+    /// Of chunks.
+    filters: Cache<Vec<u8>>,
+    /// Of all lists of long ids of a part.
+    grams: Cache<Grams>,
     /// Of chunks.
     pub(crate) sections: Cache<Box<[u8]>>,
 }
@@ -58,6 +62,7 @@ pub(crate) struct Question<'a> {
     caches: &'a Caches,
     dictionaries_since: u64,
     filters_since: u64,
+    grams_since: u64,
 }
 
 impl Caches {
@@ -67,6 +72,7 @@ impl Caches {
         Caches {
             dictionaries: Cache::new(share(DICTIONARIES_SHARE)),
             filters: Cache::new(share(FILTERS_SHARE)),
+            grams: Cache::new(share(GRAMS_SHARE)),
             sections: Cache::new(share(SECTIONS_SHARE)),
         }
     }
@@ -77,6 +83,7 @@ impl Caches {
             caches: self,
             dictionaries_since: self.dictionaries.clock(),
             filters_since: self.filters.clock(),
+            grams_since: self.grams.clock(),
         }
     }
 
@@ -84,6 +91,7 @@ impl Caches {
     pub(crate) fn forget(&self, part: u64) {
         self.dictionaries.forget(part);
         self.filters.forget(part);
+        self.grams.forget(part);
         self.sections.forget(part);
     }
 }
@@ -102,21 +110,36 @@ impl Question<'_> {
         self.caches.dictionaries.get_or_make(key, self.dictionaries_since, make)
     }
 
-    /// The filters of a part, which take `bytes`; `None` when there is no room for them.
-    pub(crate) fn filters<E>(
+    /// A filter of a chunk.
+    pub(crate) fn filter<E>(
+        &self,
+        key: CacheKey,
+        read: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Arc<Vec<u8>>, E> {
+        let make = || {
+            let filter = read()?;
+            let bytes = filter.len();
+            Ok((filter, bytes))
+        };
+        self.caches.filters.get_or_make(key, self.filters_since, make)
+    }
+
+    /// What the lists of long ids of a part may have, which takes `bytes`; `None` when there is no room
+    /// for it, because to make it takes longer than to read the lists.
+    pub(crate) fn grams<E>(
         &self,
         part: u64,
         bytes: usize,
-        make: impl FnOnce() -> Result<KeptFilters, E>,
-    ) -> Result<Option<Arc<KeptFilters>>, E> {
-        let (cache, key) = (&self.caches.filters, CacheKey { part, kind: 0, number: 0 });
+        make: impl FnOnce() -> Result<Grams, E>,
+    ) -> Result<Option<Arc<Grams>>, E> {
+        let (cache, key) = (&self.caches.grams, CacheKey { part, kind: 0, number: 0 });
         if let Some(kept) = cache.get(key) {
             return Ok(Some(kept));
         }
-        if !cache.has_room(bytes, self.filters_since) {
+        if !cache.has_room(bytes, self.grams_since) {
             return Ok(None);
         }
-        cache.get_or_make(key, self.filters_since, || make().map(|filters| (filters, bytes))).map(Some)
+        cache.get_or_make(key, self.grams_since, || make().map(|grams| (grams, bytes))).map(Some)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Filters of ids that only one chunk of a part has.
 //!
 //! A binary-fuse filter (about 9 bits a key, 0.4 % false positives, no false negatives) answers
-//! "may this chunk have exactly this id"; a mask of the ids' lengths answers "may it have a longer
+//! "may this chunk have exactly this id"; of ids of at least [`WIDE_ID_BYTES_MIN`] bytes, which are
+//! what people search for, a second one of other hashes makes that 0.002 %; a mask of the ids' lengths answers "may it have a longer
 //! id that contains this text"; ids longer than [`LONG_ID_BYTES`] are listed, because hashes and
 //! names of attempts are searched for by their beginnings.
 
@@ -9,6 +10,8 @@ use crate::bytes::{Damaged, Reader, compress, decompress, put_varint};
 use std::io;
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
+/// Ids of this length and more are in two filters.
+pub(crate) const WIDE_ID_BYTES_MIN: usize = 16;
 /// Longer ids are listed instead of filtered.
 pub(crate) const LONG_ID_BYTES: usize = 32;
 /// Most bytes of a chunk's list; the rest is left out and the chunk flagged, which every search for a
@@ -20,10 +23,17 @@ const LIST_ZSTD_LEVEL: i32 = 3;
 #[derive(Default)]
 pub(crate) struct ChunkFilter {
     pub(crate) fuse: Vec<u8>,
+    /// The second filter, of the [`wide_key`]s of longer ids.
+    pub(crate) wide: Vec<u8>,
     /// As [`pack_list`] writes it.
     pub(crate) long_ids: Vec<u8>,
     /// Bit n: an id of n bytes is in the filter.
     pub(crate) id_lengths: u64,
+}
+
+/// The key of an id's hash in the second filter.
+pub(crate) fn wide_key(hash: u64) -> u64 {
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
 }
 
 /// A filter of `keys` as bytes, empty for none; `None` when it cannot be built, which happens once
@@ -90,6 +100,17 @@ mod tests {
                 "{count}: {false_positives}"
             );
         }
+    }
+
+    #[test]
+    fn the_second_filter_errs_elsewhere() {
+        let hash = |n: u64| n.wrapping_mul(0x51_7cc1_b727_2205);
+        let keys: Vec<u64> = (0..10_000).map(hash).collect();
+        let first = build(keys.clone()).unwrap();
+        let second = build(keys.iter().copied().map(wide_key).collect()).unwrap();
+        assert!(keys.iter().all(|&key| may_contain(&second, wide_key(key))));
+        let both = |&key: &u64| may_contain(&first, key) && may_contain(&second, wide_key(key));
+        assert!((10_000..110_000).map(hash).filter(both).count() < 10);
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! A part's file of filters, read a chunk's filter at a time or whole.
+//! A part's file of filters, read a chunk's filter at a time.
 
 use super::{
     FILTER_FILE, FILTER_MAGIC,
     bundle::BundleError,
     filter::unpack_list,
-    table::{ChunkMeta, FLAG_LONG_IDS_PACKED},
+    table::{ChunkMeta, FLAG_LONG_IDS_PACKED, FilterMeta},
 };
 use crate::bytes::Damaged;
 use disk::ReadFile;
@@ -51,29 +51,33 @@ impl FilterFile {
         Ok(FilterFile { file })
     }
 
-    /// Bytes of all filters.
-    pub(crate) fn bytes(&self) -> usize {
-        (self.file.len() - MAGIC_BYTES - CRC_BYTES) as usize
+    /// A chunk's filter.
+    pub(crate) fn fuse(&self, meta: &FilterMeta) -> io::Result<Vec<u8>> {
+        self.read(meta.offset, meta.fuse_bytes)
+    }
+
+    /// A chunk's second filter.
+    pub(crate) fn wide(&self, meta: &FilterMeta) -> io::Result<Vec<u8>> {
+        self.read(meta.offset + u64::from(meta.fuse_bytes), meta.wide_bytes)
+    }
+
+    /// A chunk's list of long ids as it is stored.
+    pub(crate) fn stored_list(&self, meta: &FilterMeta) -> io::Result<Vec<u8>> {
+        self.read(meta.offset + u64::from(meta.fuse_bytes) + u64::from(meta.wide_bytes), meta.long_bytes)
     }
 
     /// A chunk's list of long ids, each followed by a newline.
     pub(crate) fn list(&self, chunk: &ChunkMeta) -> io::Result<Vec<u8>> {
-        let meta = &chunk.filter;
-        let stored = self.read(meta.offset + u64::from(meta.fuse_bytes), meta.long_bytes as usize)?;
-        list_of(chunk, stored)
+        let stored = self.stored_list(&chunk.filter)?;
+        if chunk.flags & FLAG_LONG_IDS_PACKED == 0 {
+            return Ok(stored);
+        }
+        unpack_list(&stored).map_err(io::Error::other)
     }
 
-    pub(crate) fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; length];
+    fn read(&self, offset: u64, length: u32) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length as usize];
         self.file.read_exact_at(&mut bytes, MAGIC_BYTES + offset)?;
         Ok(bytes)
     }
-}
-
-/// The list of long ids that a chunk has stored like this.
-pub(crate) fn list_of(chunk: &ChunkMeta, stored: Vec<u8>) -> io::Result<Vec<u8>> {
-    if chunk.flags & FLAG_LONG_IDS_PACKED == 0 {
-        return Ok(stored);
-    }
-    unpack_list(&stored).map_err(io::Error::other)
 }

@@ -21,7 +21,9 @@ use super::{
     filter::{self, ChunkFilter},
     lines::{NO_TEMPLATE, Parsed, VARIABLE},
     lookup::{PartIndex, TermKind},
-    table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_IDS_PACKED, FLAG_LONG_RUN, FLAG_NO_FILTER},
+    table::{
+        ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_IDS_PACKED, FLAG_LONG_RUN, FLAG_NO_FILTER, FLAG_WIDE_FILTER,
+    },
 };
 use crate::tokens;
 use disk::WriteFile;
@@ -208,6 +210,8 @@ struct ChunkTerms {
     /// Hashes of the ids for the filter, and bit n for one of n bytes.
     filter_ids: Vec<u64>,
     id_lengths: u64,
+    /// Keys of the second filter.
+    wide_keys: Vec<u64>,
     pairs: Vec<u64>,
     /// Ids longer than that, each followed by a newline.
     long_ids: Vec<u8>,
@@ -363,8 +367,8 @@ impl IndexBuilder {
                 .map_err(io::Error::other)?
         };
         let mut finished = Vec::with_capacity(self.chunks.len());
-        for chunk in self.chunks {
-            if let Some(copied) = chunk.copied {
+        for mut chunk in self.chunks {
+            if let Some(copied) = chunk.copied.take() {
                 let mut document = TantivyDocument::default();
                 document.add_text(fields.runs, self.runs.lines(&copied.runs));
                 document.add_text(fields.ids, self.ids.lines(&copied.ids));
@@ -376,7 +380,7 @@ impl IndexBuilder {
             let mut document = TantivyDocument::default();
             document.add_text(fields.runs, self.runs.lines(&chunk.runs));
             document.add_text(fields.ids, self.ids.lines(&chunk.ids));
-            let mut keys = chunk.filter_ids;
+            let mut keys = std::mem::take(&mut chunk.filter_ids);
             let mut pairs = String::new();
             for hash in &chunk.pairs {
                 match self.pairs.numbers.get(hash) {
@@ -386,7 +390,7 @@ impl IndexBuilder {
             }
             document.add_text(fields.pairs, pairs);
             writer.add_document(document).map_err(io::Error::other)?;
-            finished.push(finish_chunk(keys, chunk.id_lengths, &chunk.long_ids, chunk.flags)?);
+            finished.push(finish_chunk(keys, chunk)?);
         }
         let index = writer.finalize().map_err(io::Error::other)?;
         bundle::write(&index, &ram, file)?;
@@ -394,14 +398,14 @@ impl IndexBuilder {
     }
 }
 
-fn finish_chunk(keys: Vec<u64>, id_lengths: u64, long_ids: &[u8], flags: u64) -> io::Result<ChunkIndex> {
-    let mut flags = flags | FLAG_LONG_IDS_PACKED;
-    let fuse = filter::build(keys).unwrap_or_else(|| {
+fn finish_chunk(keys: Vec<u64>, terms: ChunkTerms) -> io::Result<ChunkIndex> {
+    let mut flags = terms.flags | FLAG_LONG_IDS_PACKED | FLAG_WIDE_FILTER;
+    let (fuse, wide) = filter::build(keys).zip(filter::build(terms.wide_keys)).unwrap_or_else(|| {
         flags |= FLAG_NO_FILTER;
-        Vec::new()
+        (Vec::new(), Vec::new())
     });
-    let filter = ChunkFilter { fuse, long_ids: filter::pack_list(long_ids)?, id_lengths };
-    Ok(ChunkIndex { filter, flags })
+    let long_ids = filter::pack_list(&terms.long_ids)?;
+    Ok(ChunkIndex { filter: ChunkFilter { fuse, wide, long_ids, id_lengths: terms.id_lengths }, flags })
 }
 
 /// Takes the pieces of one chunk's lines.
@@ -436,6 +440,9 @@ impl Pieces<'_> {
             self.terms.ids.push(self.index.ids.add(hash, piece));
         } else {
             self.terms.filter_ids.push(hash);
+            if piece.len() >= filter::WIDE_ID_BYTES_MIN {
+                self.terms.wide_keys.push(filter::wide_key(hash));
+            }
             self.terms.id_lengths |= 1 << piece.len();
         }
     }

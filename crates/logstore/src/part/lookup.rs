@@ -6,11 +6,11 @@
 use super::{
     bundle::{Bundle, BundleError},
     cache::{CacheKey, Question},
-    filter::{self, ChunkFilter, LONG_ID_BYTES},
+    filter::{self, ChunkFilter, LONG_ID_BYTES, WIDE_ID_BYTES_MIN},
     filter_file::FilterFile,
+    grams::Grams,
     index::{DICTIONARY_PAIR_BYTES_MAX, Fields, RUN_BYTES_MAX, id_hash, pair_hash, schema},
-    kept_filters::KeptFilters,
-    table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER, Table},
+    table::{ChunkMeta, FLAG_LONG_IDS_CUT, FLAG_LONG_RUN, FLAG_NO_FILTER, FLAG_WIDE_FILTER, Table},
     terms::{TERMS_MAX, TermList},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 };
 use memchr::memmem;
 use roaring::RoaringBitmap;
-use std::{cell::OnceCell, io, sync::Arc};
+use std::{io, sync::Arc};
 use tantivy::{
     DocSet, Index, InvertedIndexReader, SegmentReader, TERMINATED,
     postings::{BlockSegmentPostings, TermInfo},
@@ -141,11 +141,10 @@ impl PartIndex {
 
     /// The filter of one chunk.
     pub(crate) fn filter_of(&self, chunk: &ChunkMeta) -> io::Result<ChunkFilter> {
-        let meta = chunk.filter;
-        let long_ids =
-            self.filters.read(meta.offset + u64::from(meta.fuse_bytes), meta.long_bytes as usize)?;
-        let fuse = self.filters.read(meta.offset, meta.fuse_bytes as usize)?;
-        Ok(ChunkFilter { fuse, long_ids, id_lengths: meta.id_lengths })
+        let meta = &chunk.filter;
+        let (fuse, wide) = (self.filters.fuse(meta)?, self.filters.wide(meta)?);
+        let long_ids = self.filters.stored_list(meta)?;
+        Ok(ChunkFilter { fuse, wide, long_ids, id_lengths: meta.id_lengths })
     }
 }
 
@@ -165,6 +164,9 @@ fn for_each_chunk(
 /// Dictionaries.
 const KIND_RUNS: u8 = 0;
 const KIND_IDS: u8 = 1;
+/// Filters.
+const KIND_FUSE: u8 = 0;
+const KIND_WIDE: u8 = 1;
 
 /// An id that is looked for in filters.
 struct WantedId<'a> {
@@ -180,13 +182,11 @@ pub(crate) struct Lookup<'a> {
     index: &'a PartIndex,
     chunks: &'a [ChunkMeta],
     question: &'a Question<'a>,
-    /// All filters, where there is room for them.
-    kept: OnceCell<Option<Arc<KeptFilters>>>,
 }
 
 impl<'a> Lookup<'a> {
     pub(crate) fn new(index: &'a PartIndex, chunks: &'a [ChunkMeta], question: &'a Question<'a>) -> Self {
-        Lookup { index, chunks, question, kept: OnceCell::new() }
+        Lookup { index, chunks, question }
     }
 
     /// Chunks that may meet the condition.
@@ -299,7 +299,7 @@ impl<'a> Lookup<'a> {
                 return Ok(true);
             }
             let same_length = chunk.filter.id_lengths >> length & 1 != 0;
-            if !fold && same_length && self.fuse_may_contain(number, wanted.hash)? {
+            if !fold && same_length && self.filters_may_contain(number, wanted)? {
                 return Ok(true);
             }
             if is_whole && !fold {
@@ -310,28 +310,36 @@ impl<'a> Lookup<'a> {
             || (wanted.may_be_long && self.long_ids_have(number, piece, fold)?))
     }
 
-    fn fuse_may_contain(&self, number: usize, hash: u64) -> io::Result<bool> {
-        if let Some(kept) = self.kept_filters()? {
-            return Ok(filter::may_contain(kept.fuse(number), hash));
+    /// Whether a chunk may have the id, which is short enough for filters, as it is.
+    fn filters_may_contain(&self, number: usize, wanted: &WantedId<'_>) -> io::Result<bool> {
+        let chunk = &self.chunks[number];
+        if chunk.flags & FLAG_WIDE_FILTER != 0 && wanted.piece.text.len() >= WIDE_ID_BYTES_MIN {
+            let key = CacheKey { part: self.index.part, kind: KIND_WIDE, number: number as u64 };
+            let wide = self.question.filter(key, || self.index.filters.wide(&chunk.filter))?;
+            if !filter::may_contain(&wide, filter::wide_key(wanted.hash)) {
+                return Ok(false);
+            }
         }
-        let meta = &self.chunks[number].filter;
-        let fuse = self.index.filters.read(meta.offset, meta.fuse_bytes as usize)?;
-        Ok(filter::may_contain(&fuse, hash))
+        self.fuse_may_contain(number, wanted.hash)
     }
 
-    fn kept_filters(&self) -> io::Result<Option<&KeptFilters>> {
-        if self.kept.get().is_none() {
-            let (file, bytes) = (&self.index.filters, KeptFilters::bytes_of(self.chunks));
-            let read = || KeptFilters::read(file, self.chunks);
-            let kept = self.question.filters(self.index.part, bytes, read)?;
-            self.kept.get_or_init(|| kept);
-        }
-        Ok(self.kept.get().and_then(Option::as_deref))
+    fn fuse_may_contain(&self, number: usize, hash: u64) -> io::Result<bool> {
+        let key = CacheKey { part: self.index.part, kind: KIND_FUSE, number: number as u64 };
+        let fuse = self.question.filter(key, || self.index.filters.fuse(&self.chunks[number].filter))?;
+        Ok(filter::may_contain(&fuse, hash))
     }
 
     /// Whether any chunk may list a long id that contains the text.
     fn long_ids_may_have(&self, text: &[u8]) -> io::Result<bool> {
-        Ok(self.kept_filters()?.is_none_or(|kept| kept.long_ids_may_have(text)))
+        let lists = self.chunks.iter().map(|chunk| chunk.filter.long_bytes as usize).sum();
+        let grams = self.question.grams(self.index.part, Grams::bytes_for(lists), || {
+            let mut grams = Grams::for_bytes(lists);
+            for chunk in self.chunks.iter().filter(|chunk| chunk.filter.long_bytes > 0) {
+                grams.add(&self.index.filters.list(chunk)?);
+            }
+            Ok::<_, io::Error>(grams)
+        })?;
+        Ok(grams.is_none_or(|grams| grams.may_have(text)))
     }
 
     fn long_ids_have(&self, number: usize, piece: &Piece, fold: bool) -> io::Result<bool> {

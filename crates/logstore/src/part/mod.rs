@@ -17,7 +17,6 @@ pub(crate) mod filter;
 pub(crate) mod filter_file;
 pub(crate) mod grams;
 pub(crate) mod index;
-pub(crate) mod kept_filters;
 pub(crate) mod lines;
 pub(crate) mod lookup;
 pub(crate) mod reader;

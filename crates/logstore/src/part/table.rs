@@ -18,6 +18,8 @@ pub(crate) const FLAG_NO_FILTER: u64 = 2;
 pub(crate) const FLAG_LONG_IDS_CUT: u64 = 4;
 /// The list of long ids is compressed, which those of the first builds are not.
 pub(crate) const FLAG_LONG_IDS_PACKED: u64 = 8;
+/// There is a second filter, of longer ids, which chunks of the first builds do not have.
+pub(crate) const FLAG_WIDE_FILTER: u64 = 16;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -114,7 +116,9 @@ pub(crate) struct FilterMeta {
     pub(crate) offset: u64,
     /// Bytes of the binary-fuse filter; 0 when it is empty.
     pub(crate) fuse_bytes: u32,
-    /// Bytes of the list of long ids that follows.
+    /// Bytes of the second filter, which follows.
+    pub(crate) wide_bytes: u32,
+    /// Bytes of the list of long ids, which follows.
     pub(crate) long_bytes: u32,
     /// Bit n: an id of n bytes is in the filter.
     pub(crate) id_lengths: u64,
@@ -240,10 +244,13 @@ fn put_chunk(out: &mut Vec<u8>, chunk: &ChunkMeta) {
     put_varint(out, u64::from(chunk.filter.long_bytes));
     put_varint(out, chunk.filter.id_lengths);
     put_varint(out, chunk.flags);
+    if chunk.flags & FLAG_WIDE_FILTER != 0 {
+        put_varint(out, u64::from(chunk.filter.wide_bytes));
+    }
 }
 
 fn chunk(reader: &mut Reader<'_>) -> Result<ChunkMeta, Damaged> {
-    Ok(ChunkMeta {
+    let mut chunk = ChunkMeta {
         offset: reader.varint()?,
         times: section(reader)?,
         lengths: section(reader)?,
@@ -257,11 +264,16 @@ fn chunk(reader: &mut Reader<'_>) -> Result<ChunkMeta, Damaged> {
         filter: FilterMeta {
             offset: reader.varint()?,
             fuse_bytes: reader.u32()?,
+            wide_bytes: 0,
             long_bytes: reader.u32()?,
             id_lengths: reader.varint()?,
         },
         flags: reader.varint()?,
-    })
+    };
+    if chunk.flags & FLAG_WIDE_FILTER != 0 {
+        chunk.filter.wide_bytes = reader.u32()?;
+    }
+    Ok(chunk)
 }
 
 fn put_section(out: &mut Vec<u8>, section: &Section) {
@@ -324,8 +336,14 @@ mod tests {
                 dense: section(9),
             }],
             runs: vec![run],
-            filter: FilterMeta { offset: 8, fuse_bytes: 9, long_bytes: 1, id_lengths: 1 << 63 },
-            flags: FLAG_LONG_RUN,
+            filter: FilterMeta {
+                offset: 8,
+                fuse_bytes: 9,
+                wide_bytes: 7,
+                long_bytes: 1,
+                id_lengths: 1 << 63,
+            },
+            flags: FLAG_LONG_RUN | FLAG_WIDE_FILTER,
         };
         let mut table = Table {
             streams: vec![Labels::from_pairs([("app", "x")])],

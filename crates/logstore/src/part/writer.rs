@@ -336,10 +336,12 @@ impl PartWriter {
             chunk.filter = FilterMeta {
                 offset: filter_bytes.len() as u64,
                 fuse_bytes: finished.filter.fuse.len() as u32,
+                wide_bytes: finished.filter.wide.len() as u32,
                 long_bytes: finished.filter.long_ids.len() as u32,
                 id_lengths: finished.filter.id_lengths,
             };
             filter_bytes.extend_from_slice(&finished.filter.fuse);
+            filter_bytes.extend_from_slice(&finished.filter.wide);
             filter_bytes.extend_from_slice(&finished.filter.long_ids);
         }
         write_whole(&self.dir, FILTER_FILE, &crate::bytes::seal(FILTER_MAGIC, &filter_bytes))?;
