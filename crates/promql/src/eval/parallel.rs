@@ -22,8 +22,11 @@ use store::{SeriesReader, SeriesSet};
 
 /// Below this many series threads cost more than they save.
 const PARALLEL_MIN: usize = 96;
-/// Series of one run.
-const RUN_SERIES: usize = 32;
+/// Most and fewest series of one run.
+const RUN_SERIES_MAX: usize = 32;
+const RUN_SERIES_MIN: usize = 8;
+/// Runs for each thread, at least, so that none has much more to do than another.
+const RUNS_EACH: usize = 8;
 /// Runs in the channel for each thread.
 const RUNS_AHEAD: usize = 4;
 /// Threads of one query.
@@ -122,19 +125,26 @@ impl<'q, P> Worker<'_, 'q, P> {
 /// The runs of a set, taken one after the other by all threads.
 struct Runs {
     series: usize,
+    /// Series of one run.
+    length: usize,
     next: AtomicUsize,
     is_over: AtomicBool,
 }
 
 impl Runs {
+    fn new(series: usize, threads: usize) -> Self {
+        let length = (series / (threads * RUNS_EACH)).clamp(RUN_SERIES_MIN, RUN_SERIES_MAX);
+        Runs { series, length, next: AtomicUsize::new(0), is_over: AtomicBool::new(false) }
+    }
+
     /// The number of a run that nobody has taken and its series.
     fn take(&self) -> Option<(usize, Range<usize>)> {
         if self.is_over.load(Relaxed) {
             return None;
         }
         let run = self.next.fetch_add(1, Relaxed);
-        let start = run * RUN_SERIES;
-        (start < self.series).then(|| (run, start..self.series.min(start + RUN_SERIES)))
+        let start = run * self.length;
+        (start < self.series).then(|| (run, start..self.series.min(start + self.length)))
     }
 }
 
@@ -143,7 +153,7 @@ fn map_parallel<'q, P: Default>(
     threads: usize,
     sink: Sink<'_, 'q>,
 ) -> EvalResult<()> {
-    let runs = Runs { series: work.set.len(), next: AtomicUsize::new(0), is_over: AtomicBool::new(false) };
+    let runs = Runs::new(work.set.len(), threads);
     let (sender, receiver) = sync_channel(threads * RUNS_AHEAD);
     thread::scope(|scope| {
         for _ in 1..threads {
@@ -184,7 +194,7 @@ fn lead<'q, P: Default>(
 ) -> EvalResult<()> {
     let mut worker = work.worker()?;
     let (mut early, mut wanted) = (BTreeMap::new(), 0);
-    while wanted < runs.series.div_ceil(RUN_SERIES) {
+    while wanted < runs.series.div_ceil(runs.length) {
         match runs.take() {
             Some((run, indexes)) => {
                 early.insert(run, worker.run(indexes)?);
@@ -229,29 +239,32 @@ mod tests {
         store
     }
 
-    fn ask(query: &str, limits: Limits) -> Result<QueryValue, EvalError> {
+    fn ask(series: usize, query: &str, limits: Limits) -> Result<QueryValue, EvalError> {
         let expr = parse(query, &ParseOptions::default()).unwrap();
         let context = QueryContext::new(limits);
-        let answer = range(&expr, 60_000, 285_000, 15_000, &store(1000), &EvalOptions::default(), &context);
+        let answer = range(&expr, 60_000, 285_000, 15_000, &store(series), &EvalOptions::default(), &context);
         answer.map(|answer| answer.value)
     }
 
     #[test]
     fn many_series_come_in_order_and_with_their_own_values() {
-        let value = ask("rate(m[1m])", Limits::default()).unwrap();
-        let QueryValue::Matrix(matrix) = value else { panic!("{value:?}") };
-        assert_eq!(matrix.len(), 1000);
-        for (i, series) in matrix.iter().enumerate() {
-            assert_eq!(series.labels.get("i"), Some(format!("{i:05}").as_str()));
-            let expected = (i + 1) as f64 / 15.0;
-            assert!(series.points.iter().all(|point| (point.value.as_float() / expected - 1.0).abs() < 1e-9));
+        for count in [1, 95, 96, 97, 203, 1000] {
+            let value = ask(count, "rate(m[1m])", Limits::default()).unwrap();
+            let QueryValue::Matrix(matrix) = value else { panic!("{value:?}") };
+            assert_eq!(matrix.len(), count);
+            for (i, series) in matrix.iter().enumerate() {
+                assert_eq!(series.labels.get("i"), Some(format!("{i:05}").as_str()));
+                let expected = (i + 1) as f64 / 15.0;
+                let is_near = |value: f64| (value / expected - 1.0).abs() < 1e-9;
+                assert!(series.points.iter().all(|point| is_near(point.value.as_float())));
+            }
         }
     }
 
     #[test]
     fn a_limit_stops_all_threads() {
         let limits = Limits { samples_max: 500, ..Limits::default() };
-        let error = ask("sum(rate(m[1m])) + count(m)", limits).unwrap_err();
+        let error = ask(1000, "sum(rate(m[1m])) + count(m)", limits).unwrap_err();
         assert!(matches!(error, EvalError::Stopped(StopReason::TooManySamples(500))), "{error}");
     }
 }
