@@ -11,7 +11,7 @@ pub use trial::{TestError, TestOutcome};
 
 use crate::{
     config::Config,
-    dispatch::{AlertView, Dispatcher, GroupView, PostError, PostedAlert, ingest},
+    dispatch::{Dispatcher, PostError, PostedAlert, ingest},
     history::{Event, Shipper},
     journal::{Journal, JournalError, Table},
     metrics::Metrics,
@@ -222,26 +222,22 @@ impl Alerting {
         self.started_ms
     }
 
-    /// Alerts that are not over.
+    /// What `look` makes of the alerts, groups and silences of this moment. It runs away from the
+    /// threads that serve sockets, and holds up what changes alerts for as long as it takes.
     ///
     /// # Errors
     /// When alerting is busy or has stopped.
-    pub async fn alerts(&self) -> Result<Vec<AlertView>, OwnerError> {
-        self.owner.read(Dispatcher::alerts).await
-    }
-
-    /// Groups with an alert that is not over.
-    ///
-    /// # Errors
-    /// As [`Alerting::alerts`].
-    pub async fn groups(&self) -> Result<Vec<GroupView>, OwnerError> {
-        self.owner.read(Dispatcher::groups).await
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Dispatcher, i64) -> T + Send + 'static,
+    ) -> Result<T, OwnerError> {
+        self.owner.read(look).await
     }
 
     /// The notification configuration in force.
     ///
     /// # Errors
-    /// As [`Alerting::alerts`].
+    /// As [`Alerting::look`].
     pub async fn config(&self) -> Result<Arc<Config>, OwnerError> {
         self.owner.read(|dispatcher, _| dispatcher.config().clone()).await
     }
@@ -267,7 +263,7 @@ impl Alerting {
     /// Every silence, in order of id.
     ///
     /// # Errors
-    /// As [`Alerting::alerts`].
+    /// As [`Alerting::look`].
     pub async fn silences(&self) -> Result<Vec<Silence>, OwnerError> {
         self.owner.read(|dispatcher, now_ms| dispatcher.silences().views(now_ms)).await
     }
@@ -275,7 +271,7 @@ impl Alerting {
     /// One silence.
     ///
     /// # Errors
-    /// As [`Alerting::alerts`].
+    /// As [`Alerting::look`].
     pub async fn silence(&self, id: &str) -> Result<Option<Silence>, OwnerError> {
         let id = id.to_owned();
         let find = move |dispatcher: &Dispatcher, now_ms: i64| {

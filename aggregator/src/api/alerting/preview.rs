@@ -5,7 +5,7 @@ use super::params::Params;
 use crate::{
     api::{
         alertmanager::{alerting, json::AlertJson, refusal::Refusal},
-        background::{self, to_json},
+        background::{answer, to_json},
     },
     app::AppState,
 };
@@ -33,10 +33,11 @@ pub(super) async fn preview(
         return Err(Refusal::bad("give a `matcher`, such as `instance=\"db-1\"`"));
     }
     let limit = params.number("limit")?.unwrap_or(ALERTS_DEFAULT);
-    let views = alerting(&app)?.preview_silence(matchers).await?;
-    let answer = background::json(move || {
+    let alerting = alerting(&app)?;
+    let written = alerting.look(move |dispatcher, now_ms| {
+        let views = dispatcher.matching(&matchers, now_ms);
         let alerts = views.iter().take(limit).map(AlertJson::from).collect();
         to_json(&Preview { total: views.len(), alerts })
     });
-    Ok(answer.await)
+    Ok(answer(written.await?))
 }

@@ -57,12 +57,12 @@ impl AlertFilter {
     }
 
     /// The matchers of all `filter` parameters.
-    pub(super) fn matchers(&self) -> Vec<Matcher> {
-        self.matchers.clone()
+    pub(super) fn matchers(&self) -> &[Matcher] {
+        &self.matchers
     }
 
     /// Whether an alert is wanted, whoever is told of it.
-    pub(super) fn wants(&self, view: &AlertView) -> bool {
+    pub(super) fn wants(&self, view: &AlertView<'_>) -> bool {
         let status = &view.status;
         (self.active || status.state() != "active")
             && (self.silenced || status.silenced_by.is_empty())
@@ -71,8 +71,8 @@ impl AlertFilter {
     }
 
     /// Whether a group is wanted, whatever is in it.
-    pub(super) fn wants_group(&self, group: &GroupView) -> bool {
-        (self.muted || !group.muted) && self.wants_receiver(&group.receiver)
+    pub(super) fn wants_group(&self, group: &GroupView<'_>) -> bool {
+        (self.muted || !group.muted) && self.wants_receiver(group.receiver)
     }
 
     /// Whether alerts of a receiver are wanted.

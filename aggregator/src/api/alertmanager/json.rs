@@ -1,8 +1,9 @@
 //! The shapes of answers.
 
-use alerting::{AlertView, Silence, SilenceMatcher, timestamp};
+use alerting::{AlertView, Fingerprint, Silence, SilenceMatcher, timestamp};
 use model::Labels;
 use serde::{Serialize, Serializer};
+use std::fmt::Display;
 
 /// A receiver by name.
 #[derive(Serialize)]
@@ -19,17 +20,20 @@ impl Serialize for LabelsJson<'_> {
     }
 }
 
+/// What an alert takes, more or less.
+pub(super) const ALERT_BYTES: usize = 700;
+
 /// An alert with its state.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AlertJson<'a> {
     annotations: LabelsJson<'a>,
-    ends_at: String,
-    fingerprint: String,
+    ends_at: Millis,
+    fingerprint: Shown<Fingerprint>,
     receivers: Vec<ReceiverJson<'a>>,
-    starts_at: String,
+    starts_at: Millis,
     status: StatusJson<'a>,
-    updated_at: String,
+    updated_at: Millis,
     #[serde(rename = "generatorURL", skip_serializing_if = "str::is_empty")]
     generator_url: &'a str,
     labels: LabelsJson<'a>,
@@ -38,31 +42,49 @@ pub(crate) struct AlertJson<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StatusJson<'a> {
-    inhibited_by: Vec<String>,
+    inhibited_by: Vec<Shown<Fingerprint>>,
     muted_by: &'a [String],
     silenced_by: &'a [String],
     state: &'static str,
 }
 
-impl<'a> From<&'a AlertView> for AlertJson<'a> {
-    fn from(view: &'a AlertView) -> Self {
-        let alert = &view.alert;
+impl<'a> From<&'a AlertView<'a>> for AlertJson<'a> {
+    fn from(view: &'a AlertView<'a>) -> Self {
+        let alert = view.alert;
         AlertJson {
             annotations: LabelsJson(&alert.annotations),
-            ends_at: timestamp::millis(alert.ends_at_ms),
-            fingerprint: alert.fingerprint().to_string(),
+            ends_at: Millis(alert.ends_at_ms),
+            fingerprint: Shown(view.fingerprint),
             receivers: view.receivers.iter().map(|name| ReceiverJson { name }).collect(),
-            starts_at: timestamp::millis(alert.starts_at_ms),
+            starts_at: Millis(alert.starts_at_ms),
             status: StatusJson {
-                inhibited_by: view.status.inhibited_by.iter().map(ToString::to_string).collect(),
+                inhibited_by: view.status.inhibited_by.iter().map(|id| Shown(*id)).collect(),
                 muted_by: &view.status.muted_by,
                 silenced_by: &view.status.silenced_by,
                 state: view.status.state(),
             },
-            updated_at: timestamp::millis(alert.updated_at_ms),
+            updated_at: Millis(alert.updated_at_ms),
             generator_url: &alert.generator_url,
             labels: LabelsJson(&alert.labels),
         }
+    }
+}
+
+/// What is shown as its text.
+struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// An instant with three digits of fraction.
+struct Millis(i64);
+
+impl Serialize for Millis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&timestamp::millis(self.0))
     }
 }
 
@@ -72,12 +94,12 @@ impl<'a> From<&'a AlertView> for AlertJson<'a> {
 pub(super) struct SilenceJson {
     id: String,
     status: SilenceStatusJson,
-    updated_at: String,
+    updated_at: Millis,
     comment: String,
     created_by: String,
-    ends_at: String,
+    ends_at: Millis,
     matchers: Vec<SilenceMatcher>,
-    starts_at: String,
+    starts_at: Millis,
 }
 
 #[derive(Serialize)]
@@ -90,12 +112,12 @@ impl SilenceJson {
         SilenceJson {
             id: silence.id.clone(),
             status: SilenceStatusJson { state: silence.state(now_ms).as_str() },
-            updated_at: timestamp::millis(silence.updated_at_ms),
+            updated_at: Millis(silence.updated_at_ms),
             comment: silence.comment.clone(),
             created_by: silence.created_by.clone(),
-            ends_at: timestamp::millis(silence.ends_at_ms),
+            ends_at: Millis(silence.ends_at_ms),
             matchers: silence.matchers.clone(),
-            starts_at: timestamp::millis(silence.starts_at_ms),
+            starts_at: Millis(silence.starts_at_ms),
         }
     }
 }

@@ -1,19 +1,22 @@
-//! What the API shows: alerts with what mutes them, and groups.
+//! What the API shows: alerts with what mutes them, and groups. All of it is borrowed, so that
+//! thousands of alerts can be written out without a copy of each.
 
 use super::{Dispatcher, mutes::Moment};
 use crate::{
     alert::{Alert, Fingerprint},
     route::RouteId,
 };
-use model::Labels;
+use model::{Labels, Matcher};
 
 /// An alert with its state at one moment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AlertView {
+pub struct AlertView<'a> {
     /// The alert.
-    pub alert: Alert,
+    pub alert: &'a Alert,
+    /// Its identity.
+    pub fingerprint: Fingerprint,
     /// Receivers whose routes take it, in order of the routes.
-    pub receivers: Vec<String>,
+    pub receivers: Vec<&'a str>,
     /// What mutes it.
     pub status: AlertStatus,
 }
@@ -40,64 +43,63 @@ impl AlertStatus {
 
 /// A group with its alerts.
 #[derive(Clone, Debug, PartialEq)]
-pub struct GroupView {
+pub struct GroupView<'a> {
     /// What its alerts have in common by the route's grouping.
-    pub labels: Labels,
+    pub labels: &'a Labels,
     /// Who is told.
-    pub receiver: String,
+    pub receiver: &'a str,
     /// When it is looked at next.
     pub next_flush_ms: i64,
     /// A time interval mutes it.
     pub muted: bool,
     /// Those that fire.
-    pub alerts: Vec<AlertView>,
+    pub alerts: Vec<AlertView<'a>>,
 }
 
 impl Dispatcher {
     /// Every alert that is not over, in order of fingerprint.
-    pub fn alerts(&self, now_ms: i64) -> Vec<AlertView> {
+    pub fn alerts(&self, now_ms: i64) -> Vec<AlertView<'_>> {
         self.matching(&[], now_ms)
     }
 
     /// Alerts that fire and that `matchers` take: what a silence with them would mute.
-    pub fn matching(&self, matchers: &[model::Matcher], now_ms: i64) -> Vec<AlertView> {
+    pub fn matching(&self, matchers: &[Matcher], now_ms: i64) -> Vec<AlertView<'_>> {
         let moment = self.moment(now_ms);
-        let wanted = self.alerts.values().filter(|alert| {
+        let wanted = self.alerts.iter().filter(|(_, alert)| {
             !alert.is_resolved(now_ms) && crate::matchers::all_match(matchers, &alert.labels)
         });
-        wanted.map(|alert| self.view(alert, &moment)).collect()
+        wanted.map(|(fingerprint, alert)| self.view(*fingerprint, alert, &moment)).collect()
     }
 
     /// Every group with an alert that is not over, by labels, then receiver.
-    pub fn groups(&self, now_ms: i64) -> Vec<GroupView> {
+    pub fn groups(&self, now_ms: i64) -> Vec<GroupView<'_>> {
         let moment = self.moment(now_ms);
         let mut groups = Vec::new();
         for ((route, labels), group) in &self.groups {
-            let alerts = group.alerts().filter_map(|fingerprint| self.alerts.get(&fingerprint));
-            let firing = alerts.filter(|alert| !alert.is_resolved(now_ms));
+            let alerts = group.alerts().filter_map(|id| self.alerts.get(&id).map(|alert| (id, alert)));
+            let firing = alerts.filter(|(_, alert)| !alert.is_resolved(now_ms));
             let intervals = moment.intervals(RouteId(*route));
-            let view = |alert| {
-                let mut view = self.view(alert, &moment);
+            let view = |(fingerprint, alert)| {
+                let mut view = self.view(fingerprint, alert, &moment);
                 view.status.muted_by = intervals.to_vec();
                 view
             };
             let alerts: Vec<_> = firing.map(view).collect();
             if !alerts.is_empty() {
-                let receiver = self.config.routes.get(RouteId(*route)).receiver.clone();
                 groups.push(GroupView {
-                    labels: labels.clone(),
-                    receiver,
+                    labels,
+                    receiver: &self.config.routes.get(RouteId(*route)).receiver,
                     next_flush_ms: group.next_flush_ms,
                     muted: !intervals.is_empty(),
                     alerts,
                 });
             }
         }
-        groups.sort_by(|a, b| (&a.labels, &a.receiver).cmp(&(&b.labels, &b.receiver)));
+        groups.sort_by(|a, b| (a.labels, a.receiver).cmp(&(b.labels, b.receiver)));
         groups
     }
 
-    fn view(&self, alert: &Alert, moment: &Moment<'_>) -> AlertView {
+    fn view<'a>(&'a self, fingerprint: Fingerprint, alert: &'a Alert, moment: &Moment<'_>) -> AlertView<'a> {
         let routes = self.config.routes.matching(&alert.labels);
         let is_muted_everywhere = routes.iter().all(|id| !moment.intervals(*id).is_empty());
         let mut muted_by = Vec::new();
@@ -108,9 +110,10 @@ impl Dispatcher {
         }
         let mutes = moment.mutes_of(&alert.labels);
         AlertView {
-            receivers: routes.iter().map(|id| self.config.routes.get(*id).receiver.clone()).collect(),
+            alert,
+            fingerprint,
+            receivers: routes.iter().map(|id| self.config.routes.get(*id).receiver.as_str()).collect(),
             status: AlertStatus { silenced_by: mutes.silences, inhibited_by: mutes.inhibitors, muted_by },
-            alert: alert.clone(),
         }
     }
 }

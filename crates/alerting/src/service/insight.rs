@@ -3,7 +3,7 @@
 use super::Alerting;
 use crate::{
     alert::Fingerprint,
-    dispatch::{AlertView, Dispatcher, Explanation},
+    dispatch::{Dispatcher, Explanation},
     history::{Event, EventFilter, HistoryPage, latest},
     journal::{Journal, JournalError},
     matchers::all_match,
@@ -101,14 +101,6 @@ impl Alerting {
         let journal = journal.ok_or(HistoryError::Stopped)?;
         let read = tokio::task::spawn_blocking(move || walk(&journal));
         Ok(read.await.map_err(|_| HistoryError::Panicked)??)
-    }
-
-    /// The alerts that a silence with these matchers would mute now.
-    ///
-    /// # Errors
-    /// As [`Alerting::explain`].
-    pub async fn preview_silence(&self, matchers: Vec<Matcher>) -> Result<Vec<AlertView>, OwnerError> {
-        self.owner.read(move |dispatcher, now_ms| dispatcher.matching(&matchers, now_ms)).await
     }
 }
 
