@@ -87,6 +87,7 @@ pub(super) fn client(config: &RemoteWriteConfig) -> anyhow::Result<Client> {
             ca_pem: tls.ca_file.as_deref().map(read).transpose()?,
             identity_pem,
             insecure_skip_verify: tls.insecure_skip_verify,
+            ..ClientTls::default()
         },
         connect_to: tls.server_name.as_ref().and(config.url.0.host_str()).map(bare),
         ..ClientOptions::default()

@@ -20,7 +20,11 @@ fn hide(value: &mut Value) {
                     Value::String(text) if is_secret(name) => HIDDEN.clone_into(text),
                     Value::String(text) if is_address(name) => *text = without_token(text),
                     Value::Array(values) if name == "secrets" || name == "values" => {
-                        values.iter_mut().for_each(|value| *value = Value::String(HIDDEN.to_owned()));
+                        values.iter_mut().for_each(hide_all);
+                    }
+                    // Whatever the names in these, the values may be secrets.
+                    Value::Object(_) if name == "proxy_connect_header" || name == "endpoint_params" => {
+                        hide_all(field);
                     }
                     other => hide(other),
                 }
@@ -31,14 +35,24 @@ fn hide(value: &mut Value) {
     }
 }
 
+/// Hides every text in `value`.
+fn hide_all(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(hide_all),
+        Value::Array(items) => items.iter_mut().for_each(hide_all),
+        other => *other = Value::String(HIDDEN.to_owned()),
+    }
+}
+
 fn is_secret(name: &str) -> bool {
-    let words = ["password", "secret", "credentials", "token", "_key"];
+    let words = ["password", "secret", "credentials", "token", "token_id", "_key"];
     words.iter().any(|word| name.ends_with(word)) || matches!(name, "key" | "cert")
 }
 
 /// Whether a setting is an address whose path may hold a token.
 fn is_address(name: &str) -> bool {
-    name == "url" || name == "proxy_url" || name.ends_with("api_url") || name.ends_with("webhook_url")
+    let words = ["api_url", "webhook_url", "token_url", "proxy_url"];
+    name == "url" || words.iter().any(|word| name.ends_with(word))
 }
 
 /// A webhook's path often holds a token: only scheme and host are shown, unless there is no more.

@@ -1,8 +1,8 @@
 //! `email_configs`.
 
-use super::{Context, global::GlobalYaml, http::secret};
+use super::{Context, global::GlobalYaml, http::secret, tls::TlsYaml};
 use crate::problem::Place;
-use daemon::Secret;
+use daemon::{Secret, http::TlsVersion};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::{collections::BTreeMap, path::PathBuf};
@@ -26,6 +26,10 @@ pub struct EmailConfig {
     pub tls: SmtpTls,
     /// Authorities to believe instead of the system's, in PEM form.
     pub ca_pem: Option<String>,
+    /// Our certificate and its key, in PEM form.
+    pub identity_pem: Option<[Secret; 2]>,
+    /// The oldest version of TLS that may be spoken.
+    pub tls_version_min: Option<TlsVersion>,
     /// Whether the server's certificate is believed whatever it says.
     pub insecure_skip_verify: bool,
     /// The name the certificate must have, when it is not the host's.
@@ -62,6 +66,8 @@ pub(super) struct EmailYaml {
     auth_username: Option<String>,
     auth_password: Option<Secret>,
     auth_password_file: Option<PathBuf>,
+    auth_secret: Option<Spanned<Secret>>,
+    auth_secret_file: Option<Spanned<PathBuf>>,
     auth_identity: Option<String>,
     #[serde(default, deserialize_with = "crate::config::or_default")]
     headers: BTreeMap<String, Spanned<String>>,
@@ -75,16 +81,6 @@ pub(super) struct EmailYaml {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TlsYaml {
-    ca: Option<Secret>,
-    ca_file: Option<PathBuf>,
-    #[serde(default)]
-    insecure_skip_verify: bool,
-    server_name: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct ThreadingYaml {
     #[serde(default)]
     enabled: bool,
@@ -94,16 +90,6 @@ const IMPLICIT_TLS_PORT: u16 = 465;
 const DEFAULT_HTML: &str = r#"{{ template "email.default.html" . }}"#;
 const DEFAULT_TEXT: &str = r#"{{ template "email.default.text" . }}"#;
 const DEFAULT_SUBJECT: &str = r#"{{ template "email.default.subject" . }}"#;
-
-impl TlsYaml {
-    fn authorities(&self, context: &mut Context<'_>, place: Place) -> Option<String> {
-        let pem = secret(context, place, "ca", self.ca.as_ref(), self.ca_file.as_ref())?;
-        if !pem.expose().contains("-----BEGIN CERTIFICATE-----") {
-            context.report(place, "`ca` holds no certificate in PEM form");
-        }
-        Some(pem.expose().to_owned())
-    }
-}
 
 impl EmailYaml {
     pub(super) const SEND_RESOLVED: bool = false;
@@ -132,6 +118,7 @@ impl EmailYaml {
             SmtpTls::Plain
         };
         let hello = self.hello.as_ref().or(global.smtp_hello.as_ref());
+        let tls_config = self.tls_config.as_ref().or(global.smtp_tls_config.as_ref());
         Some(EmailConfig {
             to: to.value.clone(),
             from: from.clone(),
@@ -140,9 +127,11 @@ impl EmailYaml {
             hello: hello.cloned().unwrap_or_else(|| "localhost".to_owned()),
             auth: self.auth(context, global, place),
             tls,
-            ca_pem: self.tls_config.as_ref().and_then(|tls| tls.authorities(context, place)),
-            insecure_skip_verify: self.tls_config.as_ref().is_some_and(|tls| tls.insecure_skip_verify),
-            server_name: self.tls_config.as_ref().and_then(|tls| tls.server_name.clone()),
+            ca_pem: tls_config.and_then(|tls| tls.authorities(context, place)),
+            identity_pem: tls_config.and_then(|tls| tls.identity(context, place)),
+            tls_version_min: tls_config.and_then(|tls| tls.versions(context)[0]),
+            insecure_skip_verify: tls_config.is_some_and(|tls| tls.insecure_skip_verify),
+            server_name: tls_config.and_then(|tls| Some(tls.server_name.as_ref()?.value.clone())),
             headers: self.headers(context),
             html: context.text(self.html.as_ref(), DEFAULT_HTML),
             text: context.text(self.text.as_ref(), DEFAULT_TEXT),
@@ -184,14 +173,20 @@ impl EmailYaml {
         } else {
             (global.smtp_auth_password.as_ref(), global.smtp_auth_password_file.as_ref())
         };
-        match secret(context, place, "auth_password", inline, file) {
-            Some(password) => Some((username.clone(), password)),
-            None => {
-                context
-                    .report(place, "`auth_username` is set, but no `auth_password` or `auth_password_file`");
-                None
-            }
+        if let Some(password) = secret(context, place, "auth_password", inline, file) {
+            return Some((username.clone(), password));
         }
+        let inline = self.auth_secret.as_ref().or(global.smtp_auth_secret.as_ref()).map(Place::of);
+        let file = self.auth_secret_file.as_ref().or(global.smtp_auth_secret_file.as_ref()).map(Place::of);
+        match inline.or(file) {
+            Some(at) => context.report(
+                at,
+                "`auth_secret` is for CRAM-MD5, which is not spoken; give `auth_password`, for PLAIN and LOGIN",
+            ),
+            None => context
+                .report(place, "`auth_username` is set, but no `auth_password` or `auth_password_file`"),
+        }
+        None
     }
 
     /// The given headers; names differ by more than case.

@@ -1,22 +1,24 @@
 //! `http_config`, and the targets of receivers that are reached by HTTP.
 
-use super::Context;
+use super::{
+    Context,
+    connection::{Connection, Written},
+    oauth2::{Oauth2, Oauth2Yaml},
+    tls::TlsYaml,
+};
 use crate::{
-    notify::http::{Answer, AttemptError, describe},
+    notify::http::{Answer, AttemptError},
     problem::Place,
 };
-use daemon::{
-    Secret,
-    http::{ClientOptions, ClientTls, LinkLocal, Redirects},
-};
+use daemon::Secret;
 use reqwest::{RequestBuilder, Url};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 /// An address that may hold a token: `Debug` shows scheme and host only.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretUrl(Url);
+pub struct SecretUrl(pub(super) Url);
 
 impl SecretUrl {
     /// The address itself.
@@ -51,25 +53,17 @@ pub struct HttpConfig {
     pub authorization: Option<Authorization>,
     /// Further headers.
     pub headers: Vec<(String, Secret)>,
-    settings: Settings,
+    oauth2: Option<Arc<Oauth2>>,
+    connection: Connection,
     /// A client of its own, when the settings ask for one.
     client: Option<reqwest::Client>,
-}
-
-/// What a client of its own is for.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Settings {
-    tls: ClientTls,
-    proxy: Option<Url>,
-    follow_redirects: bool,
-    allow_link_local: bool,
 }
 
 /// Clients are equal when their settings are.
 impl PartialEq for HttpConfig {
     fn eq(&self, other: &Self) -> bool {
-        (&self.authorization, &self.headers, &self.settings)
-            == (&other.authorization, &other.headers, &other.settings)
+        (&self.authorization, &self.headers, &self.oauth2, &self.connection)
+            == (&other.authorization, &other.headers, &other.oauth2, &other.connection)
     }
 }
 
@@ -97,9 +91,12 @@ pub enum Authorization {
 pub(crate) struct HttpYaml {
     basic_auth: Option<BasicAuthYaml>,
     authorization: Option<AuthorizationYaml>,
-    oauth2: Option<Spanned<serde_json::Value>>,
+    oauth2: Option<Spanned<Oauth2Yaml>>,
     tls_config: Option<TlsYaml>,
     proxy_url: Option<Spanned<String>>,
+    no_proxy: Option<Spanned<String>>,
+    #[serde(default, deserialize_with = "crate::config::or_default")]
+    proxy_connect_header: BTreeMap<String, HeaderValues>,
     #[serde(default)]
     follow_redirects: bool,
     /// Without `proxy_url`, proxies that the environment names are used, whatever stands here.
@@ -139,19 +136,10 @@ struct HeaderYaml {
     files: Vec<PathBuf>,
 }
 
+/// The values of a header.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TlsYaml {
-    ca: Option<Secret>,
-    ca_file: Option<PathBuf>,
-    cert: Option<Secret>,
-    cert_file: Option<PathBuf>,
-    key: Option<Secret>,
-    key_file: Option<PathBuf>,
-    server_name: Option<Spanned<String>>,
-    #[serde(default)]
-    insecure_skip_verify: bool,
-}
+#[serde(transparent)]
+pub(crate) struct HeaderValues(pub(super) Vec<Secret>);
 
 impl HttpYaml {
     /// The receiver's own settings, or else those of `global`.
@@ -164,47 +152,31 @@ impl HttpYaml {
     ) -> HttpConfig {
         let none = HttpYaml::default();
         let http = own.or(global).unwrap_or(&none);
-        if let Some(oauth2) = &http.oauth2 {
-            context.report(Place::of(oauth2), "`oauth2` is not supported; use `authorization`");
-        }
-        let settings = Settings {
-            tls: http.tls(context, place),
-            proxy: http.proxy_url.as_ref().and_then(|url| proxy(context, url)),
+        let written = Written {
+            tls: http.tls_config.as_ref(),
+            proxy_url: http.proxy_url.as_ref(),
+            no_proxy: http.no_proxy.as_ref(),
+            proxy_connect_header: &http.proxy_connect_header,
             follow_redirects: http.follow_redirects,
             allow_link_local,
         };
+        let connection = written.read(context, place);
         HttpConfig {
             authorization: http.authorization(context, place),
             headers: http.headers(context, place),
-            client: settings.client(context, place),
-            settings,
+            oauth2: http.oauth2(context, allow_link_local),
+            client: connection.client(context, place),
+            connection,
         }
     }
 
-    fn tls(&self, context: &mut Context<'_>, place: Place) -> ClientTls {
-        let Some(tls) = &self.tls_config else { return ClientTls::default() };
-        if let Some(name) = &tls.server_name {
-            context.report(Place::of(name), "`server_name` is not supported for receivers by HTTP");
+    fn oauth2(&self, context: &mut Context<'_>, allow_link_local: bool) -> Option<Arc<Oauth2>> {
+        let written = self.oauth2.as_ref()?;
+        let place = Place::of(written);
+        if self.basic_auth.is_some() || self.authorization.is_some() {
+            context.report(place, "at most one of `basic_auth`, `authorization` and `oauth2` must be set");
         }
-        let ca = secret(context, place, "ca", tls.ca.as_ref(), tls.ca_file.as_ref());
-        if ca.as_ref().is_some_and(|ca| !ca.expose().contains("-----BEGIN CERTIFICATE-----")) {
-            context.report(place, "`ca` holds no certificate in PEM form");
-        }
-        let cert = secret(context, place, "cert", tls.cert.as_ref(), tls.cert_file.as_ref());
-        let key = secret(context, place, "key", tls.key.as_ref(), tls.key_file.as_ref());
-        let identity_pem = match (cert, key) {
-            (Some(cert), Some(key)) => Some(format!("{}\n{}\n", cert.expose(), key.expose())),
-            (None, None) => None,
-            _ => {
-                context.report(place, "`cert` and `key` must be set together");
-                None
-            }
-        };
-        ClientTls {
-            ca_pem: ca.map(|ca| ca.expose().to_owned()),
-            identity_pem,
-            insecure_skip_verify: tls.insecure_skip_verify,
-        }
+        written.value.build(context, place, allow_link_local).map(Arc::new)
     }
 
     fn headers(&self, context: &mut Context<'_>, place: Place) -> Vec<(String, Secret)> {
@@ -256,40 +228,29 @@ impl HttpYaml {
     }
 }
 
-impl Settings {
-    fn client(&self, context: &mut Context<'_>, place: Place) -> Option<reqwest::Client> {
-        if *self == Settings::default() {
-            return None;
-        }
-        let options = ClientOptions {
-            link_local: if self.allow_link_local { LinkLocal::Allowed } else { LinkLocal::Refused },
-            redirects: if self.follow_redirects { Redirects::SameOrigin } else { Redirects::Never },
-            proxy: self.proxy.clone(),
-            tls: self.tls.clone(),
-            ..ClientOptions::default()
-        };
-        match daemon::http::client(&options) {
-            Ok(client) => Some(client),
-            Err(error) => {
-                context.report(place, format!("`http_config` cannot be used: {}", describe(&error)));
-                None
-            }
-        }
-    }
-}
-
 impl HttpConfig {
     /// A POST to `url` with what the settings add.
-    pub(crate) fn post(&self, shared: &reqwest::Client, url: Url) -> RequestBuilder {
-        self.request(shared, reqwest::Method::POST, url)
+    ///
+    /// # Errors
+    /// As [`HttpConfig::request`].
+    pub(crate) async fn post(
+        &self,
+        shared: &reqwest::Client,
+        url: Url,
+    ) -> Result<RequestBuilder, AttemptError> {
+        self.request(shared, reqwest::Method::POST, url).await
     }
 
-    pub(crate) fn request(
+    /// A request with what the settings add.
+    ///
+    /// # Errors
+    /// When it needs a token and none was granted.
+    pub(crate) async fn request(
         &self,
         shared: &reqwest::Client,
         method: reqwest::Method,
         url: Url,
-    ) -> RequestBuilder {
+    ) -> Result<RequestBuilder, AttemptError> {
         let mut request = self.client.as_ref().unwrap_or(shared).request(method, url);
         match &self.authorization {
             Some(Authorization::Basic { username, password }) => {
@@ -300,10 +261,13 @@ impl HttpConfig {
             }
             None => {}
         }
+        if let Some(oauth2) = &self.oauth2 {
+            request = request.bearer_auth(oauth2.token(shared).await?.expose());
+        }
         for (name, value) in &self.headers {
             request = request.header(name, value.expose());
         }
-        request
+        Ok(request)
     }
 
     /// Posts JSON and returns the answer, whatever its status.
@@ -313,18 +277,8 @@ impl HttpConfig {
         url: Url,
         body: &serde_json::Value,
     ) -> Result<Answer, AttemptError> {
-        let request = self.post(shared, url).header("content-type", "application/json");
+        let request = self.post(shared, url).await?.header("content-type", "application/json");
         Answer::of(request.body(body.to_string())).await
-    }
-}
-
-fn proxy(context: &mut Context<'_>, text: &Spanned<String>) -> Option<Url> {
-    match Url::parse(&text.value) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(url),
-        _ => {
-            context.report(Place::of(text), "`proxy_url` must be an http or https address");
-            None
-        }
     }
 }
 

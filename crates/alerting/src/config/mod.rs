@@ -4,13 +4,16 @@
 //! Without a file there is a route to one receiver that tells nobody: alerts are then visible on
 //! the page and through the API.
 
+mod connection;
 mod effective;
 mod email;
 mod global;
 mod http;
+mod oauth2;
 mod receiver;
 mod route;
 mod text_fields;
+mod tls;
 mod webhook;
 
 pub use email::{EmailConfig, SmtpTls};
@@ -25,7 +28,8 @@ pub use webhook::{WebhookConfig, WebhookUrl};
 pub use crate::receivers::{
     discord::DiscordConfig, heartbeat::HeartbeatConfig, mattermost::MattermostConfig, msteams::MsteamsConfig,
     msteamsv2::Msteamsv2Config, opsgenie::OpsgenieConfig, pagerduty::PagerdutyConfig,
-    pushover::PushoverConfig, slack::SlackConfig, sns::SnsConfig, telegram::TelegramConfig,
+    pushover::PushoverConfig, rocketchat::RocketchatConfig, slack::SlackConfig, sns::SnsConfig,
+    telegram::TelegramConfig, victorops::VictoropsConfig, webex::WebexConfig,
 };
 
 use crate::{
@@ -268,7 +272,8 @@ fn templates(context: &mut Context<'_>, patterns: &[Spanned<String>]) -> Notific
     templates
 }
 
-/// The files of `folder/pattern`, in order; only the last part may have `*` and `?`.
+/// The files of `folder/pattern`, in order; only the last part may have `*` and `?`. As in
+/// Alertmanager, whose sample names such a folder, it need not exist.
 fn template_files(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
     let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if !name.contains(['*', '?']) {
@@ -278,7 +283,11 @@ fn template_files(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
     let regex = regex::Regex::new(&format!("^{regex}$")).map_err(std::io::Error::other)?;
     let folder = pattern.parent().unwrap_or(Path::new("."));
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
         if regex.is_match(&entry.file_name().to_string_lossy()) {
             files.push(entry.path());
@@ -288,18 +297,50 @@ fn template_files(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// An integration that we do not have is a plain "unknown field" to the reader of YAML.
+/// Integrations of Alertmanager that we do not have: nobody has mistyped them.
+const OF_ALERTMANAGER: [&str; 6] = [
+    "incidentio_configs",
+    "jira_configs",
+    "jsm_configs",
+    "jsmops_configs",
+    "signl4_configs",
+    "wechat_configs",
+];
+
+/// What Alertmanager knows and we do not, and what to do about it.
+const UNSUPPORTED: [(&str, &str); 4] = [
+    (
+        "labels",
+        "a route has no labels of its own here; give them in the rule, or tell routes apart by receiver",
+    ),
+    (
+        "payload",
+        "a webhook's body is always Alertmanager's JSON here; let what receives it make another of it",
+    ),
+    ("thread_message", "messages are not put into threads here; leave it out"),
+    ("update_message", "a message is not changed once it is sent here; leave it out"),
+];
+
+/// An integration or a setting that we do not have is a plain "unknown field" to the reader of YAML.
 fn name_the_supported(mut problem: Problem) -> Problem {
+    if !problem.message.contains("unknown field") {
+        return problem;
+    }
     let unknown = problem.message.split('`').nth(1).unwrap_or_default();
-    if problem.message.contains("unknown field") && unknown.ends_with("_configs") {
+    if unknown.ends_with("_configs") {
         let supported = receiver::SUPPORTED.join("`, `");
         let said =
             daemon::config::explain(&format!("unknown field `{unknown}`, expected one of `{supported}`"));
-        let suggestion = said.split("; did you mean").nth(1).map(|rest| format!("; did you mean{rest}"));
+        let suggestion = said.split("; did you mean").nth(1).filter(|_| !OF_ALERTMANAGER.contains(&unknown));
+        let advice = match suggestion {
+            Some(rest) => format!("did you mean{rest}"),
+            None => "reach others through `webhook_configs` and a service that passes it on".to_owned(),
+        };
         problem.message = format!(
-            "receiver integration `{unknown}` is not supported; supported are `{supported}`{}",
-            suggestion.unwrap_or_default()
+            "receiver integration `{unknown}` is not supported; supported are `{supported}`; {advice}"
         );
+    } else if let Some((name, advice)) = UNSUPPORTED.iter().find(|(name, _)| *name == unknown) {
+        problem.message = format!("`{name}` is not supported: {advice}");
     }
     problem
 }

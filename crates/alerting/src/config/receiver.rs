@@ -13,8 +13,9 @@ use crate::{
         discord, discord::DiscordConfig, heartbeat, heartbeat::HeartbeatConfig, mattermost,
         mattermost::MattermostConfig, msteams, msteams::MsteamsConfig, msteamsv2, msteamsv2::Msteamsv2Config,
         opsgenie, opsgenie::OpsgenieConfig, pagerduty, pagerduty::PagerdutyConfig, pushover,
-        pushover::PushoverConfig, slack, slack::SlackConfig, sns, sns::SnsConfig, telegram,
-        telegram::TelegramConfig,
+        pushover::PushoverConfig, rocketchat, rocketchat::RocketchatConfig, slack, slack::SlackConfig, sns,
+        sns::SnsConfig, telegram, telegram::TelegramConfig, victorops, victorops::VictoropsConfig, webex,
+        webex::WebexConfig,
     },
 };
 use serde::Deserialize;
@@ -136,6 +137,9 @@ integrations! {
     Msteams, "msteams", msteams_configs, msteams::Yaml, MsteamsConfig;
     Msteamsv2, "msteamsv2", msteamsv2_configs, msteamsv2::Yaml, Msteamsv2Config;
     Mattermost, "mattermost", mattermost_configs, mattermost::Yaml, MattermostConfig;
+    Rocketchat, "rocketchat", rocketchat_configs, rocketchat::Yaml, RocketchatConfig;
+    Victorops, "victorops", victorops_configs, victorops::Yaml, VictoropsConfig;
+    Webex, "webex", webex_configs, webex::Yaml, WebexConfig;
     Heartbeat, "heartbeat", heartbeat_configs, heartbeat::Yaml, HeartbeatConfig;
 }
 

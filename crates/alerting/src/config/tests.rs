@@ -85,10 +85,6 @@ fn problems_say_where_and_what() {
         (with("  slak_configs: [{}]\n"), "did you mean `slack_configs`?"),
         (with("  webhook_configs: [{url: 'http://x/{{ nothing }}'}]\n"), "template: "),
         (
-            with("  webhook_configs: [{url: 'http://x/', http_config: {oauth2: {}}}]\n"),
-            "`oauth2` is not supported",
-        ),
-        (
             with("  webhook_configs: [{url: 'http://x/', http_config: {proxy_url: x}}]\n"),
             "`proxy_url` must be",
         ),
@@ -125,10 +121,65 @@ fn problems_say_where_and_what() {
         (route("  receiver: r\n  routes: [{matchers: ['a=~(']}]"), "am.yml:3:"),
         (route("  receiver: r\n  routes: [{mute_time_intervals: [x]}]"), "undefined time interval `x`"),
         (
-            "route: {receiver: r}\nreceivers: [{name: r}]\ntemplates: ['/nonexistent/*.tmpl']\n".to_owned(),
+            "route: {receiver: r}\nreceivers: [{name: r}]\ntemplates: ['/dev/null/*.tmpl']\n".to_owned(),
             "failed to read",
         ),
         ("global: {slack_api_uri: x}\n".to_owned(), "did you mean `slack_api_url`?"),
+    ] {
+        let error = parse(&text).unwrap_err();
+        assert!(error.contains(expected) && error.starts_with("am.yml:"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn problems_of_newer_settings_say_what_to_do() {
+    let with = |receiver: &str| format!("route: {{receiver: r}}\nreceivers:\n- name: r\n{receiver}");
+    for (text, expected) in [
+        (
+            with(
+                "  webhook_configs: [{url: 'http://x/', http_config: {oauth2: {client_id: i, token_url: t, client_secret: s}}}]\n",
+            ),
+            "`token_url` is not an address",
+        ),
+        (
+            with("  webhook_configs: [{url: 'http://x/', http_config: {no_proxy: x}}]\n"),
+            "`no_proxy` is of use with `proxy_url` only",
+        ),
+        (
+            with(
+                "  webhook_configs: [{url: 'http://x/', http_config: {tls_config: {min_version: TLS14}}}]\n",
+            ),
+            "unknown TLS version `TLS14`",
+        ),
+        (
+            with(
+                "  webhook_configs: [{url: 'http://x/', http_config: {tls_config: {min_version: TLS13, max_version: TLS12}}}]\n",
+            ),
+            "`max_version: TLS12`",
+        ),
+        (
+            with("  webhook_configs: [{url: 'http://x/', http_config: {tls_config: {server_name: x}}}]\n"),
+            "use an address with that name",
+        ),
+        (
+            with("  webhook_configs: [{url: 'http://x/', payload: {}}]\n"),
+            "`payload` is not supported: a webhook's body",
+        ),
+        (
+            with("  jira_configs: [{project: x}]\n"),
+            "`jira_configs` is not supported; supported are `webhook_configs`",
+        ),
+        (with("  jira_configs: [{project: x}]\n"), "reach others through `webhook_configs`"),
+        (
+            with(
+                "  email_configs: [{to: a@b, from: a@b, smarthost: 'h:25', auth_username: u, auth_secret: s}]\n",
+            ),
+            "CRAM-MD5",
+        ),
+        (
+            with("  slack_configs: [{api_url: 'http://x/', app_token: t}]\n"),
+            "at most one of `api_url` and `app_token`",
+        ),
     ] {
         let error = parse(&text).unwrap_err();
         assert!(error.contains(expected) && error.starts_with("am.yml:"), "{text}: {error}");
@@ -150,6 +201,7 @@ fn a_broken_template_file_names_its_line() {
 fn empty_keys_are_empty_lists() {
     let text = "\
 tracing: {endpoint: 'localhost:4317', insecure: true}
+templates: ['/nonexistent/*.tmpl']
 route:
   receiver: r
   routes:
@@ -161,7 +213,6 @@ inhibit_rules:
 - source_matchers:
   target_matchers:
   equal:
-templates:
 time_intervals:
 receivers:
 - name: r
@@ -171,6 +222,94 @@ receivers:
     let config = Config::parse("f", text, Path::new(".")).unwrap();
     assert_eq!((config.routes.iter().count(), config.inhibit_rules.len()), (2, 1));
     assert!(config.receivers["r"].integrations.is_empty());
+}
+
+/// A file with every secret that may stand in one, each told apart by its number.
+const FULL_OF_SECRETS: &str = r##"
+global:
+  smtp_from: am@example.org
+  smtp_smarthost: 'mail.example.org:587'
+  smtp_auth_username: am
+  smtp_auth_password: s3cret-01
+  smtp_auth_secret: s3cret-02
+  smtp_tls_config: {insecure_skip_verify: true, min_version: TLS13}
+  slack_app_token: s3cret-03
+  slack_app_url: https://slack.example.org/api/chat.postMessage
+  slack_api_url: https://hooks.example.org/s3cret-04
+  rocketchat_api_url: https://chat.example.org
+  rocketchat_token: s3cret-05
+  rocketchat_token_id: s3cret-06
+  victorops_api_key: s3cret-07
+  opsgenie_api_key: s3cret-08
+  telegram_bot_token: s3cret-09
+  wechat_api_secret: s3cret-10
+  wechat_api_corp_id: corp
+  jira_api_url: https://jira.example.org
+  http_config:
+    proxy_url: http://user:s3cret-11@proxy.example.org:3128
+    no_proxy: 10.0.0.0/8,.example.org
+    proxy_connect_header: {X-Proxy: [s3cret-12]}
+    proxy_from_environment: false
+    enable_http2: true
+    tls_config: {min_version: TLS11, max_version: TLS13}
+    http_headers: {X-Team: {values: [s3cret-13], secrets: [s3cret-14]}}
+    oauth2:
+      client_id: me
+      client_secret: s3cret-15
+      token_url: https://login.example.org/token?key=s3cret-16
+      scopes: [alerts]
+      endpoint_params: {client_assertion: s3cret-17}
+route: {receiver: a}
+receivers:
+- name: a
+  rocketchat_configs: [{channel: '#ops'}, {channel: '#ops', token: s3cret-18, token_id: s3cret-19}]
+  victorops_configs: [{routing_key: r, custom_fields: {team: db}}, {routing_key: r, api_key: s3cret-20}]
+  slack_configs: [{channel: '#a'}, {channel: '#b', app_token: s3cret-21}, {channel: '#c', api_url: 'https://h.example.org/s3cret-22'}]
+  telegram_configs: [{chat_id: 1}, {chat_id: 1, bot_token: s3cret-23}]
+  pushover_configs: [{user_key: s3cret-24, token: s3cret-25}]
+  pagerduty_configs: [{routing_key: s3cret-26}, {service_key: s3cret-27}]
+  opsgenie_configs: [{}, {api_key: s3cret-28}]
+  email_configs: [{to: a@example.org}, {to: a@example.org, auth_password: s3cret-29}]
+  webhook_configs:
+  - {url: 'https://h.example.org/x?token=s3cret-30', secret: s3cret-31}
+  - {url: 'https://h.example.org/{{ .GroupLabels.alertname }}/s3cret-32'}
+  - {url: 'https://h.example.org/', http_config: {basic_auth: {username: u, password: s3cret-33}}}
+  discord_configs: [{webhook_url: 'https://d.example.org/s3cret-34'}]
+  msteams_configs: [{webhook_url: 'https://d.example.org/s3cret-35'}]
+  msteamsv2_configs: [{webhook_url: 'https://d.example.org/s3cret-36'}]
+  mattermost_configs: [{webhook_url: 'https://d.example.org/s3cret-37'}]
+  sns_configs: [{topic_arn: 'arn:aws:sns:us-east-2:1:t', sigv4: {region: us-east-2, access_key: AK, secret_key: s3cret-38}}]
+  webex_configs: [{room_id: R, http_config: {authorization: {credentials: s3cret-39}}}]
+  heartbeat_configs: [{url: 'https://d.example.org/s3cret-40'}]
+"##;
+
+#[test]
+fn secrets_are_neither_shown_nor_printed() {
+    let config = Config::parse("am.yml", FULL_OF_SECRETS, Path::new(".")).unwrap();
+    for printed in [config.shown.clone(), format!("{config:?}")] {
+        let found: Vec<_> = printed.match_indices("s3cret").map(|(at, _)| &printed[at..at + 9]).collect();
+        assert!(found.is_empty(), "{found:?}");
+    }
+    assert!(config.shown.contains("login.example.org") && config.shown.contains("10.0.0.0/8"));
+}
+
+#[test]
+fn a_token_of_global_is_for_those_that_say_nothing_else() {
+    let text = r"
+global: {slack_app_token: xoxb, slack_api_url: 'https://slack.example.org/hook'}
+route: {receiver: a}
+receivers:
+- name: a
+  slack_configs:
+  - {channel: a}
+  - {channel: b, http_config: {authorization: {credentials: own}}}
+  - {channel: c, api_url: 'https://slack.example.org/other'}
+";
+    let config = parse(text).unwrap();
+    let shown: Vec<_> =
+        config.receivers["a"].integrations.iter().map(|it| format!("{:?}", it.config)).collect();
+    let has_token = |text: &String| text.contains("token: Some");
+    assert_eq!(shown.iter().map(has_token).collect::<Vec<_>>(), [true, false, false], "{shown:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{http::AttemptError, telling::Telling};
 use crate::config::{EmailConfig, SmtpTls};
+use daemon::http::TlsVersion;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message as Mail, Tokio1Executor,
     address::Envelope,
@@ -11,7 +12,7 @@ use lettre::{
     },
     transport::smtp::{
         authentication::{Credentials, Mechanism},
-        client::{Certificate, CertificateStore, Tls, TlsParameters},
+        client::{Certificate, CertificateStore, Identity, Tls, TlsParameters},
         extension::ClientId,
     },
 };
@@ -58,6 +59,13 @@ fn transport(config: &EmailConfig) -> Result<AsyncSmtpTransport<Tokio1Executor>,
             let authority =
                 Certificate::from_pem(pem.as_bytes()).map_err(|error| permanent(error.to_string()))?;
             builder = builder.certificate_store(CertificateStore::None).add_root_certificate(authority);
+        }
+        if let Some([certificate, key]) = &config.identity_pem {
+            let identity = Identity::from_pem(certificate.expose().as_bytes(), key.expose().as_bytes());
+            builder = builder.identify_with(identity.map_err(|error| permanent(error.to_string()))?);
+        }
+        if config.tls_version_min == Some(TlsVersion::Tls13) {
+            builder = builder.set_min_tls_version(lettre::transport::smtp::client::TlsVersion::Tlsv13);
         }
         builder.build_rustls().map_err(|error| permanent(error.to_string()))
     };

@@ -3,8 +3,8 @@
 use reqwest::{RequestBuilder, StatusCode, header};
 use std::time::Duration;
 
-/// Most of an answer that is read.
-const BODY_BYTES_MAX: usize = 4096;
+/// Most of an answer that is read; a token takes some thousand bytes.
+const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Most of it that is shown.
 const SHOWN_CHARS_MAX: usize = 200;
 /// Longest wait that a receiver may ask for.

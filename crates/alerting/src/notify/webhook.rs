@@ -121,7 +121,7 @@ impl WebhookConfig {
         let alerts = telling.message.alerts.len();
         let body = without_blocking(alerts, || body(telling.message, self.max_alerts, telling.external_url));
         let headers = headers(self, telling.idempotency_key, &body, telling.now_ms);
-        let mut request = self.http.post(telling.client, self.url(telling)?).headers(headers);
+        let mut request = self.http.post(telling.client, self.url(telling)?).await?.headers(headers);
         if self.timeout < Duration::MAX {
             request = request.timeout(self.timeout);
         }

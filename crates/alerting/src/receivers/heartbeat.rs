@@ -69,7 +69,8 @@ impl HeartbeatConfig {
     }
 
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
-        let request = self.http.request(telling.client, self.method.clone(), self.url.expose().clone());
+        let request =
+            self.http.request(telling.client, self.method.clone(), self.url.expose().clone()).await?;
         Answer::of(request).await?.accepted()
     }
 }

@@ -10,9 +10,12 @@ pub(crate) mod msteamsv2;
 pub(crate) mod opsgenie;
 pub(crate) mod pagerduty;
 pub(crate) mod pushover;
+pub(crate) mod rocketchat;
 pub(crate) mod sigv4;
 #[cfg(test)]
-mod sink;
+pub(crate) mod sink;
 pub(crate) mod slack;
 pub(crate) mod sns;
 pub(crate) mod telegram;
+pub(crate) mod victorops;
+pub(crate) mod webex;

@@ -194,6 +194,7 @@ impl OpsgenieConfig {
         let request = self
             .http
             .request(telling.client, method, url)
+            .await?
             .header("authorization", format!("GenieKey {}", self.api_key.expose()))
             .header("content-type", "application/json");
         Answer::of(request.body(body.to_string())).await?.accepted()

@@ -1,4 +1,5 @@
-//! `pagerduty_configs`: the Events API version 2.
+//! `pagerduty_configs`: the Events API, version 2 with a `routing_key` and version 1 with a
+//! `service_key`.
 
 use crate::{
     config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, required_secret, texts},
@@ -15,9 +16,11 @@ use serde_saphyr::Spanned;
 use std::{collections::BTreeMap, path::PathBuf};
 
 const URL: &str = "https://events.pagerduty.com/v2/enqueue";
+const URL_OF_VERSION_1: &str = "https://events.pagerduty.com/generic/2010-04-15/create_event.json";
 /// What PagerDuty takes at most.
 const SUMMARY_CHARS_MAX: usize = 1024;
 const EVENT_BYTES_MAX: usize = 512 * 1024;
+const TOO_LARGE: &str = "left out because the event was larger than PagerDuty takes";
 const DEFAULT_DETAILS: [(&str, &str); 4] = [
     ("firing", r#"{{ template "pagerduty.default.instances" .Alerts.Firing }}"#),
     ("resolved", r#"{{ template "pagerduty.default.instances" .Alerts.Resolved }}"#),
@@ -29,12 +32,19 @@ const DEFAULT_DETAILS: [(&str, &str); 4] = [
 #[derive(Clone, Debug, PartialEq)]
 pub struct PagerdutyConfig {
     url: SecretUrl,
-    routing_key: Secret,
+    key: Key,
     http: HttpConfig,
     texts: Texts,
     details: BTreeMap<String, String>,
     images: Vec<ImageYaml>,
     links: Vec<LinkYaml>,
+}
+
+/// Which integration of which version is told.
+#[derive(Clone, Debug, PartialEq)]
+enum Key {
+    Routing(Secret),
+    Service(Secret),
 }
 
 texts! {
@@ -58,8 +68,8 @@ pub(crate) struct Yaml {
     http_config: Option<HttpYaml>,
     routing_key: Option<Secret>,
     routing_key_file: Option<PathBuf>,
-    service_key: Option<Spanned<String>>,
-    service_key_file: Option<Spanned<String>>,
+    service_key: Option<Secret>,
+    service_key_file: Option<PathBuf>,
     url: Option<Spanned<String>>,
     description: Option<Spanned<String>>,
     client: Option<Spanned<String>>,
@@ -104,16 +114,12 @@ impl Yaml {
         global: &GlobalYaml,
         place: Place,
     ) -> Option<PagerdutyConfig> {
-        if let Some(old) = self.service_key.as_ref().or(self.service_key_file.as_ref()) {
-            context.report(
-                Place::of(old),
-                "version 1 of the Events API is not supported; use `routing_key` of an Events API v2 integration",
-            );
-            return None;
-        }
-        let given = [(self.routing_key.as_ref(), self.routing_key_file.as_ref()), (None, None)];
-        let routing_key = required_secret(context, place, "routing_key", given);
-        let url = self.url.as_ref().or(global.pagerduty_url.as_ref());
+        let key = self.key(context, place);
+        let (default, of_global) = match &key {
+            Some(Key::Service(_)) => (URL_OF_VERSION_1, None),
+            _ => (URL, global.pagerduty_url.as_ref()),
+        };
+        let url = self.url.as_ref().or(of_global);
         let at = url.map_or(place, Place::of);
         let defaults = DEFAULT_DETAILS.map(|(name, template)| (name.to_owned(), template.to_owned()));
         let mut details = BTreeMap::from(defaults);
@@ -126,28 +132,66 @@ impl Yaml {
             details,
             images: self.images.clone(),
             links: self.links.clone(),
-            url: check_target(context, at, "url", url.map_or(URL, |url| &url.value), false)?,
-            routing_key: routing_key?,
+            url: check_target(context, at, "url", url.map_or(default, |url| &url.value), false)?,
+            key: key?,
         })
+    }
+
+    fn key(&self, context: &mut Context<'_>, place: Place) -> Option<Key> {
+        let routing = (self.routing_key.as_ref(), self.routing_key_file.as_ref());
+        let service = (self.service_key.as_ref(), self.service_key_file.as_ref());
+        let is_given =
+            |(inline, file): (Option<&Secret>, Option<&PathBuf>)| inline.is_some() || file.is_some();
+        if is_given(service) && !is_given(routing) {
+            return required_secret(context, place, "service_key", [service, (None, None)]).map(Key::Service);
+        }
+        if is_given(service) {
+            context.report(place, "at most one of `routing_key` and `service_key` must be set");
+        }
+        required_secret(context, place, "routing_key", [routing, (None, None)]).map(Key::Routing)
     }
 }
 
 impl PagerdutyConfig {
     pub(crate) fn target(&self) -> String {
-        format!("pagerduty:{:016x}", xxhash_rust::xxh3::xxh3_64(self.routing_key.expose().as_bytes()))
+        let (Key::Routing(key) | Key::Service(key)) = &self.key;
+        format!("pagerduty:{:016x}", xxhash_rust::xxh3::xxh3_64(key.expose().as_bytes()))
     }
 
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
-        let body = self.body(telling)?;
+        let body = match &self.key {
+            Key::Routing(key) => self.event(telling, key)?,
+            Key::Service(key) => self.event_of_version_1(telling, key)?,
+        };
         self.http.post_json(telling.client, self.url.expose().clone(), &body).await?.accepted()
     }
 
-    fn body(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {
+    fn details(&self, telling: &Telling<'_>) -> Result<Map<String, Value>, AttemptError> {
+        let texts =
+            self.details.iter().map(|(name, template)| Ok((name.clone(), telling.text(template)?.into())));
+        texts.collect()
+    }
+
+    fn event_of_version_1(&self, telling: &Telling<'_>, key: &Secret) -> Result<Value, AttemptError> {
         let texts = &self.texts;
-        let mut details = Map::new();
-        for (name, template) in &self.details {
-            details.insert(name.clone(), telling.text(template)?.into());
+        let mut event = json!({
+            "service_key": key.expose(),
+            "event_type": if telling.fires() { "trigger" } else { "resolve" },
+            "incident_key": telling.group_hash(),
+            "description": truncate_chars(&telling.text(&texts.description)?, SUMMARY_CHARS_MAX),
+            "client": telling.text(&texts.client)?,
+            "client_url": telling.text(&texts.client_url)?,
+            "details": self.details(telling)?,
+        });
+        if event.to_string().len() > EVENT_BYTES_MAX {
+            event["details"] = json!({"error": TOO_LARGE});
         }
+        Ok(event)
+    }
+
+    fn event(&self, telling: &Telling<'_>, key: &Secret) -> Result<Value, AttemptError> {
+        let texts = &self.texts;
+        let details = self.details(telling)?;
         let client = telling.text(&texts.client)?;
         let source = telling.text(&texts.source)?;
         let mut payload = json!({
@@ -165,7 +209,7 @@ impl PagerdutyConfig {
             }
         }
         let mut event = json!({
-            "routing_key": self.routing_key.expose(),
+            "routing_key": key.expose(),
             "event_action": if telling.fires() { "trigger" } else { "resolve" },
             "dedup_key": telling.group_hash(),
             "client": client,
@@ -174,8 +218,7 @@ impl PagerdutyConfig {
         });
         self.add_images_and_links(telling, &mut event)?;
         if event.to_string().len() > EVENT_BYTES_MAX {
-            let note = "left out because the event was larger than PagerDuty takes";
-            event["payload"]["custom_details"] = json!({"error": note});
+            event["payload"]["custom_details"] = json!({"error": TOO_LARGE});
         }
         Ok(event)
     }
@@ -238,6 +281,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_service_key_is_of_version_1() {
+        let sink = Sink::start(&[]).await;
+        let config =
+            format!("pagerduty_configs: [{{service_key: k, url: '{}', details: {{team: db}}}}]", sink.url);
+        sink.send(&config, firing()).await.unwrap();
+        sink.send(&config, resolved()).await.unwrap();
+        let (begin, end) = (sink.json(0), sink.json(1));
+        assert_eq!(
+            (&begin["service_key"], &begin["event_type"], &begin["incident_key"], &begin["details"]["team"]),
+            (&json!("k"), &json!("trigger"), &json!(group_hash()), &json!("db"))
+        );
+        assert_eq!(begin["description"], "[FIRING:1] DiskFull (db-1 critical)");
+        assert_eq!((&end["event_type"], &end["incident_key"]), (&json!("resolve"), &json!(group_hash())));
+    }
+
+    #[tokio::test]
     async fn an_event_that_is_too_large_loses_its_details() {
         let sink = Sink::start(&[
             (202, "application/json", "{}"),
@@ -259,7 +318,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let found = problems("pagerduty_configs: [{service_key: x}, {}, {routing_kee: x}]");
         assert!(found[0].contains("did you mean `routing_key`"), "{found:?}");
-        let found = problems("pagerduty_configs: [{service_key: x}, {}]");
-        assert!(found[0].contains("version 1") && found[1].contains("`routing_key_file`"), "{found:?}");
+        let found = problems("pagerduty_configs: [{service_key: x, routing_key: y}, {}]");
+        assert!(found[0].contains("at most one") && found[1].contains("`routing_key_file`"), "{found:?}");
     }
 }

@@ -122,6 +122,7 @@ impl PushoverConfig {
         let request = self
             .http
             .post(telling.client, self.url.expose().clone())
+            .await?
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form(&self.fields(telling)?));
         Answer::of(request).await?.accepted()

@@ -135,14 +135,13 @@ impl Yaml {
         place: Place,
     ) -> Option<SlackConfig> {
         let http = global.http(self.http_config.as_ref(), context, place);
-        let token =
-            secret(context, place, "app_token", self.app_token.as_ref(), self.app_token_file.as_ref());
+        let token = self.token(context, global, &http, place);
         let url = if token.is_some() {
-            let url = self.app_url.as_ref().map_or(POST_MESSAGE_URL, |url| &url.value);
-            check_target(context, self.app_url.as_ref().map_or(place, Place::of), "app_url", url, false)?
+            let url = self.app_url.as_ref().or(global.slack_app_url.as_ref());
+            let at = url.map_or(place, Place::of);
+            check_target(context, at, "app_url", url.map_or(POST_MESSAGE_URL, |url| &url.value), false)?
         } else {
-            let is_own = self.api_url.is_some() || self.api_url_file.is_some();
-            let (inline, file) = if is_own {
+            let (inline, file) = if self.has_address() {
                 (&self.api_url, &self.api_url_file)
             } else {
                 (&global.slack_api_url, &global.slack_api_url_file)
@@ -166,6 +165,37 @@ impl Yaml {
     }
 }
 
+impl Yaml {
+    /// Whether it is told by a webhook of its own.
+    fn has_address(&self) -> bool {
+        self.api_url.is_some() || self.api_url_file.is_some()
+    }
+
+    /// The token of an app: its own, or that of `global` unless something else of its own says how
+    /// it is told.
+    fn token(
+        &self,
+        context: &mut Context<'_>,
+        global: &GlobalYaml,
+        http: &HttpConfig,
+        place: Place,
+    ) -> Option<Secret> {
+        let (own, own_file) = (self.app_token.as_ref(), self.app_token_file.as_ref());
+        let is_own = own.is_some() || own_file.is_some();
+        if is_own && self.has_address() {
+            context.report(place, "at most one of `api_url` and `app_token` must be set");
+        }
+        if is_own {
+            return secret(context, place, "app_token", own, own_file);
+        }
+        if self.has_address() || http.authorization.is_some() {
+            return None;
+        }
+        let (token, file) = (global.slack_app_token.as_ref(), global.slack_app_token_file.as_ref());
+        secret(context, place, "slack_app_token", token, file)
+    }
+}
+
 /// Sets a field unless its text is empty.
 fn set(map: &mut Map<String, Value>, name: &str, text: String) {
     if !text.is_empty() {
@@ -180,7 +210,7 @@ impl SlackConfig {
 
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
         let body = self.body(telling)?;
-        let mut request = self.http.post(telling.client, self.url.expose().clone());
+        let mut request = self.http.post(telling.client, self.url.expose().clone()).await?;
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }

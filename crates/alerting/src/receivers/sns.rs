@@ -167,7 +167,7 @@ impl SnsConfig {
             service: "sns",
         };
         let signed = Signed { host: &host, path: &path, content_type: FORM, body: &body };
-        let mut request = self.http.post(telling.client, url);
+        let mut request = self.http.post(telling.client, url).await?;
         for (name, value) in signer.headers(signed, telling.now_ms) {
             request = request.header(name, value);
         }

@@ -1,8 +1,9 @@
 //! The HTTP client: rustls with ring, system roots, no redirects unless asked for, bounded waits.
 
 use reqwest::{
-    Certificate, Identity, Url,
+    Certificate, Identity, NoProxy, Url,
     dns::{Addrs, Name, Resolve, Resolving},
+    header::HeaderMap,
     redirect,
 };
 use std::{
@@ -30,6 +31,10 @@ pub struct ClientOptions {
     pub connect_to: Option<String>,
     /// A proxy for every request; without one the environment is not asked either.
     pub proxy: Option<Url>,
+    /// Hosts, domains and networks that are reached without the proxy, separated by commas.
+    pub no_proxy: Option<String>,
+    /// What the proxy is shown when a tunnel is asked for.
+    pub proxy_headers: HeaderMap,
     /// How the server is recognised, and we by it.
     pub tls: ClientTls,
 }
@@ -64,6 +69,27 @@ pub struct ClientTls {
     pub identity_pem: Option<String>,
     /// Whether any certificate is believed.
     pub insecure_skip_verify: bool,
+    /// The oldest version that may be spoken.
+    pub version_min: Option<TlsVersion>,
+    /// The newest.
+    pub version_max: Option<TlsVersion>,
+}
+
+/// A version of TLS. Older ones are not spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum TlsVersion {
+    Tls12,
+    Tls13,
+}
+
+impl From<TlsVersion> for reqwest::tls::Version {
+    fn from(version: TlsVersion) -> Self {
+        match version {
+            TlsVersion::Tls12 => reqwest::tls::Version::TLS_1_2,
+            TlsVersion::Tls13 => reqwest::tls::Version::TLS_1_3,
+        }
+    }
 }
 
 impl std::fmt::Debug for ClientTls {
@@ -83,6 +109,8 @@ impl Default for ClientOptions {
             redirects: Redirects::Never,
             connect_to: None,
             proxy: None,
+            no_proxy: None,
+            proxy_headers: HeaderMap::new(),
             tls: ClientTls::default(),
         }
     }
@@ -108,7 +136,9 @@ pub fn client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error
         builder = builder.dns_resolver(Arc::new(Elsewhere(host.clone()))).http1_only();
     }
     if let Some(proxy) = &options.proxy {
-        builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
+        let except = options.no_proxy.as_deref().and_then(NoProxy::from_string);
+        let proxy = reqwest::Proxy::all(proxy.clone())?.no_proxy(except);
+        builder = builder.proxy(proxy.headers(options.proxy_headers.clone()));
     }
     if let Some(pem) = &options.tls.ca_pem {
         builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem.as_bytes())?);
@@ -118,6 +148,12 @@ pub fn client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error
     }
     if options.tls.insecure_skip_verify {
         builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    if let Some(version) = options.tls.version_min {
+        builder = builder.tls_version_min(version.into());
+    }
+    if let Some(version) = options.tls.version_max {
+        builder = builder.tls_version_max(version.into());
     }
     builder.build()
 }

@@ -6,7 +6,9 @@ mod server;
 mod signature;
 mod tls;
 
-pub use client::{ClientOptions, ClientTls, LinkLocal, Redirects, TargetRefused, check_target, client};
+pub use client::{
+    ClientOptions, ClientTls, LinkLocal, Redirects, TargetRefused, TlsVersion, check_target, client,
+};
 pub use server::{ServerOptions, serve};
 pub use signature::signature_headers;
 pub use tls::{TlsError, TlsFiles};

@@ -1,0 +1,126 @@
+//! How a server is reached: through which proxy, and with which TLS.
+
+use super::{
+    Context,
+    http::{HeaderValues, SecretUrl},
+    tls::TlsYaml,
+};
+use crate::{notify::http::describe, problem::Place};
+use daemon::http::{ClientOptions, ClientTls, LinkLocal, Redirects};
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use serde_saphyr::Spanned;
+use std::collections::BTreeMap;
+
+/// The settings as written, wherever they stand.
+pub(super) struct Written<'a> {
+    pub(super) tls: Option<&'a TlsYaml>,
+    pub(super) proxy_url: Option<&'a Spanned<String>>,
+    pub(super) no_proxy: Option<&'a Spanned<String>>,
+    pub(super) proxy_connect_header: &'a BTreeMap<String, HeaderValues>,
+    pub(super) follow_redirects: bool,
+    pub(super) allow_link_local: bool,
+}
+
+/// What a client of its own is for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Connection {
+    tls: ClientTls,
+    proxy: Option<SecretUrl>,
+    no_proxy: Option<String>,
+    proxy_headers: HeaderMap,
+    follow_redirects: bool,
+    allow_link_local: bool,
+}
+
+impl Written<'_> {
+    pub(super) fn read(&self, context: &mut Context<'_>, place: Place) -> Connection {
+        let proxy = self.proxy_url.and_then(|url| proxy(context, url));
+        if let (Some(except), None) = (self.no_proxy, self.proxy_url) {
+            context.report(Place::of(except), "`no_proxy` is of use with `proxy_url` only");
+        }
+        if !self.proxy_connect_header.is_empty() && self.proxy_url.is_none() {
+            context.report(place, "`proxy_connect_header` is of use with `proxy_url` only");
+        }
+        Connection {
+            tls: self.tls.map(|tls| client_tls(tls, context, place)).unwrap_or_default(),
+            proxy,
+            no_proxy: self.no_proxy.map(|except| except.value.clone()),
+            proxy_headers: self.proxy_headers(context, place),
+            follow_redirects: self.follow_redirects,
+            allow_link_local: self.allow_link_local,
+        }
+    }
+
+    fn proxy_headers(&self, context: &mut Context<'_>, place: Place) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, values) in self.proxy_connect_header {
+            for value in values.0.iter() {
+                let read = HeaderName::from_bytes(name.as_bytes())
+                    .ok()
+                    .zip(HeaderValue::from_str(value.expose()).ok());
+                let Some((name, mut value)) = read else {
+                    context.report(place, format!("`{name}` in `proxy_connect_header` is not a header"));
+                    continue;
+                };
+                value.set_sensitive(true);
+                headers.append(name, value);
+            }
+        }
+        headers
+    }
+}
+
+fn client_tls(tls: &TlsYaml, context: &mut Context<'_>, place: Place) -> ClientTls {
+    if let Some(name) = &tls.server_name {
+        let message = "`server_name` is not supported for receivers by HTTP: the name of the address is what \
+                       the certificate must have; use an address with that name";
+        context.report(Place::of(name), message);
+    }
+    let identity = tls.identity(context, place);
+    let [version_min, version_max] = tls.versions(context);
+    ClientTls {
+        ca_pem: tls.authorities(context, place),
+        identity_pem: identity.map(|[cert, key]| format!("{}\n{}\n", cert.expose(), key.expose())),
+        insecure_skip_verify: tls.insecure_skip_verify,
+        version_min,
+        version_max,
+    }
+}
+
+fn proxy(context: &mut Context<'_>, text: &Spanned<String>) -> Option<SecretUrl> {
+    match Url::parse(&text.value) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(SecretUrl(url)),
+        _ => {
+            context.report(Place::of(text), "`proxy_url` must be an http or https address");
+            None
+        }
+    }
+}
+
+impl Connection {
+    /// A client, when the shared one does not do.
+    pub(super) fn client(&self, context: &mut Context<'_>, place: Place) -> Option<reqwest::Client> {
+        if *self == Connection::default() {
+            return None;
+        }
+        let options = ClientOptions {
+            link_local: if self.allow_link_local { LinkLocal::Allowed } else { LinkLocal::Refused },
+            redirects: if self.follow_redirects { Redirects::SameOrigin } else { Redirects::Never },
+            proxy: self.proxy.as_ref().map(|proxy| proxy.expose().clone()),
+            no_proxy: self.no_proxy.clone(),
+            proxy_headers: self.proxy_headers.clone(),
+            tls: self.tls.clone(),
+            ..ClientOptions::default()
+        };
+        match daemon::http::client(&options) {
+            Ok(client) => Some(client),
+            Err(error) => {
+                context.report(place, format!("`http_config` cannot be used: {}", describe(&error)));
+                None
+            }
+        }
+    }
+}
