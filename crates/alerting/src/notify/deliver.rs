@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::Integration,
-    dispatch::{Delivery, FailedAttempt, Finished},
+    dispatch::{DELIVERY_MS_MIN, Delivery, FailedAttempt, Finished},
     expand::NotificationTemplates,
     metrics::Metrics,
     querier::Querier,
@@ -31,6 +31,10 @@ pub(crate) struct Means {
 /// wanted. An attempt that was begun is waited for, because a receiver that has taken it must be
 /// known to have. A permit is held during attempts only, so that receivers that fail or hang do
 /// not keep others waiting for longer than an attempt.
+///
+/// One that has waited longer for its first permit than it had time for is attempted all the same:
+/// its group has found at every flush that it still says what is to be told, and with thousands
+/// before a slow receiver those that give up their place would never have a turn.
 pub(crate) async fn deliver(
     means: &Means,
     templates: &NotificationTemplates,
@@ -49,7 +53,10 @@ pub(crate) async fn deliver(
             permit = acquire(permits) => permit,
         };
         let now_ms = (means.clock)();
-        let time_left_ms = delivery.expires_at_ms - now_ms;
+        let mut time_left_ms = delivery.expires_at_ms - now_ms;
+        if attempt == 1 {
+            time_left_ms = time_left_ms.max(DELIVERY_MS_MIN);
+        }
         if time_left_ms <= 0 {
             return Finished::GivenUp(format!("not delivered in time, after {} attempts", attempt - 1));
         }
@@ -132,4 +139,69 @@ async fn attempt_once(
     let means = (&means.client, means.external_url.as_str());
     let telling = Telling::new(means, templates, message, key, sparklines, now_ms);
     integration.config.send(&telling).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Config,
+        querier::{ExpressionError, QueryFailure, Reading, Source},
+        receivers::sink::{Sink, firing},
+    };
+    use std::{collections::BTreeSet, path::Path};
+
+    struct NoData;
+
+    impl Querier for NoData {
+        fn instant(&self, _: Source, _: &str, _: i64) -> Result<Reading, QueryFailure> {
+            Ok(Reading::Vector(Vec::new()))
+        }
+
+        fn check(&self, _: Source, _: &str) -> Result<(), ExpressionError> {
+            Ok(())
+        }
+    }
+
+    /// A delivery whose time is up, to a receiver that answers as told.
+    async fn late(sink: &Sink) -> Finished {
+        let text = format!(
+            "route: {{receiver: r}}\nreceivers: [{{name: r, webhook_configs: [{{url: '{}'}}]}}]\n",
+            sink.url
+        );
+        let config = Config::parse("f", &text, Path::new(".")).unwrap();
+        let means = Means {
+            client: daemon::http::client(&daemon::http::ClientOptions::default()).unwrap(),
+            querier: Arc::new(NoData),
+            external_url: String::new(),
+            metrics: Metrics::default(),
+            clock: || 1_000_000,
+        };
+        let delivery = Delivery {
+            id: 1,
+            idempotency_key: "k".into(),
+            receiver: "r".into(),
+            integration: "r/webhook/0".into(),
+            target: String::new(),
+            message: firing(),
+            firing: BTreeSet::new(),
+            resolved: BTreeSet::new(),
+            expires_at_ms: 10_000,
+            repeat_interval_ms: 1,
+        };
+        let permits = [&Semaphore::new(1), &Semaphore::new(1)];
+        let (_stop, mut stopped) = watch::channel(false);
+        let integration = &config.receivers["r"].integrations[0];
+        deliver(&means, &config.templates, integration, &delivery, permits, |_| {}, &mut stopped).await
+    }
+
+    /// Behind a slow receiver with thousands of groups a delivery may wait for longer than its
+    /// group's interval. It was given up without a single attempt then.
+    #[tokio::test]
+    async fn one_that_has_waited_too_long_for_its_turn_has_it_all_the_same() {
+        let sink = Sink::start(&[(200, "text/plain", "")]).await;
+        assert_eq!(late(&sink).await, Finished::Delivered);
+        let refusing = Sink::start(&[(500, "text/plain", "")]).await;
+        assert!(matches!(late(&refusing).await, Finished::GivenUp(_)), "but no further attempt is made");
+    }
 }
