@@ -54,11 +54,13 @@ pub(super) struct Git<'a> {
     pub(super) stop: &'a AtomicBool,
     pub(super) time_max: Duration,
     pub(super) disk_bytes_max: u64,
+    /// The program that connects by SSH.
+    pub(super) ssh: &'a str,
 }
 
 impl<'a> Git<'a> {
     pub(super) fn new(repository: &'a Repository, folder: &'a Path, stop: &'a AtomicBool) -> Self {
-        Git { repository, folder, stop, time_max: TIME_MAX, disk_bytes_max: DISK_BYTES_MAX }
+        Git { repository, folder, stop, time_max: TIME_MAX, disk_bytes_max: DISK_BYTES_MAX, ssh: "ssh" }
     }
 
     /// Runs `git ARGS` with `input` and returns what it wrote, at most `output_max` bytes.
@@ -151,7 +153,8 @@ impl<'a> Git<'a> {
 
     fn ssh(&self) -> String {
         let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
-        let mut ssh = "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20".to_owned();
+        let options = "-o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20";
+        let mut ssh = format!("{} {options}", self.ssh);
         if let Some(key) = &self.repository.ssh_key_file {
             ssh.push_str(&format!(" -o IdentitiesOnly=yes -i {}", quoted(key)));
         }

@@ -5,7 +5,16 @@ use super::{
     fetch::{FetchError, fetch, fetch_with, head},
     *,
 };
-use std::{path::Path, process::Command};
+use axum::{
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 /// Runs `git` as an author would.
 fn git(folder: &Path, args: &[&str]) {
@@ -142,6 +151,103 @@ fn size_time_and_absence_are_bounded() {
     assert!(matches!(stopped, FetchError::Command(CommandError::Stopped)), "{stopped}");
     let gone = fetched(&up.path().join("nowhere"), "").unwrap_err().to_string();
     assert!(gone.contains("`git fetch` failed"), "{gone}");
+}
+
+/// Serves the repositories below `root` to those who show `authorization`.
+async fn git_server(root: &Path, authorization: &'static str) -> String {
+    let root = root.display().to_string();
+    let serve = move |request: Request| serve_git(root.clone(), authorization, request);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(serve)).await });
+    format!("http://{address}")
+}
+
+/// One request, answered by git's own program as a git server has it do.
+async fn serve_git(root: String, authorization: &'static str, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let header = |name: &str| head.headers.get(name).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    if header("authorization") != authorization {
+        return (StatusCode::UNAUTHORIZED, [("www-authenticate", "Basic realm=git")]).into_response();
+    }
+    let mut backend = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GIT_PROTOCOL", header("git-protocol"))
+        .env("REQUEST_METHOD", head.method.as_str())
+        .env("PATH_INFO", head.uri.path())
+        .env("QUERY_STRING", head.uri.query().unwrap_or_default())
+        .env("CONTENT_TYPE", header("content-type"))
+        .env("HTTP_CONTENT_ENCODING", header("content-encoding"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    backend.stdin.take().unwrap().write_all(&body).unwrap();
+    let answer = backend.wait_with_output().unwrap().stdout;
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let lines = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let kind = lines.lines().find_map(|line| line.strip_prefix("Content-Type: ")).unwrap().to_owned();
+    ([("content-type", kind)], answer[end + 4..].to_vec()).into_response()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repository_behind_a_token_is_fetched_by_http() {
+    let up = upstream(&[("rules/a.yml", GOOD)]);
+    // `me:t0ken`
+    let url = git_server(up.path(), "Basic bWU6dDBrZW4=").await;
+    let fetched = |more: &'static str| {
+        let url = url.clone();
+        async move {
+            let fetch = move || fetched(Path::new(&format!("{url}/.git")), more);
+            tokio::task::spawn_blocking(fetch).await.unwrap()
+        }
+    };
+    let (_, files) = fetched(", subfolder: rules, username: me, token: t0ken").await.unwrap();
+    assert_eq!(files, [("a.yml".to_owned(), String::from_utf8(GOOD.to_vec()).unwrap())]);
+    for more in ["", ", username: me, token: s3cret"] {
+        let refused = fetched(more).await.unwrap_err().to_string();
+        assert!(refused.contains("`git fetch` failed") && !refused.contains("s3cret"), "{refused}");
+    }
+}
+
+#[test]
+fn a_repository_is_fetched_by_ssh() {
+    let up = upstream(&[("a.yml", GOOD)]);
+    // In the place of the program: notes how it is called, and is the other machine itself.
+    let folder = tempfile::tempdir().unwrap();
+    let (program, noted) = (folder.path().join("ssh"), folder.path().join("noted"));
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >>'{}'\nfor command; do :; done\nexec sh -c \"$command\"\n",
+        noted.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, executable).unwrap();
+    let url = format!("ssh://git@git.example.org:2222{}", up.path().display());
+    let repository =
+        repository(Path::new(&url), ", ssh_key_file: /keys/id, ssh_known_hosts_file: /keys/hosts");
+    let scratch = folder.path().join("scratch");
+    std::fs::create_dir_all(&scratch).unwrap();
+    let stop = AtomicBool::new(false);
+    let program = program.display().to_string();
+    let mut git = Git::new(&repository, &scratch, &stop);
+    git.ssh = &program;
+    let (_, files) = fetch_with(&git).unwrap();
+    assert_eq!(files[0].0, "a.yml");
+    let noted = std::fs::read_to_string(noted).unwrap();
+    for expected in [
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        "-i /keys/id",
+        "UserKnownHostsFile=/keys/hosts",
+        "-p 2222 git@git.example.org",
+        "git-upload-pack",
+    ] {
+        assert!(noted.contains(expected), "{expected}: {noted}");
+    }
 }
 
 /// Alerting over rules from one repository.
