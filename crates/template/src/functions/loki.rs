@@ -4,6 +4,8 @@ mod conversions;
 mod decimal;
 mod numbers;
 mod strings;
+#[cfg(test)]
+mod tests;
 mod times;
 
 use super::Functions;

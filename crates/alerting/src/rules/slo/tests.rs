@@ -87,6 +87,42 @@ fn windows_scale_with_the_objective() {
     );
 }
 
+/// A limit is a burn rate times what may fail, and a burn rate the share of the budget that a long
+/// window may use, times how often that window fits into the objective's: worked out here from the
+/// shares, and read from the expressions.
+#[test]
+fn limits_are_the_shares_of_the_budget_that_they_stand_for() {
+    // Alert, share of the budget, long and short window of 30 days, in minutes.
+    let burns =
+        [(7, 0.02, 60.0, 5.0), (7, 0.05, 360.0, 30.0), (8, 0.10, 1440.0, 120.0), (8, 0.10, 4320.0, 360.0)];
+    for (objective, days) in [("99.9", 30.0_f64), ("99", 30.0), ("99.95", 7.0), ("95", 90.0), ("50", 14.0)] {
+        let text =
+            CHECKOUT.replace("99.9", objective).replace("  bad:", &format!("  window: {days}d\n  bad:"));
+        let [_, burning, _] = one(&text);
+        let may_fail = 1.0 - objective.parse::<f64>().unwrap() / 100.0;
+        for (at, burn) in burns.iter().enumerate() {
+            let (rule, share, long, short) = *burn;
+            let scale = days / 30.0;
+            let burn_rate = share * days * 1440.0 / (long * scale);
+            let conditions: Vec<_> = burning.rules[rule].expr.split(" or ").collect();
+            let parts: Vec<_> = conditions[at % 2].split("window=\"").skip(1).collect();
+            for (part, minutes) in parts.iter().zip([long, short]) {
+                let (window, rest) = part.split_once("\"} > ").unwrap();
+                let window_ms = model::parse_duration_ms(window).unwrap() as f64;
+                // In whole minutes, and no shorter than two.
+                let expected_ms = ((minutes * scale).round() * 60_000.0).max(120_000.0);
+                assert!((window_ms - expected_ms).abs() <= 60_000.0, "{objective} over {days} d: {part}");
+                let limit: f64 = rest.split([' ', ')']).next().unwrap().parse().unwrap();
+                assert!(
+                    (limit / (burn_rate * may_fail) - 1.0).abs() < 1e-9,
+                    "{objective} over {days} d: {part}"
+                );
+            }
+            assert_eq!(parts.len(), 2, "{conditions:?}");
+        }
+    }
+}
+
 #[test]
 fn events_are_counted_in_three_ways() {
     let events = |text: &str| one(text)[0].rules.iter().map(|rule| rule.expr.clone()).collect::<Vec<_>>();
