@@ -39,6 +39,51 @@ async fn questions_and_log_lines_from_a_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silence_is_tried_before_it_is_made() {
+    let server = Aggregator::start(&["--no-shipped-rules"]).await;
+    let url = server.url();
+    let alert = |host: &str| {
+        let summary = format!("the disk of {host} is full");
+        json!({"labels": {"alertname": "DiskFull", "instance": host}, "annotations": {"summary": summary}})
+    };
+    let body = json!([alert("db-1"), alert("db-2"), {"labels": {"alertname": "Other", "instance": "db-1"}}]);
+    let headers = [("content-type", "application/json")];
+    assert_eq!(server.client().post("/api/v2/alerts", &headers, body.to_string()).await.0, 200);
+
+    let run = |args: &[&str]| {
+        let (code, out, err) = run_binary("bellwether", &[&["silence"], args, &["--url", &url]].concat());
+        assert_eq!(code, 0, "{args:?}: {out}{err}");
+        out
+    };
+    let out = run(&["preview", "DiskFull", "instance=~db-.*"]);
+    let rows: Vec<_> =
+        out.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(rows.len(), 2, "{out}");
+    assert!(
+        rows.iter().any(|row| row.starts_with("DiskFull") && row.ends_with("the disk of db-2 is full")),
+        "{out}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&run(&["preview", "instance=db-1", "--output", "json"]))
+            .expect("it prints JSON");
+    assert_eq!(
+        (json["total"].as_u64(), json["alerts"][0]["status"]["state"].as_str()),
+        (Some(2), Some("active"))
+    );
+    assert!(run(&["preview", "Nothing"]).contains("no alert that is active now"));
+
+    // What was shown is what is muted, and the preview has made nothing.
+    assert!(run(&["list"]).contains("no silences"));
+    let id = run(&["add", "DiskFull", "instance=~db-.*", "--comment", "disks are replaced"]);
+    let alerts = server.client().json("/api/v2/alerts", &[("silenced", "true"), ("active", "false")]).await;
+    let muted = alerts.as_array().expect("a list");
+    assert!(
+        muted.len() == 2 && muted.iter().all(|it| it["status"]["silencedBy"][0] == id.trim()),
+        "{alerts}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followed_lines_are_printed_once() {
     let mut server = Aggregator::start(&["--no-shipped-rules"]).await;
     let client = server.client();
