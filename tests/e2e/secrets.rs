@@ -43,7 +43,7 @@ fn config(folder: &Path) -> String {
 alerting:
   alertmanager_config: {0}/alertmanager.yml
   rules:
-  - git: {{url: 'http://127.0.0.1:9/r.git', name: r, webhook_secret: s3cret-22}}
+  - git: {{url: 'http://u:s3cret-21@127.0.0.1:9/r.git', name: r, webhook_secret: s3cret-22}}
   - git: {{url: 'http://127.0.0.1:9/q.git', name: q, token: s3cret-23}}
 remote_write:
 - {{url: 'http://127.0.0.1:9/push', basic_auth: {{username: u, password: s3cret-24}}}}

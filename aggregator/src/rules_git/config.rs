@@ -2,7 +2,7 @@
 
 use crate::config::Duration;
 use daemon::{Secret, SecretError};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, path::PathBuf};
 
 /// One entry of `alerting.rules`: a file or folder, or a git repository.
@@ -23,6 +23,7 @@ pub enum RuleSource {
 #[serde(deny_unknown_fields)]
 pub struct GitSource {
     /// `https://…`, `ssh://…`, `user@host:path`, `file://…` or a path.
+    #[serde(serialize_with = "write_shown")]
     pub url: String,
     /// Its name in messages and on the page; the last part of `url` when left out.
     #[serde(default)]
@@ -206,17 +207,26 @@ fn is_branch(name: &str) -> bool {
         && !name.contains(is_odd)
 }
 
+fn shown(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+            format!("{scheme}://{host}/{path}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+/// The configuration is shown to whoever may look.
+fn write_shown<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&shown(url))
+}
+
 impl Repository {
     /// The address without a name and a password in it.
     pub(crate) fn shown_url(&self) -> String {
-        match self.url.split_once("://") {
-            Some((scheme, rest)) => {
-                let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-                let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-                format!("{scheme}://{host}/{path}")
-            }
-            None => self.url.clone(),
-        }
+        shown(&self.url)
     }
 
     /// How alerting and messages call the source.
