@@ -70,10 +70,18 @@ impl Stage {
         let alerting = Alerting::start(settings, parts, &app.own).await.unwrap();
         app.set_alerting(Arc::new(alerting));
         let stage = Stage { app, folder };
-        while stage.get("/api/v2/alerts").await == json!([]) {
+        while !stage.is_set().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         stage
+    }
+
+    /// Whether the alert is shown, and both it and the rule that fails are in the history, which is
+    /// written after.
+    async fn is_set(&self) -> bool {
+        let history = self.get("/api/bellwether/v1/alerting/history?kind=firing,rule_failing").await;
+        let is_written = history["events"].as_array().is_some_and(|events| events.len() >= 2);
+        is_written && self.get("/api/v2/alerts").await != json!([])
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
