@@ -81,6 +81,12 @@ impl Head {
         &self.registry
     }
 
+    /// Whether at least half of the known series have samples.
+    pub(crate) fn is_mostly_active(&self) -> bool {
+        let known = self.registry.read().len() as u64;
+        self.read().active() * 2 >= known
+    }
+
     /// Its samples. Only the writer waits for whoever holds this.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Tails> {
         self.tails.read().unwrap_or_else(PoisonError::into_inner)

@@ -5,13 +5,14 @@
 //! one, the series that it matches are walked, and those with something new are looked at.
 
 use crate::{
+    head::Head,
     part::{self, Part},
     query::{CHECK_EVERY, matching_any, set_aside},
     store_impl::Tsdb,
     tiers::plan,
 };
 use model::{LabelsRef, Matcher, TimeRange};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 use store::{Aggregate, QueryContext, StoreError};
 
 /// What is listed.
@@ -87,18 +88,15 @@ impl Tsdb {
         let view = self.view();
         let visible = self.visible(range);
         let mut found = Found { texts: BTreeSet::new(), context, asked: 0 };
-        if visible.start <= visible.end {
-            for head in view.sealing.iter().chain([&view.head]) {
-                let registry = head.registry().read();
-                let tails = head.read();
-                let is_live = |series| Ok(tails.has_samples(series, visible));
-                if selectors.is_empty() {
-                    registry.list(listed, &mut found, is_live)?;
-                } else {
-                    let matching = registry.matching_any(selectors, context)?;
-                    registry.list_of(&matching, listed, &mut found, is_live)?;
-                }
-            }
+        let is_touched = |head: &&Arc<Head>| {
+            visible.start <= visible.end && head.time_range().is_some_and(|times| times.overlaps(&visible))
+        };
+        let heads = view.sealing.iter().chain([&view.head]).filter(is_touched);
+        // A head of which few series have samples, as just after it was sealed, is asked about nearly all
+        // of them for each text: what parts know needs no asking.
+        let (full, sparse): (Vec<_>, Vec<_>) = heads.partition(|head| head.is_mostly_active());
+        for head in full {
+            list_head(head, listed, selectors, visible, &mut found)?;
         }
         for planned in plan(&view, (visible, range), self.tier_oldest_ms(), 0, Aggregate::Last) {
             let (part, range) = (&planned.part, planned.range);
@@ -111,6 +109,9 @@ impl Tsdb {
                 Err(StoreError::Damaged(what)) => self.note_damage(&what),
                 other => other?,
             }
+        }
+        for head in sparse {
+            list_head(head, listed, selectors, visible, &mut found)?;
         }
         Ok(found.texts.into_iter().collect())
     }
@@ -170,4 +171,21 @@ impl Tsdb {
     ) -> Result<bool, StoreError> {
         listing.has_samples(ordinal, range).or_else(|error| set_aside(self, error).map(|()| false))
     }
+}
+
+fn list_head(
+    head: &Head,
+    listed: Listed<'_>,
+    selectors: &[Vec<Matcher>],
+    range: TimeRange,
+    found: &mut Found<'_>,
+) -> Result<(), StoreError> {
+    let registry = head.registry().read();
+    let tails = head.read();
+    let is_live = |series| Ok(tails.has_samples(series, range));
+    if selectors.is_empty() {
+        return registry.list(listed, found, is_live);
+    }
+    let matching = registry.matching_any(selectors, found.context)?;
+    registry.list_of(&matching, listed, found, is_live)
 }
