@@ -33,9 +33,11 @@ pub(crate) fn start(
     };
     let logs = {
         let store = app.logs.clone();
-        let mut now_ns = move || believed_ns(&mut logs_clock, clock::now_ns());
         let part = app.part("maintenance of logs");
-        spawn("maintain-logs", part, shutdown, move || store.maintain(now_ns()))?
+        spawn("maintain-logs", part, shutdown, move || {
+            let now_ns = clock::now_ns();
+            store.maintain(now_ns, believed_ns(&mut logs_clock, now_ns))
+        })?
     };
     Ok(vec![metrics, logs])
 }

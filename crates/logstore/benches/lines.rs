@@ -206,7 +206,7 @@ fn main() {
     store.flush().expect("a flush");
     let flush_cpu = append_cpu + cpu_s() - before;
     let (before, at) = (cpu_s(), Instant::now());
-    store.maintain(START_NS).expect("maintenance");
+    store.maintain(START_NS, START_NS).expect("maintenance");
     let merge_cpu = cpu_s() - before;
     let stats = store.stats();
     let mb = raw as f64 / 1e6;

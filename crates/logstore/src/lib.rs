@@ -89,8 +89,8 @@ impl LogStore for Logstore {
         self.delete_rows(matchers, range, filters)
     }
 
-    fn maintain(&self, now_ns: i64) -> Result<(), StoreError> {
-        self.maintain_at(now_ns)
+    fn maintain(&self, now_ns: i64, believed_ns: i64) -> Result<(), StoreError> {
+        self.maintain_at(now_ns, believed_ns)
     }
 
     fn flush(&self) -> Result<(), StoreError> {

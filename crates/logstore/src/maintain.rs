@@ -11,11 +11,11 @@ use std::sync::Arc;
 use store::{LineFilter, LogStats, StoreError};
 
 impl Logstore {
-    pub(crate) fn maintain_at(&self, now_ns: i64) -> Result<(), StoreError> {
+    pub(crate) fn maintain_at(&self, now_ns: i64, believed_ns: i64) -> Result<(), StoreError> {
         {
             let mut state = write(&self.state);
-            let newest_ns = state.newest_ns().unwrap_or(now_ns);
-            state.cuts = self.registry.rules().cuts(now_ns, newest_ns);
+            let newest_ns = state.newest_ns().unwrap_or(believed_ns);
+            state.cuts = self.registry.rules().cuts(believed_ns, newest_ns);
         }
         if self.is_flush_due(now_ns) {
             self.flush_memory()?;

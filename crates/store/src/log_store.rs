@@ -311,11 +311,13 @@ pub trait LogStore: Send + Sync {
         filters: &[LineFilter],
     ) -> Result<(), StoreError>;
 
-    /// As [`crate::MetricStore::maintain`].
+    /// As [`crate::MetricStore::maintain`]. By `believed_ns` it is judged which lines are too old: a
+    /// clock that has jumped ahead makes flushes and merges due, but drops nothing
+    /// ([`crate::RetentionClock`]).
     ///
     /// # Errors
     /// When storage fails; the next call tries again.
-    fn maintain(&self, now_ns: i64) -> Result<(), StoreError>;
+    fn maintain(&self, now_ns: i64, believed_ns: i64) -> Result<(), StoreError>;
 
     /// As [`crate::MetricStore::flush`].
     ///

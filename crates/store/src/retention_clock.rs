@@ -1,7 +1,7 @@
 //! Which clock decides what is dropped for good.
 //!
 //! A clock that jumps ahead, as a wrong battery clock does at boot or a bad time server, makes all
-//! data look old. What looks old is hidden at once, since that can be taken back; but it is dropped
+//! data look old. What looks old may be hidden at once, since that can be taken back; but it is dropped
 //! only when the clock has stayed ahead for [`BELIEVED_MS`] by its own count. Coming back before
 //! that undoes everything.
 

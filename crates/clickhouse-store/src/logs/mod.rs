@@ -178,8 +178,8 @@ impl LogStore for ClickHouseLogs {
         }
     }
 
-    fn maintain(&self, now_ns: i64) -> Result<(), StoreError> {
-        let oldest = self.limits.oldest_ns(now_ns);
+    fn maintain(&self, now_ns: i64, believed_ns: i64) -> Result<(), StoreError> {
+        let oldest = self.limits.oldest_ns(believed_ns);
         Ok(self.horizon.advance(&self.client, &[STREAMS, LOGS], oldest, now_ns)?)
     }
 

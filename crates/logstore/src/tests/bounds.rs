@@ -94,7 +94,7 @@ fn streams_beyond_the_limit_are_refused_and_make_room_when_others_are_gone() {
     store.flush().unwrap();
     store.delete(&[], TimeRange::ALL, &[]).unwrap();
     for second in 0..3 {
-        store.maintain(10 * DAY + second).unwrap();
+        store.maintain(10 * DAY + second, 10 * DAY + second).unwrap();
     }
     assert_eq!(found(&store, "").len(), 0);
     assert_eq!(append(&store, &batch(1000..1400)).stored, 400);
@@ -112,7 +112,7 @@ fn one_label_of_very_many_values_is_found_value_by_value() {
         assert_eq!(append(&store, &batch).stored, 1000);
     }
     store.flush().unwrap();
-    store.maintain(0).unwrap();
+    store.maintain(0, 0).unwrap();
     assert_eq!(store.stats().streams, 4000);
     assert_eq!(found(&store, "hello 2345"), [(2345, "hello 2345".to_owned())]);
     let matchers = [model::Matcher::equal("user", "u777")];
@@ -136,7 +136,7 @@ fn lines_days_out_of_order_are_sorted_into_their_days() {
             store.flush().unwrap();
         }
         if round % 9 == 8 {
-            store.maintain(30 * DAY).unwrap();
+            store.maintain(30 * DAY, 30 * DAY).unwrap();
         }
     }
     let check = || {
@@ -146,8 +146,8 @@ fn lines_days_out_of_order_are_sorted_into_their_days() {
     };
     check();
     store.flush().unwrap();
-    store.maintain(30 * DAY).unwrap();
-    store.maintain(31 * DAY).unwrap();
+    store.maintain(30 * DAY, 30 * DAY).unwrap();
+    store.maintain(31 * DAY, 31 * DAY).unwrap();
     check();
 }
 
@@ -170,6 +170,6 @@ fn odd_bytes_are_kept_as_they_are() {
         assert_eq!(rows.len(), 35);
         assert_eq!((found(&store, "\0").len(), found(&store, "b\0c 1").len()), (10, 5));
         store.flush().unwrap();
-        store.maintain(0).unwrap();
+        store.maintain(0, 0).unwrap();
     }
 }

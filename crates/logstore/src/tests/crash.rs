@@ -74,7 +74,10 @@ fn work(store: &Logstore, batches: &[LogBatch], random: &mut Random) -> (Vec<usi
         commits.push((index, receipt.ok().map(|receipt| receipt.commit)));
         let _outcome_does_not_matter = match random.below(8) {
             0 => store.flush(),
-            1 => store.maintain(random.below(3) as i64 * 400_000_000_000),
+            1 => {
+                let now_ns = random.below(3) as i64 * 400_000_000_000;
+                store.maintain(now_ns, now_ns)
+            }
             _ => Ok(()),
         };
     }
@@ -100,7 +103,7 @@ fn check_after_crash(dir: Dir, batches: &[LogBatch], acknowledged: &[usize], see
         let receipt = store.append(batch, (index % 2 == 0).then_some(&old), 0).unwrap();
         receipt.commit.wait().unwrap();
     }
-    store.maintain(1_000_000_000_000).unwrap();
+    store.maintain(1_000_000_000_000, 1_000_000_000_000).unwrap();
     let found = lines(&store);
     assert!(found.values().all(|&count| count == 1), "seed {seed}: a repeat was stored");
     let expected: Vec<String> = batches.iter().flat_map(lines_of).collect();

@@ -77,7 +77,7 @@ fn a_damaged_chunk_is_left_out_and_the_rest_is_served() {
     let served = count(&store, "part");
     assert!((40..80).contains(&served), "{served}");
     assert!(!store.stats().damage.is_empty());
-    store.maintain(i64::MAX / 2).unwrap();
+    store.maintain(i64::MAX / 2, i64::MAX / 2).unwrap();
     assert_eq!(count(&store, "part"), served, "a merge does not drop what is left");
 }
 
@@ -107,7 +107,7 @@ fn a_store_with_everything() -> (Dir, usize) {
             store.flush().unwrap();
         }
         if part == 3 {
-            store.maintain(0).unwrap();
+            store.maintain(0, 0).unwrap();
         }
     }
     store.delete(&[], TimeRange::new(4000, 4010), &[]).unwrap();
@@ -144,7 +144,7 @@ fn a_lost_manifest_loses_no_line() {
     let store = open(&dir);
     assert_eq!(count(&store, "part"), lines);
     store.flush().unwrap();
-    store.maintain(i64::MAX / 2).unwrap();
+    store.maintain(i64::MAX / 2, i64::MAX / 2).unwrap();
     assert_eq!(count(&store, "part"), lines, "rows of the log were not taken twice");
 }
 
@@ -163,8 +163,8 @@ fn a_merge_beside_its_inputs_counts_once() {
         })
         .collect();
     let store = open(&dir);
-    store.maintain(10 * 86_400_000_000_000).unwrap();
-    store.maintain(11 * 86_400_000_000_000).unwrap();
+    store.maintain(10 * 86_400_000_000_000, 10 * 86_400_000_000_000).unwrap();
+    store.maintain(11 * 86_400_000_000_000, 11 * 86_400_000_000_000).unwrap();
     assert_eq!(store.stats().parts, 1);
     drop(store);
     for (name, files) in &inputs {

@@ -93,7 +93,7 @@ fn good_chunks_are_copied_and_answers_stay_the_same() {
     let before = data(&dir);
     assert_eq!(before.len(), 6);
     check(store.stats().chunks);
-    store.maintain(0).unwrap();
+    store.maintain(0, 0).unwrap();
     let merged = data(&dir);
     assert_eq!(merged.len(), 1);
     assert!(before.iter().all(|file| holds(&merged, &file[8..300])), "first chunks are copied");
@@ -105,7 +105,7 @@ fn good_chunks_are_copied_and_answers_stay_the_same() {
     put(&mut (0..600).map(|time| time * 2 + 1));
     put(&mut (0..2000).map(|time| time + 2_000_000));
     (0..8).for_each(|part| put(&mut (part * 500 + 3_000_000..part * 500 + 3_000_400)));
-    store.maintain(0).unwrap();
+    store.maintain(0, 0).unwrap();
     assert!(data(&dir).len() < 13);
     check(store.stats().chunks);
     drop(store);
@@ -123,7 +123,7 @@ fn deleted_rows_are_not_copied() {
         store.flush().unwrap();
     }
     store.delete(&[], TimeRange::new(120, 180), &[]).unwrap();
-    store.maintain(0).unwrap();
+    store.maintain(0, 0).unwrap();
     assert_eq!((data(&dir).len(), answer(&store, "", "").0.len()), (1, 540));
     assert!(answer(&store, "", "").0.iter().all(|row| !(120..180).contains(&row.0)));
 }

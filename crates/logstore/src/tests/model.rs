@@ -132,8 +132,8 @@ pub(super) fn run_shaped(steps: &[Step], shape: Shape) -> (Dir, Logstore, MemLog
             Step::Flush => store.flush().unwrap(),
             Step::Maintain => {
                 // The day is over, and then it is settled.
-                store.maintain(10 * DAY).unwrap();
-                store.maintain(11 * DAY).unwrap();
+                store.maintain(10 * DAY, 10 * DAY).unwrap();
+                store.maintain(11 * DAY, 11 * DAY).unwrap();
             }
             Step::Reopen => {
                 drop(store);

@@ -98,7 +98,7 @@ fn streams_are_kept_as_their_rule_says() {
     for day in 1..=20 {
         let now = NOW + day * DAY;
         append(&store, &["web"], 1, now);
-        store.maintain(now).unwrap();
+        store.maintain(now, now).unwrap();
         let web = (1..=day).filter(|&other| other >= day - 10).count() as u64;
         let old_web = if day <= 6 { 96 } else { (240 - day * 24 + 1).clamp(0, 96) as u64 };
         all(&store, 96, u64::from(day == 1), web + old_web);
@@ -131,17 +131,26 @@ fn a_clock_that_jumps_ahead_drops_nothing() {
     append(&store, &["web"], 48, NOW);
     let years_ahead = NOW + 20 * 365 * DAY;
     for _ in 0..3 {
-        store.maintain(years_ahead).unwrap();
+        store.maintain(years_ahead, years_ahead).unwrap();
         assert_eq!(lines(&store)["web"], 48);
     }
     drop(store);
     let store = open(&dir, kept_ten_days(), years_ahead);
-    store.maintain(years_ahead).unwrap();
+    store.maintain(years_ahead, years_ahead).unwrap();
     assert_eq!(lines(&store)["web"], 48, "nor when it is wrong at the start");
     // The clock is right again, and ten days later what is old goes.
     append(&store, &["web"], 1, NOW + 10 * DAY);
-    store.maintain(NOW + 10 * DAY).unwrap();
+    store.maintain(NOW + 10 * DAY, NOW + 10 * DAY).unwrap();
     assert_eq!(lines(&store)["web"], 2, "the line of then and that of now");
+}
+
+#[test]
+fn a_clock_that_is_not_believed_makes_flushes_due_all_the_same() {
+    let dir = Dir::simulated(1, Faults::default());
+    let store = open(&dir, kept_ten_days(), NOW);
+    append(&store, &["web"], 48, NOW);
+    store.maintain(NOW + DAY, NOW).unwrap();
+    assert_eq!((store.stats().parts > 0, lines(&store)["web"]), (true, 48));
 }
 
 #[test]
@@ -151,7 +160,7 @@ fn a_clock_that_goes_back_keeps_everything_and_takes_lines() {
     append(&store, &["web"], 48, NOW);
     let years_back = NOW - 10 * 365 * DAY;
     assert_eq!(append(&store, &["web"], 1, years_back), 1);
-    store.maintain(years_back).unwrap();
+    store.maintain(years_back, years_back).unwrap();
     assert_eq!(lines(&store)["web"], 49);
 }
 
@@ -163,7 +172,7 @@ fn the_oldest_days_go_when_there_is_too_much() {
     for day in 0..40 {
         append(&store, &["a", "b"], 24, NOW + day * DAY);
         store.flush().unwrap();
-        store.maintain(NOW + day * DAY).unwrap();
+        store.maintain(NOW + day * DAY, NOW + day * DAY).unwrap();
     }
     let stats = store.stats();
     assert!(stats.disk_bytes <= 60_000 && stats.disk_bytes > 20_000, "{stats:?}");

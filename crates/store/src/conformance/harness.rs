@@ -48,9 +48,10 @@ impl Housekeep for dyn MetricStore {
 
 impl Housekeep for dyn LogStore {
     fn housekeep(&self) {
-        self.maintain(NOW_NS).expect("maintenance works");
+        self.maintain(NOW_NS, NOW_NS).expect("maintenance works");
         self.flush().expect("a flush works");
-        self.maintain(NOW_NS + DAY_MS * 1_000_000).expect("maintenance works after a flush");
+        self.maintain(NOW_NS + DAY_MS * 1_000_000, NOW_NS + DAY_MS * 1_000_000)
+            .expect("maintenance works after a flush");
     }
 }
 

@@ -277,7 +277,7 @@ pub(super) fn age_limits(open: &dyn Fn(AgeLimits) -> Box<dyn LogStore>) {
     let receipt = store.append(&batch_of(&fresh), None, later).expect("the batch is taken");
     receipt.commit.wait().expect("the batch becomes durable");
     for _ in 0..3 {
-        store.maintain(later).expect("maintenance works");
+        store.maintain(later, later).expect("maintenance works");
     }
     expect_lines(&*store, &fresh);
 }

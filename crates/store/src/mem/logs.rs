@@ -290,8 +290,8 @@ impl LogStore for MemLogStore {
         Ok(())
     }
 
-    fn maintain(&self, now_ns: i64) -> Result<(), StoreError> {
-        let oldest = self.limits.oldest_ns(now_ns);
+    fn maintain(&self, _now_ns: i64, believed_ns: i64) -> Result<(), StoreError> {
+        let oldest = self.limits.oldest_ns(believed_ns);
         self.write().retain(|_, timestamp_ns, _| timestamp_ns >= oldest);
         Ok(())
     }

@@ -114,7 +114,7 @@ pub(super) fn a_scan_shows_nothing_that_came_later(subject: &mut LogSubject<'_>)
     let later = [line(&stream("a"), NOW_NS + 5, "later"), line(&stream("b"), NOW_NS, "later")];
     store_all(&**subject, &later);
     subject.flush().expect("a flush works");
-    subject.maintain(NOW_NS + 86_400_000_000_000).expect("maintenance works");
+    subject.maintain(NOW_NS + 86_400_000_000_000, NOW_NS + 86_400_000_000_000).expect("maintenance works");
     let found: Vec<_> = read_scan(&*snapshot, &request).into_iter().map(|(_, line)| line).collect();
     assert_eq!(brute_force(&found, &request), brute_force(&first, &request));
     expect_lines(&**subject, &[&first[..], &later].concat());
