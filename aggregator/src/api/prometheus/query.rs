@@ -9,6 +9,7 @@ use super::{
 use crate::app::AppState;
 use axum::extract::State;
 use daemon::clock;
+use model::Labels;
 use promql::{Answer, QueryValue};
 use std::time::{Duration, Instant};
 use store::{QueryContext, QueryUsage};
@@ -63,7 +64,8 @@ pub(super) fn success(
         QueryValue::Matrix(matrix) => matrix.iter().map(|series| series.points.len() as u64).sum(),
         _ => 0,
     };
-    context.hold_memory(points * POINT_BYTES)?;
+    // Labels too are there twice, as they are and as text.
+    context.hold_memory(points * POINT_BYTES + 2 * label_bytes(&answer.value))?;
     let mut data = String::with_capacity(ENVELOPE_BYTES + points as usize * POINT_TEXT_BYTES);
     data.push('{');
     push_result(&mut data, &answer.value);
@@ -72,6 +74,15 @@ pub(super) fn success(
     }
     data.push('}');
     Ok(Success::new(data).annotated(&answer.annotations).truncated(is_truncated))
+}
+
+fn label_bytes(value: &QueryValue) -> u64 {
+    let bytes = |labels: &Labels| labels.as_bytes().len() as u64;
+    match value {
+        QueryValue::Vector(samples) => samples.iter().map(|sample| bytes(&sample.labels)).sum(),
+        QueryValue::Matrix(matrix) => matrix.iter().map(|series| bytes(&series.labels)).sum(),
+        QueryValue::Scalar { .. } | QueryValue::String { .. } => 0,
+    }
 }
 
 fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {

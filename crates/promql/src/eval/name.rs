@@ -98,7 +98,8 @@ pub(super) fn merge_equal(all: Vec<Series<'_>>) -> EvalResult<Vec<Series<'_>>> {
     Ok(merged)
 }
 
-/// Whether the operation's series cannot become equal by losing their name: all have the same.
+/// Whether the operation's series cannot become equal by losing their name: all have the same. Type and
+/// unit, which go with it, are taken to be one metric's.
 fn keeps_apart(expr: &Expr) -> bool {
     let Expr::Call(call) = expr else { return false };
     if matches!(call.function.name, "label_replace" | "label_join" | "info") {

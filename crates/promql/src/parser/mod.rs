@@ -359,6 +359,12 @@ impl Parser {
         )?;
         let args = self.arguments()?;
         let span = Span { start: name.span.start, end: self.last_end() };
+        if function.name == "label_replace"
+            && let Some(Expr::String(pattern)) = args.last().map(Expr::unwrap_parens)
+            && let Ok(pattern) = std::str::from_utf8(&pattern.bytes)
+        {
+            self.patterns.add(pattern).map_err(|problem| error(span, problem))?;
+        }
         Ok(Expr::Call(Call { function, args, span }))
     }
 

@@ -20,6 +20,12 @@ fn regular_expressions_that_take_megabytes_are_few() {
     assert!(parse(&query(16), &options()).is_ok());
     let refused = parse(&query(17), &options()).unwrap_err();
     assert!(refused.message.contains("simplify"), "{}", refused.message);
+    let replaced = |count: usize| {
+        let (open, close) =
+            ("label_replace(".repeat(count), ", 'a', '', 'b', '(x{1000}){70}')".repeat(count));
+        parse(&format!("{open}up{close}"), &options()).is_ok()
+    };
+    assert!(replaced(16) && !replaced(17));
     let mut patterns = PatternCount::default();
     let mut among =
         |count: usize| parse_selector_among(&query(count).replace(" or up", ""), &mut patterns).is_ok();

@@ -83,8 +83,9 @@ impl<'q> Evaluator<'q> {
             all.push(match value {
                 None => series,
                 Some(value) => {
-                    held.push(Charge::new(self.context, 0, value.len())?);
                     let labels = series.labels.to_builder().set(dst, &value).build();
+                    // All of them: an outer call copies what inner ones have set.
+                    held.push(Charge::new(self.context, 0, labels.as_bytes().len())?);
                     // A name that was set anew stays.
                     let drop_name = series.drop_name && dst != METRIC_NAME;
                     Series { labels, drop_name, ..series }
@@ -93,5 +94,44 @@ impl<'q> Evaluator<'q> {
             Ok(())
         })?;
         name::merge_equal(all)?.into_iter().try_for_each(sink)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        eval::{EvalError, EvalOptions, range},
+        parser::{ParseOptions, parse},
+    };
+    use model::{Labels, MetricBatch};
+    use store::{Limits, MemMetricStore, MetricStore, QueryContext, StopReason};
+
+    /// `up` of a hundred hosts through `depth` calls, each of which sets another label to 1,000 bytes.
+    fn evaluate(depth: usize, limits: Limits) -> Result<(), EvalError> {
+        let store = MemMetricStore::new();
+        let mut batch = MetricBatch::default();
+        for host in 0..100 {
+            batch.begin_with(
+                Labels::from_pairs([("__name__", "up".to_owned()), ("i", host.to_string())]).as_ref(),
+            );
+            batch.sample(0, 0, 1.0);
+        }
+        store.append(&batch, None, 0).unwrap();
+        let value = "v".repeat(1_000);
+        let query = (0..depth).fold("up".to_owned(), |inner, call| {
+            format!("label_replace({inner}, 'l{call}', '{value}', 'i', '.*')")
+        });
+        let expr = parse(&query, &ParseOptions::default()).unwrap();
+        range(&expr, 0, 0, 1, &store, &EvalOptions::default(), &QueryContext::new(limits)).map(|_| ())
+    }
+
+    #[test]
+    fn labels_that_nested_calls_set_are_charged_whole() {
+        // Twenty calls copy 1 + 2 + … + 20 such labels for each of a hundred series: 21 MB.
+        let limits = |memory_bytes_max| Limits { memory_bytes_max, ..Limits::default() };
+        assert!(evaluate(20, limits(40 << 20)).is_ok());
+        let refused = evaluate(20, limits(16 << 20)).unwrap_err();
+        assert!(matches!(refused, EvalError::Stopped(StopReason::TooMuchMemory(_))), "{refused}");
+        assert!(evaluate(1, limits(16 << 20)).is_ok());
     }
 }

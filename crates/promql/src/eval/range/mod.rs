@@ -80,37 +80,38 @@ impl<'q> Evaluator<'q> {
         let refusal = wrong_factor(name, &arguments);
         let position = call.args[0].span().start;
         let quick = rate::Kind::of(name);
-        let compute = |series: RangeSeries<'_>, plan: &mut rates::Plan| -> EvalResult<Option<Series<'q>>> {
-            let function =
-                if series.spec.is_folded { tiers::over_aggregates(name, function) } else { function };
-            let metric_name = series.labels.metric_name();
-            let remarks = Remarks { evaluator: self, position, metric_name };
-            let mut column = Column::absent(grid.count, self.context)?;
-            let mut has_window = false;
-            match quick.filter(|_| rates::is_plain(&series)) {
-                Some(kind) => self.fill_rates(&series, grid, kind, plan, &mut column)?,
-                None => self.each_window(&series, grid, &mut |step, mut window| {
-                    has_window = true;
-                    for (slot, values) in window.arguments.iter_mut().zip(&arguments) {
-                        *slot = values[step];
-                    }
-                    if let Some(value) = function(&window, &remarks) {
-                        column.set(step, value);
-                    }
-                })?,
-            }
-            if let Some(refusal) = refusal.as_ref().filter(|_| has_window) {
-                return fail(refusal);
-            }
-            if column.is_empty() {
-                return Ok(None);
-            }
-            if matches!(name, "rate" | "increase") {
-                possible_non_counter(series.labels, &column, &remarks);
-            }
-            let drop_name = series.drop_name || !keeps_name(name);
-            Ok(Some(Series { labels: series.labels.clone(), drop_name, column }))
-        };
+        let compute =
+            |series: RangeSeries<'_>, plan: &mut rates::Plan<'q>| -> EvalResult<Option<Series<'q>>> {
+                let function =
+                    if series.spec.is_folded { tiers::over_aggregates(name, function) } else { function };
+                let metric_name = series.labels.metric_name();
+                let remarks = Remarks { evaluator: self, position, metric_name };
+                let mut column = Column::absent(grid.count, self.context)?;
+                let mut has_window = false;
+                match quick.filter(|_| rates::is_plain(&series)) {
+                    Some(kind) => self.fill_rates(&series, grid, kind, plan, &mut column)?,
+                    None => self.each_window(&series, grid, &mut |step, mut window| {
+                        has_window = true;
+                        for (slot, values) in window.arguments.iter_mut().zip(&arguments) {
+                            *slot = values[step];
+                        }
+                        if let Some(value) = function(&window, &remarks) {
+                            column.set(step, value);
+                        }
+                    })?,
+                }
+                if let Some(refusal) = refusal.as_ref().filter(|_| has_window) {
+                    return fail(refusal);
+                }
+                if column.is_empty() {
+                    return Ok(None);
+                }
+                if matches!(name, "rate" | "increase") {
+                    possible_non_counter(series.labels, &column, &remarks);
+                }
+                let drop_name = series.drop_name || !keeps_name(name);
+                Ok(Some(Series { labels: series.labels.clone(), drop_name, column }))
+            };
         self.map_ranges(range, tiers::need_of(name), grid, &compute, sink)
     }
 

@@ -8,7 +8,7 @@
 use super::{
     super::{
         EvalResult, Evaluator, Grid,
-        column::Column,
+        column::{Charge, Column},
         window::{CHECK_STEPS, RangeSeries},
     },
     rate::{Interval, Kind},
@@ -16,9 +16,10 @@ use super::{
 
 /// Windows over samples of certain times, those of two samples or more.
 #[derive(Default)]
-pub(super) struct Plan {
+pub(super) struct Plan<'q> {
     times: Vec<i64>,
     windows: Vec<Planned>,
+    held: Option<Charge<'q>>,
 }
 
 struct Planned {
@@ -72,7 +73,7 @@ pub(super) fn is_plain(series: &RangeSeries<'_>) -> bool {
         && series.spec.extension.is_none()
 }
 
-impl Evaluator<'_> {
+impl<'q> Evaluator<'q> {
     /// As [`super::rate::rate`] and its kin for every step of a plain series. `plan` is that of the
     /// series before, or empty.
     pub(super) fn fill_rates(
@@ -80,7 +81,7 @@ impl Evaluator<'_> {
         series: &RangeSeries<'_>,
         grid: Grid,
         kind: Kind,
-        plan: &mut Plan,
+        plan: &mut Plan<'q>,
         column: &mut Column<'_>,
     ) -> EvalResult<()> {
         if plan.times != series.samples.timestamps_ms {
@@ -119,7 +120,7 @@ impl Evaluator<'_> {
         series: &RangeSeries<'_>,
         grid: Grid,
         kind: Kind,
-        plan: &mut Plan,
+        plan: &mut Plan<'q>,
     ) -> EvalResult<()> {
         let times = &series.samples.timestamps_ms;
         plan.windows.clear();
@@ -129,6 +130,7 @@ impl Evaluator<'_> {
         for step in 0..grid.count {
             if step % CHECK_STEPS == 0 {
                 self.context.check()?;
+                self.hold(plan)?;
             }
             let bounds = series.spec.bounds(grid, step);
             while first < times.len() && times[first] <= bounds.from_ms {
@@ -160,7 +162,17 @@ impl Evaluator<'_> {
                 stretch,
             });
         }
-        Ok(())
+        self.hold(plan)
+    }
+
+    /// Charges what a plan takes, which keeps its room from series to series.
+    fn hold(&self, plan: &mut Plan<'q>) -> EvalResult<()> {
+        let bytes = plan.times.capacity() * size_of::<i64>() + plan.windows.capacity() * size_of::<Planned>();
+        let held = match &mut plan.held {
+            Some(held) => held,
+            None => plan.held.insert(Charge::new(self.context, 0, 0)?),
+        };
+        held.raise(0, bytes)
     }
 }
 
