@@ -69,7 +69,8 @@ pub(crate) fn split_off(all: &mut Samples, before: usize) -> Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::Value;
+    use model::{Histogram, Value};
+    use std::sync::Arc;
 
     fn samples(pairs: &[(i64, f64)]) -> Samples {
         let mut samples = Samples::default();
@@ -83,11 +84,34 @@ mod tests {
         let (mut all, mut run) = (samples(a), samples(b));
         append_run(&mut all, &mut run);
         assert_eq!(all, samples(expected), "{a:?} and {b:?}");
+    }
 
-        let mut appended = samples(a);
-        b.iter().for_each(|(at, value)| appended.push(*at, at / 10, &Value::Float(*value)));
-        let taken = split_off(&mut appended, a.len());
-        assert_eq!((appended.values, taken.values), (samples(a).values, samples(b).values));
+    #[test]
+    fn what_was_appended_comes_off_whole() {
+        let histogram =
+            Value::Histogram(Arc::new(Histogram { count: 3.0, sum: 7.0, ..Histogram::default() }));
+        let pushed = |all: &mut Samples, from: i64| {
+            all.push(from, from / 10, &Value::Float(0.5));
+            all.push(from + 1, from / 10, &histogram);
+        };
+        let told = |samples: &Samples| -> Vec<_> {
+            (0..samples.len())
+                .map(|i| (samples.timestamps_ms[i], samples.start_ms(i), samples.value(i)))
+                .collect()
+        };
+        for kept in [0, 1, 3] {
+            let mut all = Samples::default();
+            (0..kept).for_each(|i| pushed(&mut all, i * 100));
+            let before = told(&all);
+            pushed(&mut all, 5_000);
+            let taken = split_off(&mut all, before.len());
+            assert_eq!(told(&all), before);
+            assert_eq!(
+                told(&taken),
+                [(5_000, 500, Value::Float(0.5)), (5_001, 500, histogram.clone())],
+                "after {kept}"
+            );
+        }
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl<'s> Reader<'s> {
         let slot = &mut self.listings[number as usize];
         let listing = match slot {
             Some(listing) => listing,
-            None => slot.insert(planned.part.listing()?),
+            None => slot.insert(planned.part.listing_among(self.set.parts.len())?),
         };
         Ok((planned, listing))
     }

@@ -119,10 +119,13 @@ pub(crate) fn decode(
     );
     let mut reader = Reader::new(bytes);
     let tag = reader.byte()?;
-    if tag & HAS_STARTS != 0 || tag == HISTOGRAMS {
-        return decode_rare(reader, tag, count, wanted, into);
+    if tag & HAS_STARTS != 0 {
+        let mut starts = Vec::with_capacity(count);
+        integers::decode_field(&mut reader, count, &mut starts)?;
+        into.starts_ms.resize(into.values.len(), 0);
+        into.starts_ms.extend_from_slice(&starts[wanted.clone()]);
     }
-    match tag {
+    match tag & !HAS_STARTS {
         CONSTANT => {
             let value = f64::from_bits(reader.varint()?.swap_bytes());
             into.values.resize(into.values.len() + wanted.len(), value);
@@ -130,6 +133,7 @@ pub(crate) fn decode(
         DECIMAL => decode_decimals(&mut reader, count, wanted, scratch, &mut into.values)?,
         XOR => xor::decode(&mut reader, wanted, &mut into.values)?,
         PCO => decode_pco(reader.rest(), wanted, scratch, &mut into.values)?,
+        HISTOGRAMS => decode_histograms(&mut reader, count, wanted, into)?,
         _ => return Err(Malformed),
     }
     if !into.starts_ms.is_empty() {
@@ -138,39 +142,20 @@ pub(crate) fn decode(
     Ok(())
 }
 
-/// As [`decode`], of histograms and of samples with start times: all are decoded.
-fn decode_rare(
-    mut reader: Reader<'_>,
-    tag: u8,
+fn decode_histograms(
+    reader: &mut Reader<'_>,
     count: usize,
     wanted: Range<usize>,
     into: &mut Samples,
 ) -> Result<(), Malformed> {
-    let first = into.values.len();
-    if tag & HAS_STARTS != 0 {
-        let mut starts = Vec::with_capacity(count);
-        integers::decode_field(&mut reader, count, &mut starts)?;
-        into.starts_ms.resize(first, 0);
-        into.starts_ms.extend_from_slice(&starts[wanted.clone()]);
-    }
-    if tag & !HAS_STARTS != HISTOGRAMS {
-        // The rest is a block without start times, but for its tag.
-        let mut plain = vec![tag & !HAS_STARTS];
-        plain.extend_from_slice(reader.rest());
-        return decode(&plain, count, wanted, &mut Scratch::default(), into);
-    }
     let mut index = 0;
-    histograms::decode(&mut reader, count, |histogram| {
+    histograms::decode(reader, count, |histogram| {
         if wanted.contains(&index) {
             into.histograms.push((into.values.len() as u32, histogram.clone()));
             into.values.push(histogram.sum);
         }
         index += 1;
-    })?;
-    if !into.starts_ms.is_empty() {
-        into.starts_ms.resize(into.values.len(), 0);
-    }
-    Ok(())
+    })
 }
 
 /// `pco` decodes from the beginning: what is wanted goes to its place directly when nothing is before

@@ -6,10 +6,11 @@ use crate::codec::values::Scratch;
 use model::{Samples, TimeRange};
 use std::{ops::Range, sync::Arc};
 
-/// Timestamp columns that are kept: those of some hundred targets, as they come again with each metric.
+/// Timestamp columns that a reader keeps of all its parts together: those of some hundred targets, as
+/// they come again with each metric. A column is at most 16 KiB.
 const COLUMNS_KEPT: usize = 256;
-/// Those that a merge keeps, which must not take more memory than need be.
-const COLUMNS_IN_PASSING: usize = 8;
+/// Those of one part at least, and of one that is merged, which must not take more memory than need be.
+const COLUMNS_KEPT_MIN: usize = 8;
 
 /// See the module.
 pub(crate) struct Listing<'p> {
@@ -20,13 +21,14 @@ pub(crate) struct Listing<'p> {
 }
 
 /// What was used last while blocks were read.
-#[derive(Default)]
 pub(super) struct Recent {
     /// By number, each at its place modulo the length.
     columns: Vec<Option<(u32, TimeRange, Stretch)>>,
     /// Of the page with this number.
     values: Option<(usize, Arc<Vec<u8>>)>,
-    /// Everything is read once: values are not put into the cache, and little is kept.
+    /// Columns that are kept.
+    columns_max: usize,
+    /// Everything is read once: values are not put into the cache.
     is_passing: bool,
     pub(super) scratch: Scratch,
 }
@@ -41,7 +43,17 @@ pub(super) struct Stretch {
 impl Recent {
     /// For who reads everything once.
     pub(super) fn in_passing() -> Self {
-        Recent { is_passing: true, ..Recent::default() }
+        Recent { is_passing: true, ..Recent::keeping(COLUMNS_KEPT_MIN) }
+    }
+
+    fn keeping(columns_max: usize) -> Self {
+        Recent {
+            columns: Vec::new(),
+            values: None,
+            columns_max,
+            is_passing: false,
+            scratch: Scratch::default(),
+        }
     }
 
     /// The values of a page.
@@ -65,8 +77,7 @@ impl Recent {
         range: TimeRange,
     ) -> Result<Stretch, PartError> {
         if self.columns.is_empty() {
-            let kept = if self.is_passing { COLUMNS_IN_PASSING } else { COLUMNS_KEPT };
-            self.columns.resize(kept.min(index.columns.len().max(1)), None);
+            self.columns.resize(self.columns_max.min(index.columns.len().max(1)), None);
         }
         let place = number as usize % self.columns.len();
         if let Some((known, of_range, stretch)) = &self.columns[place]
@@ -86,7 +97,13 @@ impl Recent {
 impl Part {
     /// Looks at series one after the other.
     pub(crate) fn listing(&self) -> Result<Listing<'_>, PartError> {
-        Ok(Listing { part: self, index: self.index()?, page: None, recent: Recent::default() })
+        self.listing_among(1)
+    }
+
+    /// As [`Part::listing`], where so many parts are looked into at once.
+    pub(crate) fn listing_among(&self, parts: usize) -> Result<Listing<'_>, PartError> {
+        let recent = Recent::keeping((COLUMNS_KEPT / parts.max(1)).max(COLUMNS_KEPT_MIN));
+        Ok(Listing { part: self, index: self.index()?, page: None, recent })
     }
 }
 
