@@ -2,9 +2,9 @@
 //!
 //! A binary-fuse filter (about 9 bits a key, 0.4 % false positives, no false negatives) answers
 //! "may this chunk have exactly this id"; of ids of at least [`WIDE_ID_BYTES_MIN`] bytes, which are
-//! what people search for, a second one of other hashes makes that 0.002 %; a mask of the ids' lengths answers "may it have a longer
-//! id that contains this text"; ids longer than [`LONG_ID_BYTES`] are listed, because hashes and
-//! names of attempts are searched for by their beginnings.
+//! what people search for, a second one of other hashes makes that 0.002 %; a mask of the ids' lengths
+//! answers "may it have a longer id that contains this text"; ids longer than [`LONG_ID_BYTES`] are
+//! listed, because hashes and names of attempts are searched for by their beginnings.
 
 use crate::bytes::{Damaged, Reader, compress, decompress, put_varint};
 use std::io;

@@ -13,7 +13,8 @@
 //! collision there only sends a pair to the dictionary that could have gone to a filter. Terms
 //! are told apart by 64-bit hashes within one part (2^-64 per pair).
 //!
-//! Bounds: 8 bytes per (chunk, term) pair and the text of dictionary terms while building.
+//! Bounds while building: 8 bytes per (chunk, term) pair, 16 for ids that are in two filters; the text
+//! of dictionary terms; and 256 KiB of long ids for each chunk.
 
 use super::{
     bundle,

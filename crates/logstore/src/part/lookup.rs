@@ -267,11 +267,13 @@ impl<'a> Lookup<'a> {
         let Some(mut found) = self.dictionary(&self.index.ids, KIND_IDS, piece, fold)? else {
             return Ok(None);
         };
+        // A whole id that is short enough for filters is in no list.
+        let is_listed = fold || !(piece.left && piece.right) || piece.text.len() > LONG_ID_BYTES;
         let wanted = WantedId {
             piece,
             hash: id_hash(&piece.text),
             fold,
-            may_be_long: fold || self.long_ids_may_have(&piece.text)?,
+            may_be_long: fold || (is_listed && self.long_ids_may_have(&piece.text)?),
         };
         for number in 0..self.chunks.len() {
             let is_open =
@@ -324,6 +326,9 @@ impl<'a> Lookup<'a> {
     }
 
     fn fuse_may_contain(&self, number: usize, hash: u64) -> io::Result<bool> {
+        if self.chunks[number].filter.fuse_bytes == 0 {
+            return Ok(false);
+        }
         let key = CacheKey { part: self.index.part, kind: KIND_FUSE, number: number as u64 };
         let fuse = self.question.filter(key, || self.index.filters.fuse(&self.chunks[number].filter))?;
         Ok(filter::may_contain(&fuse, hash))

@@ -72,7 +72,6 @@ impl SectionCache {
         }
         let plain = Box::from(bytes.as_slice());
         recycle(bytes);
-        let make = || Ok::<_, ReadError>((plain, length));
-        Ok(SectionBytes::Kept(cache.get_or_make(key, u64::MAX, make)?))
+        Ok(SectionBytes::Kept(cache.keep(key, plain, length)))
     }
 }

@@ -20,6 +20,7 @@ pub(crate) const FLAG_LONG_IDS_CUT: u64 = 4;
 pub(crate) const FLAG_LONG_IDS_PACKED: u64 = 8;
 /// There is a second filter, of longer ids, which chunks of the first builds do not have.
 pub(crate) const FLAG_WIDE_FILTER: u64 = 16;
+const FLAGS_KNOWN: u64 = 31;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -270,6 +271,9 @@ fn chunk(reader: &mut Reader<'_>) -> Result<ChunkMeta, Damaged> {
         },
         flags: reader.varint()?,
     };
+    if chunk.flags & !FLAGS_KNOWN != 0 {
+        return Err(Damaged::new("a chunk has flags of a later version"));
+    }
     if chunk.flags & FLAG_WIDE_FILTER != 0 {
         chunk.filter.wide_bytes = reader.u32()?;
     }
@@ -345,17 +349,23 @@ mod tests {
             },
             flags: FLAG_LONG_RUN | FLAG_WIDE_FILTER,
         };
+        // As builds without a second filter write it: nothing stands for the filter.
+        let mut older = chunk.clone();
+        (older.flags, older.filter.wide_bytes) = (FLAG_LONG_RUN, 0);
         let mut table = Table {
             streams: vec![Labels::from_pairs([("app", "x")])],
             names: vec!["detected_level".into()],
             levels: vec!["".into(), "info".into()],
-            chunks: vec![chunk],
+            chunks: vec![older, chunk],
             rank: 3,
             replaces: vec![3, 9],
             id_lengths: 1 << 32,
         };
         let bytes = table.encode().unwrap();
         assert_eq!(Table::decode(&bytes, "t").unwrap(), table);
+        table.chunks[0].flags = 32;
+        assert!(Table::decode(&table.encode().unwrap(), "t").is_err(), "flags of a later version");
+        table.chunks[0].flags = 0;
         table.chunks[0].runs[0].stream = 1;
         assert!(Table::decode(&table.encode().unwrap(), "t").is_err());
     }
