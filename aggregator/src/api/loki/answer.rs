@@ -5,7 +5,7 @@ use super::{
     statistics::Statistics,
 };
 use logql::{Answer, Series};
-use model::{Labels, VectorSample, format_float};
+use model::{Labels, VectorSample, format_decimal};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
@@ -105,7 +105,7 @@ fn put_point(out: &mut Vec<u8>, milliseconds: i64, value: f64) {
     out.push(b'[');
     put(out, &seconds(milliseconds));
     out.extend_from_slice(b",\"");
-    out.extend_from_slice(decimal(value).as_bytes());
+    out.extend_from_slice(format_decimal(value).as_bytes());
     out.extend_from_slice(b"\"]");
 }
 
@@ -115,24 +115,12 @@ pub(in crate::api) fn labels_json(labels: &Labels) -> Json {
 
 /// `[seconds, "value"]`
 pub(super) fn point(milliseconds: i64, value: f64) -> Json {
-    json!([seconds(milliseconds), decimal(value)])
+    json!([seconds(milliseconds), format_decimal(value)])
 }
 
 fn seconds(milliseconds: i64) -> Json {
     match milliseconds % 1000 {
         0 => Json::from(milliseconds / 1000),
         _ => Json::from(milliseconds as f64 / 1000.0),
-    }
-}
-
-/// A value without an exponent, as Loki writes it.
-fn decimal(value: f64) -> String {
-    match value {
-        _ if value.is_nan() => "NaN".to_owned(),
-        f64::INFINITY => "+Inf".to_owned(),
-        f64::NEG_INFINITY => "-Inf".to_owned(),
-        // Here the faster printer writes no exponent either.
-        short if (1e-5..1e15).contains(&short.abs()) => format_float(short),
-        finite => finite.to_string(),
     }
 }

@@ -7,12 +7,7 @@ use super::{Row, order::sort_by_labels, window::Sample};
 use crate::EvalError;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use model::LabelsRef;
-use std::{
-    hash::BuildHasher,
-    ops::Range,
-    sync::{Mutex, PoisonError},
-    thread,
-};
+use std::{hash::BuildHasher, ops::Range, thread};
 
 /// Of one series: how many rows and bytes enter the window at each step less those that leave it.
 pub(super) struct Changes {
@@ -137,33 +132,27 @@ impl Gathered {
     }
 }
 
+/// Threads that put series together: each goes through the samples of all workers.
+const SHARES_MAX: usize = 4;
+
 /// Puts together what workers have gathered, each series once; `values` tells a row's values.
 pub(super) fn rows(
     gathered: &[Gathered],
     values: impl Fn(Points<'_>) -> Result<Vec<Option<f64>>, EvalError> + Sync,
 ) -> Result<Vec<Row>, EvalError> {
-    let shares = gathered.len();
+    let shares = gathered.len().min(SHARES_MAX);
     if shares <= 1 {
         return Share { gathered, number: 0, shares }.rows(&values);
     }
     let make = |number: usize| Share { gathered, number, shares }.rows(&values);
-    let parts = Mutex::new(Vec::with_capacity(shares));
     thread::scope(|scope| {
-        for number in 0..shares {
-            let (make, parts) = (&make, &parts);
-            scope.spawn(move || {
-                let rows = make(number);
-                parts.lock().unwrap_or_else(PoisonError::into_inner).push((number, rows));
-            });
+        let (make, mut all) = (&make, Vec::new());
+        let threads: Vec<_> = (0..shares).map(|number| scope.spawn(move || make(number))).collect();
+        for thread in threads {
+            all.append(&mut thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         }
-    });
-    let mut parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    parts.sort_unstable_by_key(|(number, _)| *number);
-    let mut all = Vec::new();
-    for (_, rows) in parts {
-        all.append(&mut rows?);
-    }
-    Ok(all)
+        Ok(all)
+    })
 }
 
 /// The series of one thread: those whose hash says so.
