@@ -72,12 +72,18 @@ impl Sink {
         url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
     }
 
+    /// How many requests there were.
+    pub(crate) fn count(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+
     /// One attempt by the first integration of a receiver that is configured by `written`.
     pub(crate) async fn send(&self, written: &str, message: Message) -> Result<(), AttemptError> {
-        let indented = written.replace('\n', "\n  ");
-        let text = format!("route: {{receiver: r}}\nreceivers:\n- name: r\n  {indented}\n");
-        let config =
-            Config::parse("f", &text, Path::new(".")).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        self.send_with(&config(written), message).await
+    }
+
+    /// As [`Sink::send`], with what the configuration holds from attempts before.
+    pub(crate) async fn send_with(&self, config: &Config, message: Message) -> Result<(), AttemptError> {
         let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
         let telling = Telling::new(
             (&client, "http://bw"),
@@ -109,6 +115,13 @@ async fn read(stream: &mut TcpStream) -> Request {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).await.unwrap();
     Request { method, path, headers, body: String::from_utf8(body).unwrap() }
+}
+
+/// A configuration with one receiver, `r`, whose integrations are `written`.
+pub(crate) fn config(written: &str) -> Config {
+    let indented = written.replace('\n', "\n  ");
+    let text = format!("route: {{receiver: r}}\nreceivers:\n- name: r\n  {indented}\n");
+    Config::parse("f", &text, Path::new(".")).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
 /// What receivers refuse in a configuration, one message a problem.
