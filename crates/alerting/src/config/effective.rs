@@ -17,7 +17,10 @@ fn hide(value: &mut Value) {
         Value::Object(fields) => {
             for (name, field) in fields {
                 match field {
-                    Value::String(text) if is_secret(name) => HIDDEN.clone_into(text),
+                    // Without quotes a token of digits is a number.
+                    Value::String(_) | Value::Number(_) | Value::Bool(_) if is_secret(name) => {
+                        *field = Value::String(HIDDEN.to_owned());
+                    }
                     Value::String(text) if is_address(name) => *text = without_token(text),
                     Value::Array(values) if name == "secrets" || name == "values" => {
                         values.iter_mut().for_each(hide_all);

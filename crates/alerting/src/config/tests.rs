@@ -266,7 +266,7 @@ receivers:
   victorops_configs: [{routing_key: r, custom_fields: {team: db}}, {routing_key: r, api_key: s3cret-20}]
   slack_configs: [{channel: '#a'}, {channel: '#b', app_token: s3cret-21}, {channel: '#c', api_url: 'https://h.example.org/s3cret-22'}]
   telegram_configs: [{chat_id: 1}, {chat_id: 1, bot_token: s3cret-23}]
-  pushover_configs: [{user_key: s3cret-24, token: s3cret-25}]
+  pushover_configs: [{user_key: s3cret-24, token: s3cret-25}, {user_key: 7305150, token: 7305151.5}]
   pagerduty_configs: [{routing_key: s3cret-26}, {service_key: s3cret-27}]
   opsgenie_configs: [{}, {api_key: s3cret-28}]
   email_configs: [{to: a@example.org}, {to: a@example.org, auth_password: s3cret-29}]
@@ -274,6 +274,8 @@ receivers:
   - {url: 'https://h.example.org/x?token=s3cret-30', secret: s3cret-31}
   - {url: 'https://h.example.org/{{ .GroupLabels.alertname }}/s3cret-32'}
   - {url: 'https://h.example.org/', http_config: {basic_auth: {username: u, password: s3cret-33}}}
+  - {url: 'https://h.example.org/', http_config: {basic_auth: {username: u, password: 7305152}}}
+  - {url: 'https://h.example.org/', http_config: {http_headers: {X-Team: {values: [7305153]}}}}
   discord_configs: [{webhook_url: 'https://d.example.org/s3cret-34'}]
   msteams_configs: [{webhook_url: 'https://d.example.org/s3cret-35'}]
   msteamsv2_configs: [{webhook_url: 'https://d.example.org/s3cret-36'}]
@@ -287,8 +289,10 @@ receivers:
 fn secrets_are_neither_shown_nor_printed() {
     let config = Config::parse("am.yml", FULL_OF_SECRETS, Path::new(".")).unwrap();
     for printed in [config.shown.clone(), format!("{config:?}")] {
-        let found: Vec<_> = printed.match_indices("s3cret").map(|(at, _)| &printed[at..at + 9]).collect();
-        assert!(found.is_empty(), "{found:?}");
+        for part in ["s3cret", "730515"] {
+            let found: Vec<_> = printed.match_indices(part).map(|(at, _)| &printed[at..at + 9]).collect();
+            assert!(found.is_empty(), "{found:?}");
+        }
     }
     assert!(config.shown.contains("login.example.org") && config.shown.contains("10.0.0.0/8"));
 }
