@@ -29,7 +29,7 @@ pub struct ClientOptions {
     /// Where connections go, whatever host a URL names: for a server whose certificate has a name under
     /// which it is not reached. Only HTTP/1 is spoken then.
     pub connect_to: Option<String>,
-    /// A proxy for every request; without one the environment is not asked either.
+    /// A proxy for every request; without one, those that the environment names are used.
     pub proxy: Option<Url>,
     /// Hosts, domains and networks that are reached without the proxy, separated by commas.
     pub no_proxy: Option<String>,
@@ -137,8 +137,10 @@ pub fn client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error
     }
     if let Some(proxy) = &options.proxy {
         let except = options.no_proxy.as_deref().and_then(NoProxy::from_string);
-        let proxy = reqwest::Proxy::all(proxy.clone())?.no_proxy(except);
-        builder = builder.proxy(proxy.headers(options.proxy_headers.clone()));
+        // The headers are for tunnels: a request that the proxy passes on would carry them further.
+        let tunnel = reqwest::Proxy::https(proxy.clone())?.headers(options.proxy_headers.clone());
+        let plain = reqwest::Proxy::http(proxy.clone())?;
+        builder = builder.proxy(tunnel.no_proxy(except.clone())).proxy(plain.no_proxy(except));
     }
     if let Some(pem) = &options.tls.ca_pem {
         builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem.as_bytes())?);
@@ -242,6 +244,7 @@ fn is_link_local(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::AsyncReadExt;
 
     #[test]
     fn link_local_targets_are_refused_in_every_spelling() {
@@ -270,6 +273,35 @@ mod tests {
         // The resolver takes literals for names too, which spares the test a name server.
         let refused = Guarded.resolve("169.254.169.254".parse().unwrap()).await.err().unwrap();
         assert!(refused.to_string().contains("link-local"), "{refused}");
+    }
+
+    /// What a proxy is sent first when `url` is asked for through it.
+    async fn seen_by_a_proxy(url: &str) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = ClientOptions {
+            proxy: Some(format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap()),
+            proxy_headers: HeaderMap::from_iter([("x-proxy".parse().unwrap(), "s3cret".parse().unwrap())]),
+            ..ClientOptions::default()
+        };
+        let request = client(&options).unwrap().get(url).send();
+        let proxy = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            String::from_utf8(head).unwrap()
+        };
+        let (_, head) = tokio::join!(request, proxy);
+        head
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_is_shown_goes_no_further() {
+        let tunnel = seen_by_a_proxy("https://hooks.example.org/x").await;
+        assert!(tunnel.starts_with("CONNECT ") && tunnel.contains("x-proxy: s3cret"), "{tunnel}");
+        let plain = seen_by_a_proxy("http://hooks.example.org/x").await;
+        assert!(plain.starts_with("GET http://") && !plain.contains("s3cret"), "{plain}");
     }
 
     #[test]
