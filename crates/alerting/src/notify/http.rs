@@ -82,6 +82,11 @@ impl Answer {
         Err(AttemptError { message: self.describe(), recoverable, retry_after })
     }
 
+    /// Whether it is longer than what is read of it.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.body.len() >= BODY_BYTES_MAX
+    }
+
     /// The status and the beginning of the answer.
     pub(crate) fn describe(&self) -> String {
         let shown: String =

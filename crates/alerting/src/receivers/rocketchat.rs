@@ -145,15 +145,7 @@ impl RocketchatConfig {
             .header("content-type", "application/json")
             .header("x-auth-token", self.token.expose())
             .header("x-user-id", self.token_id.expose());
-        let answer = Answer::of(request.body(body.to_string())).await?;
-        answer.accepted()?;
-        // What went wrong may be said in an answer with status 200.
-        let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-        if json["success"] == false {
-            let why = json["error"].as_str().unwrap_or("unknown error");
-            return Err(AttemptError::permanent(format!("Rocket.Chat refused the message: {why}")));
-        }
-        Ok(())
+        judge(&Answer::of(request.body(body.to_string())).await?)
     }
 
     fn body(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {
@@ -197,6 +189,25 @@ impl RocketchatConfig {
     }
 }
 
+/// What went wrong may be said in an answer with status 200, and what does not say that it went
+/// well may be the page of a proxy. A long answer is the message itself as it was posted.
+fn judge(answer: &Answer) -> Result<(), AttemptError> {
+    answer.accepted()?;
+    let json: Value = match serde_json::from_str(&answer.body) {
+        Ok(json) => json,
+        Err(error) if error.is_eof() && answer.is_cut() => return Ok(()),
+        Err(_) => Value::Null,
+    };
+    match json["success"].as_bool() {
+        Some(true) => Ok(()),
+        Some(false) => {
+            let why = json["error"].as_str().unwrap_or("unknown error");
+            Err(AttemptError::permanent(format!("Rocket.Chat refused the message: {why}")))
+        }
+        None => Err(AttemptError::passing("the answer does not say whether the message was taken")),
+    }
+}
+
 impl ActionYaml {
     fn json(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {
         let mut action = Map::new();
@@ -217,7 +228,7 @@ fn set(map: &mut Map<String, Value>, name: &str, text: String) {
 
 #[cfg(test)]
 mod tests {
-    use crate::receivers::sink::{Sink, firing, problems};
+    use crate::receivers::sink::{Script, Sink, firing, problems};
     use serde_json::json;
 
     #[tokio::test]
@@ -250,6 +261,25 @@ mod tests {
         );
         let error = sink.send(&config, firing()).await.unwrap_err();
         assert!(!error.recoverable && error.message.contains("error-room-not-found"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn only_what_says_so_was_delivered() {
+        const JSON: &str = "application/json";
+        let long = format!(r#"{{"success":true,"message":{{"msg":"{}"}}}}"#, "x".repeat(20_000)).leak();
+        let script: Script = Box::leak(Box::new([
+            (200, "text/html", "<h1>Log in</h1>"),
+            (200, JSON, "{}"),
+            (200, JSON, r#"{"success":tr"#),
+            (200, JSON, &*long),
+        ]));
+        let sink = Sink::start(script).await;
+        let config = format!("rocketchat_configs: [{{token: t, token_id: i, api_url: '{}'}}]", sink.url);
+        for _ in 0..3 {
+            let error = sink.send(&config, firing()).await.unwrap_err();
+            assert!(error.recoverable, "{error:?}");
+        }
+        sink.send(&config, firing()).await.unwrap();
     }
 
     #[test]
