@@ -10,6 +10,7 @@ use crate::{
     problem::Place,
 };
 use daemon::Secret;
+use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use serde_saphyr::Spanned;
@@ -163,7 +164,13 @@ impl PagerdutyConfig {
             Key::Routing(key) => self.event(telling, key)?,
             Key::Service(key) => self.event_of_version_1(telling, key)?,
         };
-        self.http.post_json(telling.client, self.url.expose().clone(), &body).await?.accepted()
+        let answer = self.http.post_json(telling.client, self.url.expose().clone(), &body).await?;
+        answer.accepted().map_err(|mut error| {
+            // So version 1 says that there were too many events.
+            error.recoverable |=
+                matches!(self.key, Key::Service(_)) && answer.status == StatusCode::FORBIDDEN;
+            error
+        })
     }
 
     fn details(&self, telling: &Telling<'_>) -> Result<Map<String, Value>, AttemptError> {
@@ -294,6 +301,16 @@ mod tests {
         );
         assert_eq!(begin["description"], "[FIRING:1] DiskFull (db-1 critical)");
         assert_eq!((&end["event_type"], &end["incident_key"]), (&json!("resolve"), &json!(group_hash())));
+    }
+
+    #[tokio::test]
+    async fn too_many_events_of_version_1_may_pass() {
+        for (key, recoverable) in [("service_key", true), ("routing_key", false)] {
+            let sink = Sink::start(&[(403, "text/plain", "")]).await;
+            let config = format!("pagerduty_configs: [{{{key}: k, url: '{}'}}]", sink.url);
+            let error = sink.send(&config, firing()).await.unwrap_err();
+            assert_eq!(error.recoverable, recoverable, "{key}: {error:?}");
+        }
     }
 
     #[tokio::test]
