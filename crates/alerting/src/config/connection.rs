@@ -12,7 +12,7 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use serde_saphyr::Spanned;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// The settings as written, wherever they stand.
 pub(super) struct Written<'a> {
@@ -47,7 +47,7 @@ impl Written<'_> {
         Connection {
             tls: self.tls.map(|tls| client_tls(tls, context, place)).unwrap_or_default(),
             proxy,
-            no_proxy: self.no_proxy.map(|except| except.value.clone()),
+            no_proxy: self.no_proxy.map(|except| no_proxy(context, except)),
             proxy_headers: self.proxy_headers(context, place),
             follow_redirects: self.follow_redirects,
             allow_link_local: self.allow_link_local,
@@ -100,6 +100,22 @@ fn proxy(context: &mut Context<'_>, text: &Spanned<String>) -> Option<SecretUrl>
     }
 }
 
+/// The list as it is read by the client: it knows hosts, `.domain`, addresses and networks.
+fn no_proxy(context: &mut Context<'_>, written: &Spanned<String>) -> String {
+    let mut entries = Vec::new();
+    for entry in written.value.split(',').map(str::trim) {
+        let address = entry.split_once('/').map_or(entry, |(address, _)| address);
+        if entry.contains(':') && address.parse::<IpAddr>().is_err() {
+            let message = format!(
+                "`{entry}` in `no_proxy` never matches: name a host, a domain, an address or a network, without a port"
+            );
+            context.report(Place::of(written), message);
+        }
+        entries.push(entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry));
+    }
+    entries.join(",")
+}
+
 impl Connection {
     /// A client, when the shared one does not do.
     pub(super) fn client(&self, context: &mut Context<'_>, place: Place) -> Option<reqwest::Client> {
@@ -121,6 +137,42 @@ impl Connection {
                 context.report(place, format!("`http_config` cannot be used: {}", describe(&error)));
                 None
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::receivers::sink::{Sink, firing, problems};
+
+    #[tokio::test]
+    async fn some_are_reached_without_the_proxy() {
+        for (except, expected) in [
+            ("example.invalid", "nobody"),
+            (".example.invalid", "nobody"),
+            ("10.0.0.0/8, *.example.invalid", "nobody"),
+            ("*.example.com, fd00::/8, ::1", "proxy"),
+        ] {
+            let proxy = Sink::start(&[]).await;
+            let config = format!(
+                "webhook_configs: [{{url: 'http://hooks.example.invalid:1/', timeout: 2s, http_config: {{proxy_url: '{}', no_proxy: '{except}'}}}}]",
+                proxy.url
+            );
+            let sent = proxy.send(&config, firing()).await;
+            let taken_by = if proxy.count() > 0 { "proxy" } else { "nobody" };
+            assert_eq!((taken_by, sent.is_ok()), (expected, expected == "proxy"), "{except}: {sent:?}");
+        }
+    }
+
+    #[test]
+    fn what_would_never_be_reached_without_the_proxy_is_named() {
+        let written = |except: &str| {
+            format!("webhook_configs: [{{url: 'http://h', http_config: {{proxy_url: 'http://p', no_proxy: '{except}'}}}}]")
+        };
+        assert_eq!(problems(&written("::1, fd00::/8, 10.0.0.1, *.example.org, *")), Vec::<String>::new());
+        for entry in ["example.org:8080", "10.0.0.1:80", "[::1]:80", "http://example.org"] {
+            let found = problems(&written(entry));
+            assert!(found.len() == 1 && found[0].contains(&format!("`{entry}`")), "{entry}: {found:?}");
         }
     }
 }
