@@ -170,6 +170,11 @@ impl HttpYaml {
         }
     }
 
+    /// Whether requests say who sends them.
+    pub(crate) fn authorizes(&self) -> bool {
+        self.basic_auth.is_some() || self.authorization.is_some() || self.oauth2.is_some()
+    }
+
     fn oauth2(&self, context: &mut Context<'_>, allow_link_local: bool) -> Option<Arc<Oauth2>> {
         let written = self.oauth2.as_ref()?;
         let place = Place::of(written);
@@ -229,6 +234,13 @@ impl HttpYaml {
 }
 
 impl HttpConfig {
+    /// For a receiver that brings an `Authorization` of its own, beside which there must not be
+    /// another.
+    pub(crate) fn without_authorization(mut self) -> Self {
+        self.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("authorization"));
+        HttpConfig { authorization: None, oauth2: None, ..self }
+    }
+
     /// A POST to `url` with what the settings add.
     ///
     /// # Errors

@@ -300,7 +300,10 @@ fn secrets_are_neither_shown_nor_printed() {
 #[test]
 fn a_token_of_global_is_for_those_that_say_nothing_else() {
     let text = r"
-global: {slack_app_token: xoxb, slack_api_url: 'https://slack.example.org/hook'}
+global:
+  slack_app_token: xoxb
+  slack_api_url: 'https://slack.example.org/hook'
+  http_config: {authorization: {credentials: of-global}}
 route: {receiver: a}
 receivers:
 - name: a
@@ -308,12 +311,16 @@ receivers:
   - {channel: a}
   - {channel: b, http_config: {authorization: {credentials: own}}}
   - {channel: c, api_url: 'https://slack.example.org/other'}
+  - {channel: d, http_config: {basic_auth: {username: own}}}
+  - {channel: e, http_config: {oauth2: {client_id: i, client_secret: s, token_url: 'https://t.example.org'}}}
+  - {channel: f, http_config: {follow_redirects: true}}
 ";
     let config = parse(text).unwrap();
     let shown: Vec<_> =
         config.receivers["a"].integrations.iter().map(|it| format!("{:?}", it.config)).collect();
     let has_token = |text: &String| text.contains("token: Some");
-    assert_eq!(shown.iter().map(has_token).collect::<Vec<_>>(), [true, false, false], "{shown:?}");
+    let expected = [true, false, false, false, false, true];
+    assert_eq!(shown.iter().map(has_token).collect::<Vec<_>>(), expected, "{shown:?}");
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl Yaml {
         let details = self.details.iter().map(|(name, text)| (name.clone(), context.text(Some(text), "")));
         let details = details.collect();
         Some(OpsgenieConfig {
-            http: global.http(self.http_config.as_ref(), context, place),
+            http: global.http(self.http_config.as_ref(), context, place).without_authorization(),
             texts: Texts::of(context, self),
             details,
             responders: self.responders.iter().map(|responder| responder.value.clone()).collect(),
@@ -279,6 +279,17 @@ mod tests {
         let closed = sink.request(3);
         assert_eq!(closed.path, format!("/v2/alerts/{}/close?identifierType=alias", group_hash()));
         assert_eq!(sink.json(3), json!({"source": "http://bw/#/alerts?receiver=r"}));
+    }
+
+    #[tokio::test]
+    async fn there_is_one_authorization() {
+        let sink = Sink::start(&[]).await;
+        let config = format!(
+            "opsgenie_configs: [{{api_key: k, api_url: '{}', http_config: {{authorization: {{credentials: x}}}}}}]",
+            sink.url
+        );
+        sink.send(&config, firing()).await.unwrap();
+        assert_eq!(sink.request(0).headers["authorization"], "GenieKey k");
     }
 
     #[test]

@@ -107,7 +107,8 @@ async fn read(stream: &mut TcpStream) -> Request {
     line.clear();
     while reader.read_line(&mut line).await.unwrap() > 2 {
         if let Some((name, value)) = line.trim().split_once(": ") {
-            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+            let twice = headers.insert(name.to_ascii_lowercase(), value.to_owned());
+            assert!(twice.is_none(), "`{name}` stands there twice");
         }
         line.clear();
     }
@@ -119,8 +120,14 @@ async fn read(stream: &mut TcpStream) -> Request {
 
 /// A configuration with one receiver, `r`, whose integrations are `written`.
 pub(crate) fn config(written: &str) -> Config {
+    config_with("{}", written)
+}
+
+/// As [`config`], with a section `global`.
+pub(crate) fn config_with(global: &str, written: &str) -> Config {
     let indented = written.replace('\n', "\n  ");
-    let text = format!("route: {{receiver: r}}\nreceivers:\n- name: r\n  {indented}\n");
+    let text =
+        format!("global: {global}\nroute: {{receiver: r}}\nreceivers:\n- name: r\n  {indented}\n");
     Config::parse("f", &text, Path::new(".")).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 

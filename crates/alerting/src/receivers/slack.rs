@@ -134,8 +134,11 @@ impl Yaml {
         global: &GlobalYaml,
         place: Place,
     ) -> Option<SlackConfig> {
-        let http = global.http(self.http_config.as_ref(), context, place);
-        let token = self.token(context, global, &http, place);
+        let mut http = global.http(self.http_config.as_ref(), context, place);
+        let token = self.token(context, global, place);
+        if token.is_some() {
+            http = http.without_authorization();
+        }
         let url = if token.is_some() {
             let url = self.app_url.as_ref().or(global.slack_app_url.as_ref());
             let at = url.map_or(place, Place::of);
@@ -173,13 +176,7 @@ impl Yaml {
 
     /// The token of an app: its own, or that of `global` unless something else of its own says how
     /// it is told.
-    fn token(
-        &self,
-        context: &mut Context<'_>,
-        global: &GlobalYaml,
-        http: &HttpConfig,
-        place: Place,
-    ) -> Option<Secret> {
+    fn token(&self, context: &mut Context<'_>, global: &GlobalYaml, place: Place) -> Option<Secret> {
         let (own, own_file) = (self.app_token.as_ref(), self.app_token_file.as_ref());
         let is_own = own.is_some() || own_file.is_some();
         if is_own && self.has_address() {
@@ -188,7 +185,7 @@ impl Yaml {
         if is_own {
             return secret(context, place, "app_token", own, own_file);
         }
-        if self.has_address() || http.authorization.is_some() {
+        if self.has_address() || self.http_config.as_ref().is_some_and(HttpYaml::authorizes) {
             return None;
         }
         let (token, file) = (global.slack_app_token.as_ref(), global.slack_app_token_file.as_ref());
@@ -316,7 +313,7 @@ fn judge(answer: &Answer) -> Result<(), AttemptError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::receivers::sink::{Sink, firing, resolved};
+    use crate::receivers::sink::{Sink, config_with, firing, resolved};
     use serde_json::json;
 
     #[tokio::test]
@@ -345,6 +342,27 @@ mod tests {
         );
         sink.send(&config, resolved()).await.unwrap();
         assert_eq!(sink.json(1)["attachments"][0]["color"], "good");
+    }
+
+    /// Both its own header and that of `global` went out, or the token of `global` was not used.
+    #[tokio::test]
+    async fn there_is_one_authorization() {
+        let sink = Sink::start(&[]).await;
+        let global = format!(
+            "{{slack_app_token: of-global, slack_app_url: '{}', http_config: {{authorization: {{credentials: other}}}}}}",
+            sink.url
+        );
+        for (written, expected) in [
+            ("", "Bearer of-global"),
+            (", app_token: own", "Bearer own"),
+            (", app_token: own, http_config: {http_headers: {Authorization: {values: [x]}}}", "Bearer own"),
+            (", app_token: own, http_config: {basic_auth: {username: u}}", "Bearer own"),
+        ] {
+            let config = config_with(&global, &format!("slack_configs: [{{channel: c{written}}}]"));
+            sink.send_with(&config, firing()).await.unwrap();
+            let request = sink.request(sink.count() - 1);
+            assert_eq!(request.headers["authorization"], expected, "{written}");
+        }
     }
 
     #[tokio::test]

@@ -119,7 +119,7 @@ impl Yaml {
             } else {
                 None
             },
-            http: global.http(self.http_config.as_ref(), context, place),
+            http: global.http(self.http_config.as_ref(), context, place).without_authorization(),
             texts: Texts::of(context, self),
             attributes,
         })
@@ -250,6 +250,17 @@ mod tests {
             authorization.starts_with("AWS4-HMAC-SHA256 Credential=AK/20220125/eu-west-1/sns/aws4_request, "),
             "{authorization}"
         );
+    }
+
+    #[tokio::test]
+    async fn there_is_one_authorization() {
+        let sink = Sink::start(&[]).await;
+        let config = format!(
+            "sns_configs: [{{api_url: '{}', {KEYS}, topic_arn: t, http_config: {{basic_auth: {{username: u}}}}}}]",
+            sink.url
+        );
+        sink.send(&config, firing()).await.unwrap();
+        assert!(sink.request(0).headers["authorization"].starts_with("AWS4-HMAC-SHA256 "));
     }
 
     #[tokio::test]
