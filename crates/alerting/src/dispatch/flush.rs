@@ -26,7 +26,7 @@ use std::{
 /// Groups flushed at one tick; the next tick goes on at once. Between ticks others are served.
 const FLUSHES_MAX: usize = 500;
 /// A delivery is tried for at least this long, however short the group's interval.
-pub(crate) const DELIVERY_MS_MIN: i64 = 10_000;
+const DELIVERY_MS_MIN: i64 = 10_000;
 
 /// The alerts of a group at the moment of a flush.
 struct Snapshot {

@@ -24,7 +24,6 @@ pub use explain::{
     DeliveryExplanation, Explanation, InhibitorExplanation, IntegrationExplanation, RouteExplanation,
     RouteStep,
 };
-pub(crate) use flush::DELIVERY_MS_MIN;
 pub use ingest::{PostedAlert, ingest};
 pub use rehearse::{Rehearsal, Told};
 pub use views::{AlertStatus, AlertView, GroupView};

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::Integration,
-    dispatch::{DELIVERY_MS_MIN, Delivery, FailedAttempt, Finished},
+    dispatch::{Delivery, FailedAttempt, Finished},
     expand::NotificationTemplates,
     metrics::Metrics,
     querier::Querier,
@@ -26,6 +26,10 @@ pub(crate) struct Means {
     pub(crate) metrics: Metrics,
     pub(crate) clock: fn() -> i64,
 }
+
+/// What a first attempt has at least, however late its turn: as long as the client waits for an
+/// answer. With less, a slow receiver would be given up while it takes what it is told.
+const LATE_ATTEMPT_MS_MIN: i64 = 30_000;
 
 /// Tries until the receiver takes it, refuses it for good, time is up, or no further attempt is
 /// wanted. An attempt that was begun is waited for, because a receiver that has taken it must be
@@ -53,10 +57,7 @@ pub(crate) async fn deliver(
             permit = acquire(permits) => permit,
         };
         let now_ms = (means.clock)();
-        let mut time_left_ms = delivery.expires_at_ms - now_ms;
-        if attempt == 1 {
-            time_left_ms = time_left_ms.max(DELIVERY_MS_MIN);
-        }
+        let time_left_ms = time_for_attempt_ms(attempt, delivery.expires_at_ms, now_ms);
         if time_left_ms <= 0 {
             return Finished::GivenUp(format!("not delivered in time, after {} attempts", attempt - 1));
         }
@@ -93,6 +94,11 @@ pub(crate) async fn deliver(
         }
         attempt += 1;
     }
+}
+
+fn time_for_attempt_ms(attempt: u32, expires_at_ms: i64, now_ms: i64) -> i64 {
+    let time_left_ms = expires_at_ms - now_ms;
+    if attempt == 1 { time_left_ms.max(LATE_ATTEMPT_MS_MIN) } else { time_left_ms }
 }
 
 /// A permit of the integration, then one of all.
@@ -202,6 +208,19 @@ mod tests {
         let sink = Sink::start(&[(200, "text/plain", "")]).await;
         assert_eq!(late(&sink).await, Finished::Delivered);
         let refusing = Sink::start(&[(500, "text/plain", "")]).await;
-        assert!(matches!(late(&refusing).await, Finished::GivenUp(_)), "but no further attempt is made");
+        let why = "unexpected status code 500 Internal Server Error".to_owned();
+        assert_eq!(late(&refusing).await, Finished::GivenUp(why));
+        assert_eq!(refusing.count(), 1, "no further attempt is made");
+    }
+
+    #[test]
+    fn a_first_attempt_has_as_long_as_the_client_waits() {
+        let wait = daemon::http::ClientOptions::default().timeout;
+        assert_eq!(i64::try_from(wait.as_millis()), Ok(LATE_ATTEMPT_MS_MIN));
+        for (attempt, expires_at_ms, expected) in
+            [(1, 0, 30_000), (1, 110_000, 30_000), (1, 160_000, 60_000), (2, 110_000, 10_000), (2, 0, -100_000)]
+        {
+            assert_eq!(time_for_attempt_ms(attempt, expires_at_ms, 100_000), expected, "{attempt}");
+        }
     }
 }
