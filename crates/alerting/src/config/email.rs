@@ -91,6 +91,16 @@ const DEFAULT_HTML: &str = r#"{{ template "email.default.html" . }}"#;
 const DEFAULT_TEXT: &str = r#"{{ template "email.default.text" . }}"#;
 const DEFAULT_SUBJECT: &str = r#"{{ template "email.default.subject" . }}"#;
 
+/// The oldest version of TLS that may be spoken. The newest cannot be chosen for mail.
+fn oldest_version(context: &mut Context<'_>, tls: &TlsYaml) -> Option<TlsVersion> {
+    let [oldest, newest] = tls.versions(context);
+    if let Some(written) = tls.max_version.as_ref().filter(|_| newest == Some(TlsVersion::Tls12)) {
+        let message = format!("`max_version: {}` is not supported for mail; leave it out", written.value);
+        context.report(Place::of(written), message);
+    }
+    oldest
+}
+
 impl EmailYaml {
     pub(super) const SEND_RESOLVED: bool = false;
 
@@ -129,7 +139,7 @@ impl EmailYaml {
             tls,
             ca_pem: tls_config.and_then(|tls| tls.authorities(context, place)),
             identity_pem: tls_config.and_then(|tls| tls.identity(context, place)),
-            tls_version_min: tls_config.and_then(|tls| tls.versions(context)[0]),
+            tls_version_min: tls_config.and_then(|tls| oldest_version(context, tls)),
             insecure_skip_verify: tls_config.is_some_and(|tls| tls.insecure_skip_verify),
             server_name: tls_config.and_then(|tls| Some(tls.server_name.as_ref()?.value.clone())),
             headers: self.headers(context),

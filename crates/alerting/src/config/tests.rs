@@ -177,6 +177,12 @@ fn problems_of_newer_settings_say_what_to_do() {
             "CRAM-MD5",
         ),
         (
+            with(
+                "  email_configs: [{to: a@b, from: a@b, smarthost: 'h:25', tls_config: {max_version: TLS12}}]\n",
+            ),
+            "`max_version: TLS12` is not supported for mail",
+        ),
+        (
             with("  slack_configs: [{api_url: 'http://x/', app_token: t}]\n"),
             "at most one of `api_url` and `app_token`",
         ),

@@ -20,7 +20,7 @@ pub(crate) struct TlsYaml {
     #[serde(default)]
     pub(super) insecure_skip_verify: bool,
     min_version: Option<Spanned<String>>,
-    max_version: Option<Spanned<String>>,
+    pub(super) max_version: Option<Spanned<String>>,
 }
 
 impl TlsYaml {
