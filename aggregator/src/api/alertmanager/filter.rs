@@ -94,7 +94,8 @@ const PATTERNS_MAX: usize = 64;
 
 /// Refuses matchers with too many regular expressions, before any is compiled.
 pub(crate) fn check_patterns<'t>(matchers: impl Iterator<Item = &'t str>) -> Result<(), Refusal> {
-    if matchers.map(|text| text.matches('~').count()).sum::<usize>() > PATTERNS_MAX {
+    let patterns = |text: &str| text.matches("=~").count() + text.matches("!~").count();
+    if matchers.map(patterns).sum::<usize>() > PATTERNS_MAX {
         return Err(Refusal::bad(format!("more than {PATTERNS_MAX} regular expressions")));
     }
     Ok(())
@@ -114,5 +115,8 @@ mod tests {
         let query = |count: usize| vec!["filter=a%3D~%22x%22"; count].join("&");
         assert!(AlertFilter::from_query(Some(&query(64))).is_ok());
         assert!(AlertFilter::from_query(Some(&query(65))).is_err());
+        assert!(AlertFilter::from_query(Some(&query(65).replace("a%3D~", "a!~"))).is_err());
+        let home = format!("filter=path%3D%22/{}%22", "~x/".repeat(65));
+        assert!(AlertFilter::from_query(Some(&home)).is_ok(), "a value may have any number of `~`");
     }
 }
