@@ -203,6 +203,9 @@ mod tests {
             "pushover.default.message",
             "sns.default.message",
             "telegram.default.message",
+            "rocketchat.default.text",
+            "victorops.default.state_message",
+            "webex.default.message",
         ] {
             let text = check(&message, &format!("{{{{ template \"{name}\" . }}}}"), name.ends_with("html"));
             assert!(text.len() < 250_000, "{name} has {} bytes", text.len());
