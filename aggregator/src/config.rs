@@ -3,8 +3,8 @@
 //! Paths are relative to the working directory. `docs/guides/configuration.md` shows the file.
 
 use crate::{
-    auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, packs::PackModes,
-    receive::SyslogConfig, rules_git::RuleSource, stream_retention::StreamRetentionConfig,
+    auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, external_url::ExternalUrl,
+    packs::PackModes, receive::SyslogConfig, rules_git::RuleSource, stream_retention::StreamRetentionConfig,
 };
 use daemon::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -248,7 +248,7 @@ pub struct AlertingConfig {
     /// How often rules are evaluated whose group does not say.
     pub evaluation_interval: Duration,
     /// The address people reach this server by, for links in notifications.
-    pub external_url: Option<String>,
+    pub external_url: Option<ExternalUrl>,
 }
 
 impl Default for AlertingConfig {

@@ -16,6 +16,7 @@ pub mod config;
 mod demo;
 mod egress;
 mod evaluate;
+mod external_url;
 mod log_metrics;
 mod maintain;
 mod packs;

@@ -21,7 +21,9 @@ pub(crate) struct Home(Option<Arc<str>>);
 impl Home {
     pub(crate) fn of(external_url: Option<&str>) -> Self {
         let url = external_url.and_then(|url| reqwest::Url::parse(url).ok());
-        Home(url.map(|url| url.origin().ascii_serialization().into()))
+        // Any other origin is written `null`, as that of every page without one.
+        let origin = url.map(|url| url.origin()).filter(|origin| origin.is_tuple());
+        Home(origin.map(|origin| origin.ascii_serialization().into()))
     }
 }
 
@@ -43,7 +45,14 @@ fn is_from_another_site(method: &Method, headers: &HeaderMap, home: Option<&str>
     let is_home = || origin.zip(home).is_some_and(|(origin, home)| origin.eq_ignore_ascii_case(home));
     let is_host = |origin: &str| {
         let asked = text(header::HOST.as_str()).unwrap_or("");
-        origin.split_once("://").is_some_and(|(_, host)| host.eq_ignore_ascii_case(asked))
+        let Some((scheme, host)) = origin.split_once("://") else { return false };
+        // A browser leaves out the port that its scheme has by itself; a proxy may write it.
+        let port = match scheme {
+            "http" => ":80",
+            "https" => ":443",
+            _ => return false,
+        };
+        host.eq_ignore_ascii_case(asked.strip_suffix(port).unwrap_or(asked))
     };
     match (text("sec-fetch-site"), origin) {
         // `none`: a person has typed it.
@@ -89,5 +98,37 @@ mod tests {
         }
         assert!(refused(Method::GET, &[evil, ("upgrade", "websocket")]), "a live tail");
         assert!(!refused(Method::GET, &[("upgrade", "websocket")]));
+    }
+
+    /// A page without an origin was let in where the address had no scheme.
+    #[test]
+    fn an_address_without_an_origin_is_no_home() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, "127.0.0.1:9390".parse().unwrap());
+        headers.insert(header::ORIGIN, "null".parse().unwrap());
+        for url in ["monitor.example.org:9390", "monitor.example.org", "file:///srv", "data:x", ""] {
+            let home = Home::of(Some(url));
+            assert!(is_from_another_site(&Method::POST, &headers, home.0.as_deref()), "{url}");
+        }
+        assert_eq!(Home::of(Some("https://m.example.org:443/x")).0.as_deref(), Some("https://m.example.org"));
+    }
+
+    #[test]
+    fn a_port_that_goes_without_saying_may_be_said() {
+        for (origin, host, expected) in [
+            ("http://m.example.org", "m.example.org:80", false),
+            ("https://m.example.org", "m.example.org:443", false),
+            ("https://[::1]", "[::1]:443", false),
+            ("https://m.example.org", "m.example.org", false),
+            ("https://m.example.org", "m.example.org:80", true),
+            ("http://m.example.org", "m.example.org:443", true),
+            ("http://m.example.org:443", "m.example.org", true),
+            ("https://m.example.org:8443", "m.example.org:443", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+            assert_eq!(is_from_another_site(&Method::POST, &headers, None), expected, "{origin} at {host}");
+        }
     }
 }

@@ -135,7 +135,8 @@ fn start_egress(app: &App, egress: Arc<Egress>, shutdown: &Shutdown) -> anyhow::
 }
 
 fn external_url(config: &Config) -> String {
-    config.alerting.external_url.clone().unwrap_or_else(|| format!("http://{}", config.listen.0))
+    let given = config.alerting.external_url.clone().map(String::from);
+    given.unwrap_or_else(|| format!("http://{}", config.listen.0))
 }
 
 async fn start_scaling(app: &AppState, evaluator: Arc<Evaluator>) -> anyhow::Result<()> {

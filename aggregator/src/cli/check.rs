@@ -289,5 +289,8 @@ mod tests {
         std::fs::write(&config, "auth: {tokens: [{name: a, role: agent, sha256: zz}]}\n").unwrap();
         let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
         assert!(found[0].contains("64 hexadecimal digits"), "{found:?}");
+        std::fs::write(&config, "alerting: {external_url: 'monitor.example.org:9390'}\n").unwrap();
+        let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
+        assert!(found[0].contains("bellwether.yaml:1:") && found[0].contains("https://"), "{found:?}");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Config, DataDir, Listen},
+    external_url::ExternalUrl,
     rules_git::RuleSource,
 };
 use anyhow::Context;
@@ -41,7 +42,7 @@ pub(crate) struct Args {
     pub promql_experimental: bool,
     /// Address people reach this server by, for links in notifications
     #[arg(long, value_name = "URL")]
-    pub external_url: Option<String>,
+    pub external_url: Option<ExternalUrl>,
     /// Log level, or target=level pairs
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,

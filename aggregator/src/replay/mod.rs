@@ -206,7 +206,7 @@ impl Past {
             environment: Environment {
                 querier: Arc::new(evaluator(app, overlay.clone())),
                 sink: Arc::new(RecordedSamples(overlay)),
-                external_url: app.config.alerting.external_url.clone().unwrap_or_default(),
+                external_url: app.config.alerting.external_url.clone().map(String::from).unwrap_or_default(),
                 external_labels: Labels::empty(),
             },
             walkers: definitions.into_iter().map(walker).collect(),

@@ -167,7 +167,9 @@ mod tests {
     #[test]
     fn what_would_never_be_reached_without_the_proxy_is_named() {
         let written = |except: &str| {
-            format!("webhook_configs: [{{url: 'http://h', http_config: {{proxy_url: 'http://p', no_proxy: '{except}'}}}}]")
+            format!(
+                "webhook_configs: [{{url: 'http://h', http_config: {{proxy_url: 'http://p', no_proxy: '{except}'}}}}]"
+            )
         };
         assert_eq!(problems(&written("::1, fd00::/8, 10.0.0.1, *.example.org, *")), Vec::<String>::new());
         for entry in ["example.org:8080", "10.0.0.1:80", "[::1]:80", "http://example.org"] {

@@ -217,9 +217,13 @@ mod tests {
     fn a_first_attempt_has_as_long_as_the_client_waits() {
         let wait = daemon::http::ClientOptions::default().timeout;
         assert_eq!(i64::try_from(wait.as_millis()), Ok(LATE_ATTEMPT_MS_MIN));
-        for (attempt, expires_at_ms, expected) in
-            [(1, 0, 30_000), (1, 110_000, 30_000), (1, 160_000, 60_000), (2, 110_000, 10_000), (2, 0, -100_000)]
-        {
+        for (attempt, expires_at_ms, expected) in [
+            (1, 0, 30_000),
+            (1, 110_000, 30_000),
+            (1, 160_000, 60_000),
+            (2, 110_000, 10_000),
+            (2, 0, -100_000),
+        ] {
             assert_eq!(time_for_attempt_ms(attempt, expires_at_ms, 100_000), expected, "{attempt}");
         }
     }

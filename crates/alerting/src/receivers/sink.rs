@@ -126,8 +126,7 @@ pub(crate) fn config(written: &str) -> Config {
 /// As [`config`], with a section `global`.
 pub(crate) fn config_with(global: &str, written: &str) -> Config {
     let indented = written.replace('\n', "\n  ");
-    let text =
-        format!("global: {global}\nroute: {{receiver: r}}\nreceivers:\n- name: r\n  {indented}\n");
+    let text = format!("global: {global}\nroute: {{receiver: r}}\nreceivers:\n- name: r\n  {indented}\n");
     Config::parse("f", &text, Path::new(".")).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
