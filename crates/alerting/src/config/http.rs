@@ -340,6 +340,20 @@ pub(crate) fn check_target(
     Some(SecretUrl(url))
 }
 
+/// The receiver's own address, or else that of `global`, or else the service's.
+pub(crate) fn target_or(
+    context: &mut Context<'_>,
+    place: Place,
+    name: &str,
+    given: [Option<&Spanned<String>>; 2],
+    default: &str,
+) -> Option<SecretUrl> {
+    let [own, global] = given;
+    let url = own.or(global);
+    let text = url.map_or(default, |url| &url.value);
+    check_target(context, url.map_or(place, Place::of), name, text, false)
+}
+
 /// A secret given inline or by file.
 pub(crate) fn secret(
     context: &mut Context<'_>,

@@ -19,7 +19,7 @@ mod webhook;
 pub use email::{EmailConfig, SmtpTls};
 pub(crate) use global::GlobalYaml;
 pub use http::{Authorization, HttpConfig, SecretUrl};
-pub(crate) use http::{HttpYaml, check_target, required_secret, secret, target};
+pub(crate) use http::{HttpYaml, check_target, required_secret, secret, target, target_or};
 pub use receiver::{Integration, IntegrationConfig, OnMute, Receiver};
 pub(crate) use route::matchers as route_matchers;
 pub(crate) use text_fields::texts;

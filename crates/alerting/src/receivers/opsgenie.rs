@@ -2,7 +2,7 @@
 //! the beginning opened.
 
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, required_secret, texts},
+    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, required_secret, target_or, texts},
     notify::{
         http::{Answer, AttemptError},
         telling::{Telling, truncate_chars},
@@ -98,8 +98,7 @@ impl Yaml {
             (global.opsgenie_api_key.as_ref(), global.opsgenie_api_key_file.as_ref()),
         ];
         let api_key = required_secret(context, place, "api_key", given);
-        let url = self.api_url.as_ref().or(global.opsgenie_api_url.as_ref());
-        let at = url.map_or(place, Place::of);
+        let addresses = [self.api_url.as_ref(), global.opsgenie_api_url.as_ref()];
         for responder in &self.responders {
             responder.value.check(context, Place::of(responder));
         }
@@ -111,7 +110,7 @@ impl Yaml {
             details,
             responders: self.responders.iter().map(|responder| responder.value.clone()).collect(),
             update_alerts: self.update_alerts,
-            url: check_target(context, at, "api_url", url.map_or(URL, |url| &url.value), false)?,
+            url: target_or(context, place, "api_url", addresses, URL)?,
             api_key: api_key?,
         })
     }

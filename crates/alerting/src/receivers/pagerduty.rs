@@ -2,7 +2,7 @@
 //! `service_key`.
 
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, required_secret, texts},
+    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, required_secret, target_or, texts},
     notify::{
         http::AttemptError,
         telling::{Telling, truncate_chars},
@@ -120,8 +120,6 @@ impl Yaml {
             Some(Key::Service(_)) => (URL_OF_VERSION_1, None),
             _ => (URL, global.pagerduty_url.as_ref()),
         };
-        let url = self.url.as_ref().or(of_global);
-        let at = url.map_or(place, Place::of);
         let defaults = DEFAULT_DETAILS.map(|(name, template)| (name.to_owned(), template.to_owned()));
         let mut details = BTreeMap::from(defaults);
         for (name, template) in &self.details {
@@ -133,7 +131,7 @@ impl Yaml {
             details,
             images: self.images.clone(),
             links: self.links.clone(),
-            url: check_target(context, at, "url", url.map_or(default, |url| &url.value), false)?,
+            url: target_or(context, place, "url", [self.url.as_ref(), of_global], default)?,
             key: key?,
         })
     }

@@ -2,7 +2,7 @@
 //! acknowledges it (priority 2).
 
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, required_secret, texts},
+    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, required_secret, target_or, texts},
     notify::{
         http::{Answer, AttemptError},
         telling::{Telling, truncate_chars},
@@ -95,10 +95,8 @@ impl Yaml {
         let user_key = required_secret(context, place, "user_key", user);
         let token = [(self.token.as_ref(), self.token_file.as_ref()), none];
         let token = required_secret(context, place, "token", token);
-        let at = self.api_url.as_ref().map_or(place, Place::of);
-        let url = self.api_url.as_ref().map_or(URL, |url| &url.value);
         Some(PushoverConfig {
-            url: check_target(context, at, "api_url", url, false)?,
+            url: target_or(context, place, "api_url", [self.api_url.as_ref(), None], URL)?,
             retry_ms: context.duration("retry", self.retry.as_ref(), RETRY_MS),
             expire_ms: context.duration("expire", self.expire.as_ref(), EXPIRE_MS),
             ttl_ms: context.duration("ttl", self.ttl.as_ref(), 0),

@@ -1,7 +1,7 @@
 //! `rocketchat_configs`: a message to a channel, by a user's token.
 
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, required_secret, texts},
+    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, required_secret, target_or, texts},
     notify::{
         http::{Answer, AttemptError},
         telling::{Telling, truncate_chars},
@@ -118,15 +118,14 @@ impl Yaml {
             (global.rocketchat_token_id.as_ref(), global.rocketchat_token_id_file.as_ref()),
         ];
         let token_id = required_secret(context, place, "token_id", given);
-        let url = self.api_url.as_ref().or(global.rocketchat_api_url.as_ref());
-        let at = url.map_or(place, Place::of);
+        let addresses = [self.api_url.as_ref(), global.rocketchat_api_url.as_ref()];
         Some(RocketchatConfig {
             http: global.http(self.http_config.as_ref(), context, place),
             texts: Texts::of(context, self),
             fields: self.fields.clone(),
             actions: self.actions.clone(),
             short_fields: self.short_fields,
-            url: check_target(context, at, "api_url", url.map_or(URL, |url| &url.value), false)?,
+            url: target_or(context, place, "api_url", addresses, URL)?,
             token: token?,
             token_id: token_id?,
         })

@@ -1,7 +1,7 @@
 //! `slack_configs`: an incoming webhook, or the Web API with a token.
 
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, secret, target, texts},
+    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, secret, target, target_or, texts},
     notify::{
         http::{Answer, AttemptError},
         telling::{Telling, truncate_chars},
@@ -140,9 +140,8 @@ impl Yaml {
             http = http.without_authorization();
         }
         let url = if token.is_some() {
-            let url = self.app_url.as_ref().or(global.slack_app_url.as_ref());
-            let at = url.map_or(place, Place::of);
-            check_target(context, at, "app_url", url.map_or(POST_MESSAGE_URL, |url| &url.value), false)?
+            let addresses = [self.app_url.as_ref(), global.slack_app_url.as_ref()];
+            target_or(context, place, "app_url", addresses, POST_MESSAGE_URL)?
         } else {
             let (inline, file) = if self.has_address() {
                 (&self.api_url, &self.api_url_file)

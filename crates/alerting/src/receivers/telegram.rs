@@ -1,7 +1,7 @@
 //! `telegram_configs`: a bot's message to a chat.
 
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, required_secret, texts},
+    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, required_secret, target_or, texts},
     notify::{
         http::AttemptError,
         telling::{Telling, truncate_chars},
@@ -70,8 +70,7 @@ impl Yaml {
             (global.telegram_bot_token.as_ref(), global.telegram_bot_token_file.as_ref()),
         ];
         let token = required_secret(context, place, "bot_token", given);
-        let url = self.api_url.as_ref().or(global.telegram_api_url.as_ref());
-        let at = url.map_or(place, Place::of);
+        let addresses = [self.api_url.as_ref(), global.telegram_api_url.as_ref()];
         let parse_mode = self.parse_mode.as_ref().map_or("HTML", |mode| &mode.value);
         if !PARSE_MODES.contains(&parse_mode) {
             let at = self.parse_mode.as_ref().map_or(place, Place::of);
@@ -87,7 +86,7 @@ impl Yaml {
             parse_mode: parse_mode.to_owned(),
             http: global.http(self.http_config.as_ref(), context, place),
             texts: Texts::of(context, self),
-            url: check_target(context, at, "api_url", url.map_or(URL, |url| &url.value), false)?,
+            url: target_or(context, place, "api_url", addresses, URL)?,
             token: token?,
         })
     }

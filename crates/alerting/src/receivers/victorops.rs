@@ -1,7 +1,7 @@
 //! `victorops_configs`: Splunk On-Call, which knows an incident by the group's hash.
 
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, required_secret, texts},
+    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, required_secret, target_or, texts},
     notify::{
         http::AttemptError,
         telling::{Telling, truncate_chars},
@@ -76,13 +76,12 @@ impl Yaml {
             (global.victorops_api_key.as_ref(), global.victorops_api_key_file.as_ref()),
         ];
         let api_key = required_secret(context, place, "api_key", given);
-        let url = self.api_url.as_ref().or(global.victorops_api_url.as_ref());
-        let at = url.map_or(place, Place::of);
+        let addresses = [self.api_url.as_ref(), global.victorops_api_url.as_ref()];
         Some(VictoropsConfig {
             http: global.http(self.http_config.as_ref(), context, place),
             texts: Texts::of(context, self),
             custom_fields: self.custom_fields(context),
-            url: check_target(context, at, "api_url", url.map_or(URL, |url| &url.value), false)?,
+            url: target_or(context, place, "api_url", addresses, URL)?,
             api_key: api_key?,
         })
     }

@@ -1,7 +1,7 @@
 //! `webex_configs`: a bot's message to a room.
 
 use crate::{
-    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, texts},
+    config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, target_or, texts},
     notify::{
         http::AttemptError,
         telling::{Telling, truncate_bytes},
@@ -58,9 +58,8 @@ impl Yaml {
         if http.authorization.is_none() {
             context.report(place, "missing `http_config.authorization` in webex config: the bot's token");
         }
-        let url = self.api_url.as_ref().or(global.webex_api_url.as_ref());
-        let at = url.map_or(place, Place::of);
-        let url = check_target(context, at, "api_url", url.map_or(URL, |url| &url.value), false)?;
+        let addresses = [self.api_url.as_ref(), global.webex_api_url.as_ref()];
+        let url = target_or(context, place, "api_url", addresses, URL)?;
         Some(WebexConfig { url, http, texts: Texts::of(context, self) })
     }
 }
