@@ -1,5 +1,6 @@
 //! `mattermost_configs`: an incoming webhook.
 
+use super::{set, set_list};
 use crate::{
     config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, target, texts},
     notify::{
@@ -176,19 +177,14 @@ impl AttachmentYaml {
             ("image_url", &self.image_url),
         ] {
             let chars_max = if name == "title" { TITLE_CHARS_MAX } else { TEXT_CHARS_MAX };
-            let text = truncate_chars(&telling.text(template)?, chars_max);
-            if !text.is_empty() {
-                json.insert(name.to_owned(), text.into());
-            }
+            set(&mut json, name, truncate_chars(&telling.text(template)?, chars_max));
         }
         let mut fields = Vec::new();
         for field in &self.fields {
             let (title, value) = (telling.text(&field.title)?, telling.text(&field.value)?);
             fields.push(json!({"title": title, "value": value, "short": field.short}));
         }
-        if !fields.is_empty() {
-            json.insert("fields".to_owned(), fields.into());
-        }
+        set_list(&mut json, "fields", fields);
         Ok(Value::Object(json))
     }
 }
@@ -243,10 +239,7 @@ impl MattermostConfig {
             ("icon_emoji", &self.texts.icon_emoji),
             ("type", &self.texts.r#type),
         ] {
-            let text = telling.text(template)?;
-            if !text.is_empty() {
-                body.insert(name.to_owned(), text.into());
-            }
+            set(&mut body, name, telling.text(template)?);
         }
         if let Some(card) = &self.card {
             body.insert("props".to_owned(), json!({"card": telling.text(card)?}));

@@ -19,3 +19,19 @@ pub(crate) mod sns;
 pub(crate) mod telegram;
 pub(crate) mod victorops;
 pub(crate) mod webex;
+
+use serde_json::{Map, Value};
+
+/// Sets a field unless its text is empty.
+fn set(map: &mut Map<String, Value>, name: &str, text: String) {
+    if !text.is_empty() {
+        map.insert(name.to_owned(), Value::String(text));
+    }
+}
+
+/// Sets a list unless it is empty.
+fn set_list(map: &mut Map<String, Value>, name: &str, list: Vec<Value>) {
+    if !list.is_empty() {
+        map.insert(name.to_owned(), Value::Array(list));
+    }
+}

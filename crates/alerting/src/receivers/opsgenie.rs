@@ -1,6 +1,7 @@
 //! `opsgenie_configs`: the Alert API. An alert's alias is the group's, so that the end closes what
 //! the beginning opened.
 
+use super::{set, set_list};
 use crate::{
     config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, required_secret, target_or, texts},
     notify::{
@@ -131,10 +132,7 @@ impl ResponderYaml {
     fn json(&self, telling: &Telling<'_>) -> Result<Vec<Value>, AttemptError> {
         let mut responder = Map::new();
         for (name, template) in [("id", &self.id), ("name", &self.name), ("username", &self.username)] {
-            let text = telling.text(template)?;
-            if !text.is_empty() {
-                responder.insert(name.to_owned(), text.into());
-            }
+            set(&mut responder, name, telling.text(template)?);
         }
         let kind = telling.text(&self.r#type)?;
         if responder.is_empty() {
@@ -166,7 +164,7 @@ impl OpsgenieConfig {
             let url = self.of_alias(&alias, "close");
             return self.ask(telling, Method::POST, url, &body).await;
         }
-        let body = self.body(telling, &alias)?;
+        let body = Value::Object(self.body(telling, &alias)?);
         self.ask(telling, Method::POST, self.url.join("v2/alerts"), &body).await?;
         if self.update_alerts {
             for part in ["message", "description"] {
@@ -199,7 +197,7 @@ impl OpsgenieConfig {
         Answer::of(request.body(body.to_string())).await?.accepted()
     }
 
-    fn body(&self, telling: &Telling<'_>, alias: &str) -> Result<Value, AttemptError> {
+    fn body(&self, telling: &Telling<'_>, alias: &str) -> Result<Map<String, Value>, AttemptError> {
         let texts = &self.texts;
         let mut details = Map::new();
         for (name, value) in telling.message.common_labels().iter() {
@@ -208,35 +206,29 @@ impl OpsgenieConfig {
         for (name, template) in &self.details {
             details.insert(name.clone(), telling.text(template)?.into());
         }
-        let mut body = json!({
-            "alias": alias,
-            "message": truncate_chars(&telling.text(&texts.message)?, MESSAGE_CHARS_MAX),
-            "description": truncate_chars(&telling.text(&texts.description)?, DESCRIPTION_CHARS_MAX),
-            "source": telling.text(&texts.source)?,
-            "details": details,
-        });
+        let message = truncate_chars(&telling.text(&texts.message)?, MESSAGE_CHARS_MAX);
+        let description = truncate_chars(&telling.text(&texts.description)?, DESCRIPTION_CHARS_MAX);
+        let mut body = Map::from_iter([
+            ("alias".to_owned(), alias.into()),
+            ("message".to_owned(), message.into()),
+            ("description".to_owned(), description.into()),
+            ("source".to_owned(), telling.text(&texts.source)?.into()),
+            ("details".to_owned(), details.into()),
+        ]);
         for (name, template) in
             [("entity", &texts.entity), ("note", &texts.note), ("priority", &texts.priority)]
         {
-            let text = telling.text(template)?;
-            if !text.is_empty() {
-                body[name] = text.into();
-            }
+            set(&mut body, name, telling.text(template)?);
         }
         for (name, template) in [("tags", &texts.tags), ("actions", &texts.actions)] {
             let text = telling.text(template)?;
-            let words = words(&text);
-            if !words.is_empty() {
-                body[name] = words.into();
-            }
+            set_list(&mut body, name, words(&text).into_iter().map(Value::from).collect());
         }
         let mut responders = Vec::new();
         for responder in &self.responders {
             responders.extend(responder.json(telling)?);
         }
-        if !responders.is_empty() {
-            body["responders"] = responders.into();
-        }
+        set_list(&mut body, "responders", responders);
         Ok(body)
     }
 }

@@ -1,5 +1,6 @@
 //! `rocketchat_configs`: a message to a channel, by a user's token.
 
+use super::{set, set_list};
 use crate::{
     config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, required_secret, target_or, texts},
     notify::{
@@ -162,15 +163,9 @@ impl RocketchatConfig {
             set(&mut attachment, name, text);
         }
         let fields = self.fields.iter().map(|field| self.field(field, telling));
-        let fields = fields.collect::<Result<Vec<_>, _>>()?;
-        if !fields.is_empty() {
-            attachment.insert("fields".to_owned(), fields.into());
-        }
+        set_list(&mut attachment, "fields", fields.collect::<Result<_, _>>()?);
         let actions = self.actions.iter().map(|action| action.json(telling));
-        let actions = actions.collect::<Result<Vec<_>, _>>()?;
-        if !actions.is_empty() {
-            attachment.insert("actions".to_owned(), actions.into());
-        }
+        set_list(&mut attachment, "actions", actions.collect::<Result<_, _>>()?);
         let mut body = Map::new();
         set(&mut body, "channel", telling.text(&texts.channel)?);
         set(&mut body, "emoji", telling.text(&texts.emoji)?);
@@ -215,13 +210,6 @@ impl ActionYaml {
         set(&mut action, "url", telling.text(&self.url)?);
         set(&mut action, "msg", telling.text(&self.msg)?);
         Ok(Value::Object(action))
-    }
-}
-
-/// Sets a field unless its text is empty.
-fn set(map: &mut Map<String, Value>, name: &str, text: String) {
-    if !text.is_empty() {
-        map.insert(name.to_owned(), text.into());
     }
 }
 

@@ -1,5 +1,6 @@
 //! `slack_configs`: an incoming webhook, or the Web API with a token.
 
+use super::{set, set_list};
 use crate::{
     config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, secret, target, target_or, texts},
     notify::{
@@ -192,13 +193,6 @@ impl Yaml {
     }
 }
 
-/// Sets a field unless its text is empty.
-fn set(map: &mut Map<String, Value>, name: &str, text: String) {
-    if !text.is_empty() {
-        map.insert(name.to_owned(), Value::String(text));
-    }
-}
-
 impl SlackConfig {
     pub(crate) fn target(&self) -> String {
         format!("slack:{:016x}:{}", self.url.digest(), self.texts.channel)
@@ -232,15 +226,9 @@ impl SlackConfig {
             attachment.insert("mrkdwn_in".into(), self.mrkdwn_in.clone().into());
         }
         let fields = self.fields.iter().map(|field| self.field(field, telling));
-        let fields = fields.collect::<Result<Vec<_>, _>>()?;
-        if !fields.is_empty() {
-            attachment.insert("fields".into(), fields.into());
-        }
+        set_list(&mut attachment, "fields", fields.collect::<Result<_, _>>()?);
         let actions = self.actions.iter().map(|action| action.json(telling));
-        let actions = actions.collect::<Result<Vec<_>, _>>()?;
-        if !actions.is_empty() {
-            attachment.insert("actions".into(), actions.into());
-        }
+        set_list(&mut attachment, "actions", actions.collect::<Result<_, _>>()?);
         let mut body = Map::new();
         set(&mut body, "channel", text(&texts.channel)?);
         set(&mut body, "username", text(&texts.username)?);
