@@ -7,7 +7,7 @@ use super::{
     tls::TlsYaml,
 };
 use crate::{
-    notify::http::{Answer, AttemptError},
+    notify::http::{Answer, AttemptError, form},
     problem::Place,
 };
 use daemon::Secret;
@@ -173,13 +173,10 @@ impl Oauth2 {
     }
 
     fn form(&self, with_credentials: bool) -> String {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.extend_pairs(self.form.iter().map(|(name, value)| (name, value.expose())));
-        if with_credentials {
-            form.append_pair("client_id", &self.client_id);
-            form.append_pair("client_secret", self.client_secret.expose());
-        }
-        form.finish()
+        let pairs = self.form.iter().map(|(name, value)| (name.as_str(), value.expose()));
+        let credentials =
+            [("client_id", self.client_id.as_str()), ("client_secret", self.client_secret.expose())];
+        form(pairs.chain(credentials.into_iter().filter(|_| with_credentials)))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Templates of notifications: named ones from files, over ours, and the texts of receivers.
 
 use super::key_values::key_values;
-use crate::notify::message::quote_meta;
-use crate::notify::{Message, NotifiedAlert, sparkline::Sparklines};
+use crate::notify::{Message, NotifiedAlert, http::form, message::quote_meta, sparkline::Sparklines};
 use jiff::{Timestamp, tz::TimeZone};
 use model::Labels;
 use std::{
@@ -205,11 +204,7 @@ impl Object for AlertObject {
 
 /// The page with a form for a silence of these labels.
 fn silence_url(external_url: &str, labels: &Labels) -> String {
-    let Ok(mut form) = reqwest::Url::parse("http://form/") else { return String::new() };
-    form.query_pairs_mut().extend_pairs(labels.iter());
-    let labels = form.query().unwrap_or_default().to_owned();
-    form.query_pairs_mut().clear().append_pair("silence", &labels);
-    format!("{external_url}/#/alerts?{}", form.query().unwrap_or_default())
+    format!("{external_url}/#/alerts?{}", form([("silence", form(labels.iter()))]))
 }
 
 /// An instant in UTC; `None` is Go's zero time.

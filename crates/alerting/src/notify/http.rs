@@ -100,6 +100,15 @@ impl Answer {
     }
 }
 
+/// Pairs as the body of a form.
+pub(crate) fn form<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs {
+        form.append_pair(name.as_ref(), value.as_ref());
+    }
+    form.finish()
+}
+
 /// An error with its causes, which say more than itself.
 pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -4,13 +4,12 @@
 use crate::{
     config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, required_secret, target_or, texts},
     notify::{
-        http::{Answer, AttemptError},
+        http::{Answer, AttemptError, form},
         telling::{Telling, truncate_chars},
     },
     problem::Place,
 };
 use daemon::Secret;
-use reqwest::Url;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::path::PathBuf;
@@ -122,7 +121,7 @@ impl PushoverConfig {
             .post(telling.client, self.url.expose().clone())
             .await?
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(form(&self.fields(telling)?));
+            .body(form(self.fields(telling)?));
         Answer::of(request).await?.accepted()
     }
 
@@ -159,13 +158,6 @@ impl PushoverConfig {
         fields.retain(|(_, value)| !value.is_empty());
         Ok(fields)
     }
-}
-
-/// Fields as a form's body.
-pub(crate) fn form(fields: &[(&'static str, String)]) -> String {
-    let mut url = Url::parse("http://form/").expect("a constant address");
-    url.query_pairs_mut().extend_pairs(fields);
-    url.query().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

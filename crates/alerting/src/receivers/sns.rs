@@ -2,14 +2,11 @@
 //! by an access key given here or by the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
 //! `AWS_SESSION_TOKEN`, `AWS_REGION`).
 
-use super::{
-    pushover::form,
-    sigv4::{Signed, Signer},
-};
+use super::sigv4::{Signed, Signer};
 use crate::{
     config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, check_target, secret, texts},
     notify::{
-        http::{Answer, AttemptError},
+        http::{Answer, AttemptError, form},
         telling::{Telling, truncate_bytes, truncate_chars},
     },
     problem::Place,
@@ -197,7 +194,8 @@ impl SnsConfig {
         let bytes_max = if is_sms { SMS_BYTES_MAX } else { MESSAGE_BYTES_MAX };
         fields.push(("Message", truncate_bytes(&telling.text(&texts.message)?, bytes_max)));
         fields.retain(|(_, value)| !value.is_empty());
-        let mut body = form(&fields);
+        let mut fields: Vec<(String, String)> =
+            fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         for (number, (name, template)) in self.attributes.iter().enumerate() {
             let prefix = format!("MessageAttributes.entry.{}", number + 1);
             let value = telling.text(template)?;
@@ -206,12 +204,9 @@ impl SnsConfig {
                 ("Value.DataType", "String".to_owned()),
                 ("Value.StringValue", value),
             ];
-            for (part, text) in attribute {
-                let pair = form(&[("x", text)]);
-                body.push_str(&format!("&{prefix}.{part}={}", &pair[2..]));
-            }
+            fields.extend(attribute.map(|(part, text)| (format!("{prefix}.{part}"), text)));
         }
-        Ok(body)
+        Ok(form(fields))
     }
 }
 
