@@ -145,35 +145,27 @@ pub(crate) fn truncate_bytes(text: &str, bytes_max: usize) -> String {
 mod tests {
     use super::*;
     use crate::{
-        alert::Alert,
         notify::{NotifiedAlert, Reason},
+        receivers::sink::alert,
     };
     use model::Labels;
 
     fn storm(alerts: usize) -> Message {
-        let alert = |number: usize| NotifiedAlert {
-            alert: Alert {
-                labels: Labels::from_pairs([
-                    ("alertname", "Storm"),
-                    ("instance", &format!("host-{number}")),
-                    ("severity", "critical"),
-                ]),
-                annotations: Labels::from_pairs([("summary", "x".repeat(200))]),
-                starts_at_ms: 1_643_114_203_000,
-                ends_at_ms: 1_643_114_263_000,
-                updated_at_ms: 0,
-                generator_url: "http://bw/graph".into(),
-                timeout: false,
-                held: false,
-                measure: None,
-            },
-            resolved: false,
+        let notified = |number: usize| {
+            let instance = format!("host-{number}");
+            let labels = Labels::from_pairs([
+                ("alertname", "Storm"),
+                ("instance", &instance),
+                ("severity", "critical"),
+            ]);
+            let annotations = Labels::from_pairs([("summary", "x".repeat(200))]);
+            NotifiedAlert { alert: alert(labels, annotations), resolved: false }
         };
         Message {
             receiver: "r".into(),
             group_key: "{}:{}".into(),
             group_labels: Labels::from_pairs([("alertname", "Storm")]),
-            alerts: (0..alerts).map(alert).collect(),
+            alerts: (0..alerts).map(notified).collect(),
             reason: Reason::First,
         }
     }

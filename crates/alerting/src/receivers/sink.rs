@@ -148,17 +148,11 @@ pub(crate) fn resolved() -> Message {
     message(true)
 }
 
-fn message(resolved: bool) -> Message {
-    let alert = Alert {
-        labels: Labels::from_pairs([
-            ("alertname", "DiskFull"),
-            ("instance", "db-1"),
-            ("severity", "critical"),
-        ]),
-        annotations: Labels::from_pairs([
-            ("summary", "94 % of <b>/</b> is used"),
-            ("runbook_url", "http://runbook"),
-        ]),
+/// An alert that was open for a minute.
+pub(crate) fn alert(labels: Labels, annotations: Labels) -> Alert {
+    Alert {
+        labels,
+        annotations,
         starts_at_ms: 1_643_114_203_000,
         ends_at_ms: 1_643_114_263_000,
         updated_at_ms: 0,
@@ -166,7 +160,15 @@ fn message(resolved: bool) -> Message {
         timeout: false,
         held: false,
         measure: None,
-    };
+    }
+}
+
+fn message(resolved: bool) -> Message {
+    let labels =
+        Labels::from_pairs([("alertname", "DiskFull"), ("instance", "db-1"), ("severity", "critical")]);
+    let annotations =
+        Labels::from_pairs([("summary", "94 % of <b>/</b> is used"), ("runbook_url", "http://runbook")]);
+    let alert = alert(labels, annotations);
     Message {
         receiver: "r".into(),
         group_key: r#"{}:{alertname="DiskFull"}"#.into(),
