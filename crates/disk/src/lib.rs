@@ -10,10 +10,12 @@
 
 mod dir;
 mod log;
+mod lost;
 mod name;
 mod real;
 mod simulated;
 
 pub use dir::{Dir, DirLock, ReadFile, Syncer, TMP_SUFFIX, WriteFile};
 pub use log::{Gap, Log, LogError, LogOptions, LogReader, Position, RECORD_BYTES_MAX, Recovery};
+pub use lost::is_lost;
 pub use simulated::Faults;

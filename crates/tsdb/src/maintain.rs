@@ -97,6 +97,8 @@ impl Tsdb {
         let mut maintenance = lock(&self.maintenance);
         let is_idle = maintenance.idle_ms(self.appended.load(Relaxed), now_ms) >= IDLE_MS;
         let believed_ms = maintenance.clock.believe(now_ms, || self.newest_ms());
+        // Or the first merge or fold with one of them would fail, again and again.
+        self.set_lost_aside(&mut maintenance);
         self.forget_old(&mut maintenance, now_ms, believed_ms)?;
         // Before anything that needs room: on a full disk this is what makes some.
         self.hold_to_size(&mut maintenance, believed_ms)?;
@@ -159,9 +161,18 @@ impl Tsdb {
         first_error
     }
 
+    /// Takes parts whose index cannot be read out of view; their folders are kept under another name.
+    fn set_lost_aside(&self, maintenance: &mut Maintenance) {
+        for place in Place::all() {
+            let view = self.view();
+            let lost = view.list(place).iter().filter(|part| part.is_lost()).map(Part::id);
+            self.drop_from(maintenance, place, &lost.collect::<Vec<_>>());
+        }
+    }
+
     /// Merges what is due, raw parts before those of tiers.
     fn merge_due(&self, maintenance: &mut Maintenance, is_idle: bool, now_ms: i64) -> Result<(), StoreError> {
-        for place in std::iter::once(Place::Raw).chain(Place::tiers()) {
+        for place in Place::all() {
             if let Some(parts) = parts_to_merge(self.view().list(place), place, is_idle, now_ms) {
                 return self.merge_parts(maintenance, place, &parts);
             }
@@ -222,7 +233,7 @@ impl Tsdb {
         let mut maintenance = lock(&self.maintenance);
         // Only parts can be deleted from: what comes afterwards is in the next head and stays.
         self.seal(&mut maintenance)?;
-        for place in std::iter::once(Place::Raw).chain(Place::tiers()) {
+        for place in Place::all() {
             self.delete_from(place, selectors, range)?;
         }
         Ok(())

@@ -92,6 +92,8 @@ struct Files {
     is_index_used: AtomicBool,
     /// Whether something in it was found unreadable.
     is_damaged: AtomicBool,
+    /// Whether its index was, without which nothing can be found in it.
+    is_lost: AtomicBool,
     cache: Arc<Cache>,
 }
 
@@ -114,6 +116,7 @@ impl Part {
             index: Mutex::new(None),
             is_index_used: AtomicBool::new(false),
             is_damaged: AtomicBool::new(false),
+            is_lost: AtomicBool::new(false),
             cache,
         };
         Ok(Part { files: Arc::new(files), deletions: Arc::new(deletions) })
@@ -133,6 +136,11 @@ impl Part {
 
     pub(crate) fn is_damaged(&self) -> bool {
         self.files.is_damaged.load(Relaxed)
+    }
+
+    /// Whether it is of no use any more and should be set aside.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.files.is_lost.load(Relaxed)
     }
 
     pub(crate) fn mark_damaged(&self) {
@@ -164,9 +172,23 @@ impl Part {
         if let Some(index) = &*slot {
             return Ok(index.clone());
         }
-        let index = Arc::new(PartIndex::read(&self.files.dir, self.id())?);
+        let index = PartIndex::read(&self.files.dir, self.id()).map_err(|error| self.lost(error))?;
+        let index = Arc::new(index);
         *slot = Some(index.clone());
         Ok(index)
+    }
+
+    /// What a failure to read the index means.
+    fn lost(&self, error: PartError) -> PartError {
+        let error = match error {
+            PartError::Io(error) if disk::is_lost(&error) => damaged(self.id(), format!("`index`: {error}")),
+            other => other,
+        };
+        if matches!(error, PartError::Damaged { .. }) {
+            self.mark_damaged();
+            self.files.is_lost.store(true, Relaxed);
+        }
+        error
     }
 
     fn page_at(&self, index: &PartIndex, number: usize) -> Result<Arc<Page>, PartError> {

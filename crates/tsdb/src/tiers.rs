@@ -61,6 +61,11 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// Every list.
+    pub(crate) fn all() -> impl Iterator<Item = Place> {
+        std::iter::once(Place::Raw).chain(Place::tiers())
+    }
+
     /// Those of the tiers.
     pub(crate) fn tiers() -> impl Iterator<Item = Place> {
         (0..RESOLUTIONS.len()).flat_map(|tier| Aggregate::ALL.map(|aggregate| Place::Tier(tier, aggregate)))

@@ -98,6 +98,7 @@ impl<'a> ChunkReader<'a> {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {
         self.part.data.read_exact_at(into, offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Damaged::new(format!("section at {offset} is cut off")).into(),
+            _ if disk::is_lost(&error) => Damaged::new(format!("section at {offset}: {error}")).into(),
             _ => ReadError::Io(error),
         })
     }

@@ -32,6 +32,7 @@ impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => ReadError::Bad("ends early"),
+            _ if disk::is_lost(&error) => ReadError::Bad("cannot be read from the disk"),
             _ => ReadError::Io(error),
         }
     }

@@ -73,6 +73,29 @@ fn a_part_with_a_missing_file_is_set_aside() {
     }
 }
 
+/// The disk loses an index while the store runs: queries and merges go on with the rest.
+#[test]
+fn a_part_whose_index_is_lost_is_set_aside_without_a_restart() {
+    let (dir, total) = filled();
+    let store = open(&dir, small());
+    let parts = dir.sub("parts").unwrap();
+    let name = parts.list().unwrap()[0].clone();
+    parts.sub(&name).unwrap().remove("index").unwrap();
+    let served = count(&store);
+    assert!(served >= total * 6 / 9 && served < total, "{served} of {total}");
+    // Of the same day, so that upkeep merges it with what is left.
+    put(&store, &floats(&labels("m", "job-0"), [(NOW_MS - 1, 1.0)]));
+    store.flush().unwrap();
+    for _ in 0..20 {
+        store.maintain(NOW_MS + 10 * 86_400_000).unwrap();
+    }
+    assert_eq!(count(&store), served + 1);
+    let names = parts.list().unwrap();
+    assert!(names.contains(&format!("{name}.damaged")), "{names:?}");
+    assert_eq!(store.stats().parts as usize, names.len() - 1);
+    assert!(store.stats().damage.iter().any(|line| line.contains("index")), "{:?}", store.stats().damage);
+}
+
 #[test]
 fn a_flipped_bit_in_a_list_of_deletions_sets_its_part_aside() {
     let (whole, _) = filled();
