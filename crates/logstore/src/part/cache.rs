@@ -1,9 +1,9 @@
 //! What readers keep of parts in memory, each kind within its own bound, so that a scan through
 //! everything does not drive out what tells where an id is.
 //!
-//! The least recently used goes first. What one question has used stays until it is answered, unless
-//! another one begins meanwhile: a question about more than fits finds what was kept of the first of it
-//! again the next time, instead of nothing at all.
+//! The least recently used goes first. While it is the only one, a question does not drive out what it
+//! has used itself: one about more than fits finds what was kept of the first of it again the next
+//! time, instead of nothing at all.
 
 use super::{grams::Grams, terms::TermList};
 use std::{

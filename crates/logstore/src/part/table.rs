@@ -20,7 +20,8 @@ pub(crate) const FLAG_LONG_IDS_CUT: u64 = 4;
 pub(crate) const FLAG_LONG_IDS_PACKED: u64 = 8;
 /// There is a second filter, of longer ids, which chunks of the first builds do not have.
 pub(crate) const FLAG_WIDE_FILTER: u64 = 16;
-const FLAGS_KNOWN: u64 = 31;
+const FLAGS_KNOWN: u64 =
+    FLAG_LONG_RUN | FLAG_NO_FILTER | FLAG_LONG_IDS_CUT | FLAG_LONG_IDS_PACKED | FLAG_WIDE_FILTER;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
