@@ -219,10 +219,16 @@ impl<'q> Column<'q> {
         }
     }
 
+    /// Charges labels that were made for this series, and are held for as long as it is.
+    pub(crate) fn hold_labels(&mut self, bytes: usize) -> EvalResult<()> {
+        self.charge.raise(0, size_of_val(self.floats.as_slice()) + bytes)
+    }
+
     /// The single step's values repeated over `steps`.
     pub(crate) fn repeat(self, steps: usize) -> EvalResult<Column<'q>> {
         let context = self.charge.context;
         let mut wide = Column::of(vec![self.floats[0]; steps], context)?;
+        wide.hold_labels(self.charge.bytes as usize - size_of_val(self.floats.as_slice()))?;
         if let Some(histogram) = self.histogram(0) {
             wide.histograms = vec![Some(histogram.clone()); steps];
         }

@@ -1,6 +1,6 @@
 //! `label_replace` and `label_join`.
 
-use super::super::{EvalResult, Evaluator, Grid, Series, Sink, column::Charge, fail, name};
+use super::super::{EvalResult, Evaluator, Grid, Series, Sink, fail, name};
 use crate::{ast::Expr, quote::quote_bytes};
 use model::{
     Labels, METRIC_NAME,
@@ -75,8 +75,8 @@ impl<'q> Evaluator<'q> {
         sink: Sink<'_, 'q>,
         value: impl Fn(&Labels) -> Result<Option<String>, &'static str>,
     ) -> EvalResult<()> {
-        let (mut all, mut held) = (Vec::new(), Vec::new());
-        self.stream(arg, grid, &mut |series| {
+        let mut all = Vec::new();
+        self.stream(arg, grid, &mut |mut series| {
             let value = value(&series.labels).or_else(|function| {
                 fail(format!("{function} makes a label of more than {EXPANDED_BYTES_MAX} bytes"))
             })?;
@@ -85,7 +85,7 @@ impl<'q> Evaluator<'q> {
                 Some(value) => {
                     let labels = series.labels.to_builder().set(dst, &value).build();
                     // All of them: an outer call copies what inner ones have set.
-                    held.push(Charge::new(self.context, 0, labels.as_bytes().len())?);
+                    series.column.hold_labels(labels.as_bytes().len())?;
                     // A name that was set anew stays.
                     let drop_name = series.drop_name && dst != METRIC_NAME;
                     Series { labels, drop_name, ..series }
@@ -106,32 +106,48 @@ mod tests {
     use model::{Labels, MetricBatch};
     use store::{Limits, MemMetricStore, MetricStore, QueryContext, StopReason};
 
-    /// `up` of a hundred hosts through `depth` calls, each of which sets another label to 1,000 bytes.
-    fn evaluate(depth: usize, limits: Limits) -> Result<(), EvalError> {
+    const HOSTS: usize = 100;
+
+    /// Whether a query about `up` of a hundred hosts stays within so many bytes.
+    fn fits(query: &str, memory_bytes_max: u64) -> bool {
         let store = MemMetricStore::new();
         let mut batch = MetricBatch::default();
-        for host in 0..100 {
-            batch.begin_with(
-                Labels::from_pairs([("__name__", "up".to_owned()), ("i", host.to_string())]).as_ref(),
-            );
+        for host in 0..HOSTS {
+            let labels = Labels::from_pairs([("__name__", "up".to_owned()), ("i", host.to_string())]);
+            batch.begin_with(labels.as_ref());
             batch.sample(0, 0, 1.0);
         }
         store.append(&batch, None, 0).unwrap();
-        let value = "v".repeat(1_000);
-        let query = (0..depth).fold("up".to_owned(), |inner, call| {
-            format!("label_replace({inner}, 'l{call}', '{value}', 'i', '.*')")
-        });
-        let expr = parse(&query, &ParseOptions::default()).unwrap();
-        range(&expr, 0, 0, 1, &store, &EvalOptions::default(), &QueryContext::new(limits)).map(|_| ())
+        let limits = Limits { memory_bytes_max, ..Limits::default() };
+        let expr = parse(query, &ParseOptions::default()).unwrap();
+        let context = QueryContext::new(limits);
+        match range(&expr, 0, 0, 1, &store, &EvalOptions::default(), &context) {
+            Ok(_) => true,
+            Err(EvalError::Stopped(StopReason::TooMuchMemory(_))) => false,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Sets a label of its own to a thousand bytes.
+    fn widened(inner: &str, call: usize) -> String {
+        format!("label_replace({inner}, 'l{call}', '{}', 'i', '.*')", "v".repeat(1_000))
     }
 
     #[test]
     fn labels_that_nested_calls_set_are_charged_whole() {
-        // Twenty calls copy 1 + 2 + … + 20 such labels for each of a hundred series: 21 MB.
-        let limits = |memory_bytes_max| Limits { memory_bytes_max, ..Limits::default() };
-        assert!(evaluate(20, limits(40 << 20)).is_ok());
-        let refused = evaluate(20, limits(16 << 20)).unwrap_err();
-        assert!(matches!(refused, EvalError::Stopped(StopReason::TooMuchMemory(_))), "{refused}");
-        assert!(evaluate(1, limits(16 << 20)).is_ok());
+        let query = (0..20).fold("up".to_owned(), |inner, call| widened(&inner, call));
+        // The last call's labels, 20 KB for each host.
+        assert!(!fits(&query, 1_900_000));
+        assert!(fits(&query, 8_000_000));
+        assert!(fits(&widened("up", 0), 1_900_000));
+    }
+
+    #[test]
+    fn labels_are_charged_for_as_long_as_their_series_lives() {
+        let sides: Vec<_> = (0..20).map(|call| widened("up", call)).collect();
+        let query = sides.join(" or ");
+        assert!(!fits(&query, 1_900_000));
+        assert!(fits(&query, 8_000_000));
+        assert!(fits(&format!("count({}) + count({})", sides[0], sides[1]), 250_000));
     }
 }
