@@ -46,8 +46,15 @@ fn patterns(tokens: &[Token]) -> impl Iterator<Item = &str> {
         Kind::Identifier(word) => matches!(word.as_str(), "or" | "regexp"),
         _ => false,
     };
-    tokens.windows(2).filter_map(move |pair| match &pair[1].kind {
+    let of_stages = tokens.windows(2).filter_map(move |pair| match &pair[1].kind {
         Kind::String(text) if is_pattern(&pair[0].kind) => Some(text.as_str()),
         _ => None,
-    })
+    });
+    // The last argument of `label_replace`, which nothing else with a text before `)` has.
+    let of_calls =
+        tokens.windows(3).filter_map(|three| match [&three[0].kind, &three[1].kind, &three[2].kind] {
+            [Kind::Sign(","), Kind::String(text), Kind::Sign(")")] => Some(text.as_str()),
+            _ => None,
+        });
+    of_stages.chain(of_calls)
 }

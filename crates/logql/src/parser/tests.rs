@@ -151,6 +151,12 @@ fn hostile_queries_are_refused_before_they_cost_anything() {
         (repeated("{a=\"b\"}", "|~\"x\" or \"y\"", 600), "1200 regular expressions, more than 1000"),
         (repeated("{a=\"b\"}", "|~`\\pL{900}`", 100), "large regular expressions"),
         (repeated("{a=\"b\"}", "|a=~`\\pL{900}`", 100), "large regular expressions"),
+        (
+            repeated("", "label_replace(", 100)
+                + "rate({a=\"b\"}[1m])"
+                + &repeated("", ",`a`,``,`b`,`(x{1000}){70}`)", 100),
+            "large regular expressions",
+        ),
         (repeated("{a=\"b\"}|~`", "(", 60_000) + "`", "error parsing regexp"),
         (repeated("{a=\"b\"}|~`", "(x{1000}){1000}", 1) + "`", "stage"),
         (repeated("{a=\"b\"}|line_format `", "{{if .a}}", 10_000) + "`", "line_format"),
