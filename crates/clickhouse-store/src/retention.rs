@@ -35,13 +35,19 @@ impl Horizon {
         oldest: i64,
         now: i64,
     ) -> Result<(), Error> {
-        if oldest == i64::MIN || now < self.due.load(Ordering::Relaxed) {
+        if oldest == i64::MIN || !self.is_due(now) {
             return Ok(());
         }
         self.oldest.store(oldest, Ordering::Relaxed);
         drop_expired(client, tables, oldest, self.minute * DAY_MINUTES)?;
         self.due.store(now.saturating_add(self.minute), Ordering::Relaxed);
         Ok(())
+    }
+
+    fn is_due(&self, now: i64) -> bool {
+        let due = self.due.load(Ordering::Relaxed);
+        // A clock that was ahead and has been set back would otherwise not be due for as long.
+        now >= due || now < due.saturating_sub(self.minute)
     }
 }
 
@@ -85,6 +91,15 @@ fn is_expired(day: i64, oldest: i64, unit: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_was_ahead_delays_nothing() {
+        let horizon = Horizon::new(60);
+        assert!(horizon.is_due(1_000));
+        horizon.due.store(1_060, Ordering::Relaxed);
+        assert!(!horizon.is_due(1_059) && !horizon.is_due(1_000));
+        assert!(horizon.is_due(1_060) && horizon.is_due(999));
+    }
 
     #[test]
     fn only_whole_days_expire() {
