@@ -41,6 +41,9 @@ const UNITS: [(&str, i64); 7] = [
     ("ms", 1),
 ];
 
+/// Some 292 years: what Prometheus counts in nanoseconds.
+const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
+
 /// Reads `1h30m`, `10s53ms` or `0`: units y w d h m s ms, each at most once, in this order.
 ///
 /// # Errors
@@ -70,6 +73,7 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
         total = number
             .checked_mul(UNITS[unit].1)
             .and_then(|part| total.checked_add(part))
+            .filter(|total| *total <= DURATION_MS_MAX)
             .ok_or_else(|| "duration out of range".to_owned())?;
     }
     Ok(total)
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn bad_durations_are_refused() {
-        for bad in ["", "1", "m", "1m1h", "1m1m", "1.5h", "-1m", "99999999999y", "1x", "é"] {
+        for bad in ["", "1", "293y", "m", "1m1h", "1m1m", "1.5h", "-1m", "99999999999y", "1x", "é"] {
             assert!(parse_duration_ms(bad).is_err(), "{bad}");
         }
     }
