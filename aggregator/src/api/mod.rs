@@ -44,7 +44,7 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
         Some(guard) => all.layer(middleware::from_fn_with_state((guard, app.clone()), authorize)),
         None => all,
     };
-    let home = Home::of(app.config.alerting.external_url.as_deref());
+    let home = Home::of(app.config.alerting.external_url.as_ref());
     all.layer(middleware::from_fn_with_state(home, refuse_other_sites))
         .layer(CatchPanicLayer::new())
         .with_state::<()>(app.clone())
