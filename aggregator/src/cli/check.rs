@@ -19,12 +19,13 @@ const DEPTH_MAX: usize = 8;
 
 /// Check configuration, rules, routes and scaling policies.
 ///
-/// Says every problem as file:line:column and ends with status 1 when there is one. What a file is,
-/// is told from what it holds: `groups:` and `slos:` are rules, and so are manifests of Kubernetes;
-/// `route:` is an Alertmanager configuration, `silences:` are silences, `policies:` are scaling
-/// policies, `tests:` are unit tests of rules, of which only the form is checked, and anything else
-/// is the aggregator's own configuration, which is checked with the certificates, rules, routes,
-/// silences and policies that it names.
+/// Says problems as file:line:column (0:0 where one has no place) and ends with status 1 when there
+/// is one; a mistake of form hides those after it. What a file is, is told from what it holds:
+/// `groups:` and `slos:` are rules, and so are manifests of Kubernetes; `route:` is an Alertmanager
+/// configuration, `silences:` are silences, `policies:` are scaling policies, `tests:` are unit tests
+/// of rules, of which only the form is checked, and anything else is the aggregator's own
+/// configuration, which is checked with the certificates, rules, routes, silences and policies that
+/// it names.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// Files, or folders of *.yml and *.yaml files
@@ -105,15 +106,15 @@ enum Kind {
 }
 
 fn kind(text: &str) -> Kind {
-    let keys = || text.lines().filter_map(|line| line.split_once(':')).map(|(key, _)| key);
+    let keys = daemon::config::top_level_keys(text);
     // Policies may stand below `receivers`, which routes have too.
-    if keys().any(|key| key == "policies") {
+    if keys.iter().any(|key| key == "policies") {
         return Kind::Policies;
     }
     if alerting::rules::is_manifest(text) {
         return Kind::Rules;
     }
-    let kind = keys().find_map(|key| match key {
+    let kind = keys.iter().find_map(|key| match key.as_str() {
         "groups" | "slos" => Some(Kind::Rules),
         "silences" => Some(Kind::Silences),
         "tests" | "rule_files" => Some(Kind::RuleTests),
@@ -140,7 +141,7 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
             Ok(format!("{} in {}", count(rules, "rule"), count(loaded.groups.len(), "group")))
         }
         Kind::RuleTests => match crate::rule_tests::check(&text) {
-            Ok(tests) => Ok(format!("{tests} unit tests; `bellwether test` runs them")),
+            Ok(tests) => Ok(format!("{}; `bellwether test` runs them", count(tests, "unit test"))),
             Err(failure) => {
                 let (line, column) = (failure.line, failure.column);
                 Err(vec![format!("{}:{line}:{column}: {}", path.display(), failure.message)])
@@ -213,7 +214,7 @@ fn each<P: std::fmt::Display>(problems: &[P]) -> Vec<String> {
     problems.iter().map(P::to_string).collect()
 }
 
-fn count(number: usize, what: &str) -> String {
+pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
@@ -243,6 +244,31 @@ mod tests {
     }
 
     #[test]
+    fn missing_data_is_told_of_comparisons_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.yml");
+        let evaluator = evaluator(PromqlConfig::default());
+        for (expr, no_data, is_taken) in [
+            ("up", "alert", false),
+            ("absent(up)", "keep_state", false),
+            ("sum(", "alert", false),
+            ("up", "ok", true),
+            ("up == 0", "alert", true),
+            ("rate(x[5m]) > 1 and on() y", "keep_state", true),
+        ] {
+            let text =
+                format!("groups: [{{name: g, rules: [{{alert: A, expr: '{expr}', no_data: {no_data}}}]}}]\n");
+            std::fs::write(&path, text).unwrap();
+            let checked = check(&path, &evaluator);
+            assert_eq!(checked.is_ok(), is_taken, "{expr}: {checked:?}");
+            let problems = checked.err().unwrap_or_default();
+            assert!(problems.len() <= 1, "{problems:?}");
+            let is_told = problems.iter().any(|problem| problem.contains("no_data needs a comparison"));
+            assert_eq!(is_told, !is_taken && expr != "sum(", "{problems:?}");
+        }
+    }
+
+    #[test]
     fn files_are_told_apart_by_what_they_hold() {
         for (text, expected) in [
             ("groups:\n- name: a\n", Kind::Rules),
@@ -250,6 +276,8 @@ mod tests {
             ("global: {}\nreceivers: []\n", Kind::Routes),
             ("version: 1\npolicies: []\n", Kind::Policies),
             ("receivers: []\npolicies: []\n", Kind::Policies),
+            ("\"groups\":\n- name: a\n", Kind::Rules),
+            ("{\"route\": {\"receiver\": \"a\"}, \"receivers\": []}", Kind::Routes),
             ("rule_files: [a]\ntests: []\n", Kind::RuleTests),
             ("apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n", Kind::Rules),
             ("silences:\n- name: x\n", Kind::Silences),

@@ -1,5 +1,6 @@
 //! `bellwether test`
 
+use super::check::count;
 use crate::{
     config::PromqlConfig,
     rule_tests::{self, Options, Report},
@@ -93,7 +94,7 @@ fn show(path: &Path, report: &Report, out: &mut impl Write) -> anyhow::Result<()
         eprintln!("{name}: warning: {warning}");
     }
     if report.failures.is_empty() {
-        writeln!(out, "{name}: {} tests, {} cases passed", report.tests, report.cases)?;
+        writeln!(out, "{name}: {}, {} passed", count(report.tests, "test"), count(report.cases, "case"))?;
     }
     for failure in &report.failures {
         eprintln!("{name}:{}:{}: {}", failure.line, failure.column, failure.message);

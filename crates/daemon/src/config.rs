@@ -4,7 +4,10 @@
 //! suggestion; every message says `file:line:column` where it can.
 
 use serde::de::DeserializeOwned;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Largest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -38,17 +41,63 @@ pub fn load<T: DeserializeOwned>(path: Option<&Path>) -> Result<T, ConfigError> 
     merge(&text, environment())
 }
 
-/// Reads YAML strictly into `T`.
+/// Reads YAML strictly into `T`: one document, which none or empty ones may follow.
 ///
 /// # Errors
 /// With the place of the first problem.
 pub fn parse_yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, ConfigError> {
-    let text = if is_blank(text) { "{}" } else { text };
+    let mut documents = documents(text).into_iter().filter(|(_, document)| !is_blank(document));
+    let (_, text) = documents.next().unwrap_or((0, "{}"));
+    if let Some((lines_before, _)) = documents.next() {
+        let message = "a second document begins here; only one is read, so put it into a file of its own";
+        let (line, column) = (lines_before + 1, 1);
+        return Err(ConfigError::Invalid {
+            path: name.to_owned(),
+            line,
+            column,
+            message: message.to_owned(),
+        });
+    }
     serde_saphyr::from_str(text).map_err(|error| {
         let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
         let full = error.without_snippet().to_string();
         ConfigError::Invalid { path: name.to_owned(), line, column, message: explain(strip_place(&full)) }
     })
+}
+
+/// The documents of a YAML file, each with the number of lines before it. Comments and directives
+/// belong to the document that follows them.
+pub fn documents(text: &str) -> Vec<(usize, &str)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (mut documents, mut begin, mut begin_line, mut offset) = (Vec::new(), 0, 0, 0);
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        // In the first column this ends even a text block.
+        let is_mark = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        if is_mark && offset > begin {
+            documents.push((begin_line, &text[begin..offset]));
+            (begin, begin_line) = (offset, number);
+        }
+        offset += line.len();
+    }
+    documents.push((begin_line, &text[begin..]));
+    documents
+}
+
+/// The keys of the first document's mapping, by which kinds of files are told apart; of a broken one
+/// those that stand at the beginning of a line.
+pub fn top_level_keys(text: &str) -> Vec<String> {
+    let documents = documents(text);
+    let first = documents.iter().map(|(_, document)| *document).find(|document| !is_blank(document));
+    let Some(first) = first else { return Vec::new() };
+    match serde_saphyr::from_str::<BTreeMap<String, serde::de::IgnoredAny>>(first) {
+        Ok(mapping) => mapping.into_keys().collect(),
+        Err(_) => {
+            let keys = first.lines().filter_map(|line| line.split_once(':')).map(|(key, _)| key.trim_end());
+            keys.map(|key| key.trim_matches(['"', '\'']).to_owned()).collect()
+        }
+    }
 }
 
 fn is_blank(text: &str) -> bool {
@@ -72,7 +121,8 @@ fn environment() -> config::Environment {
 }
 
 fn merge<T: DeserializeOwned>(text: &str, environment: config::Environment) -> Result<T, ConfigError> {
-    let text = if is_blank(text) { "{}" } else { text };
+    let documents = documents(text).into_iter().map(|(_, document)| document);
+    let text = documents.into_iter().find(|document| !is_blank(document)).unwrap_or("{}");
     config::Config::builder()
         .add_source(config::File::from_str(text, config::FileFormat::Yaml))
         .add_source(environment)
@@ -137,6 +187,41 @@ mod tests {
         for text in ["", "# nothing\n", "---\n"] {
             assert_eq!(parse_yaml::<Sample>(text, "f").unwrap(), Sample::default());
         }
+    }
+
+    #[test]
+    fn documents_know_where_they_begin() {
+        for (text, expected) in [
+            ("a: 1\n", &[(0, "a: 1\n")][..]),
+            ("---\na: 1\n---\nb: 1", &[(0, "---\na: 1\n"), (2, "---\nb: 1")]),
+            ("a: |\n  ---\n--- # x\nb: 1\n", &[(0, "a: |\n  ---\n"), (2, "--- # x\nb: 1\n")]),
+            ("a: ----\n----\n", &[(0, "a: ----\n----\n")]),
+        ] {
+            assert_eq!(documents(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_document_is_read() {
+        for text in ["listen: x\n---\n", "# a\n---\nlisten: x\n---\n# no more\n", "\u{feff}listen: x\n"] {
+            assert_eq!(parse_yaml::<Sample>(text, "f").unwrap().listen, "x", "{text}");
+        }
+        let error = parse_yaml::<Sample>("listen: x\n---\nlisten: y\n", "f").unwrap_err().to_string();
+        assert!(error.starts_with("f:2:1: a second document"), "{error}");
+    }
+
+    #[test]
+    fn keys_are_found_however_they_are_written() {
+        for text in [
+            "groups:\n- a\nroute: {x: 1}\n",
+            "\"groups\":\n- a\n'route': 1\n",
+            "{\"groups\": [], \"route\": {\"a\": 1}}",
+            "\u{feff}---\n  groups : []\n  route: |\n    tests: 1\n---\nother: 1\n",
+            "'groups': [\nroute: x\n",
+        ] {
+            assert_eq!(top_level_keys(text), ["groups", "route"], "{text}");
+        }
+        assert!(top_level_keys("").is_empty() && top_level_keys("# no: 1\n").is_empty());
     }
 
     #[test]

@@ -52,8 +52,8 @@ struct SpecYaml {
 
 /// Whether a file holds manifests rather than rules as Prometheus reads them.
 pub fn is_manifest(text: &str) -> bool {
-    let has =
-        |key: &str| text.lines().any(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')));
+    let keys = daemon::config::top_level_keys(text);
+    let has = |wanted: &str| keys.iter().any(|key| key == wanted);
     has("kind") && has("apiVersion")
 }
 
@@ -65,7 +65,7 @@ pub(super) fn parse(
     loaded: &mut LoadedRules,
     problems: &mut Vec<Problem>,
 ) {
-    for (first_line, document) in documents(text) {
+    for (first_line, document) in daemon::config::documents(text) {
         let mut found = Vec::new();
         match rule_manifests(file, document) {
             Ok(Read::Rules(manifests)) => {
@@ -126,42 +126,7 @@ impl MetadataYaml {
     }
 }
 
-/// The documents of a file, each with the number of lines before it.
-fn documents(text: &str) -> Vec<(usize, &str)> {
-    let (mut documents, mut begin, mut begin_line, mut offset) = (Vec::new(), 0, 0, 0);
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        // In the first column this ends even a text block.
-        let is_mark = line
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
-        if is_mark && offset > begin {
-            documents.push((begin_line, &text[begin..offset]));
-            (begin, begin_line) = (offset, number);
-        }
-        offset += line.len();
-    }
-    documents.push((begin_line, &text[begin..]));
-    documents
-}
-
 fn at(first_line: usize, problem: Problem) -> Problem {
     let line = if problem.line == 0 { first_line } else { first_line + problem.line };
     Problem { line, ..problem }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn documents_know_where_they_begin() {
-        for (text, expected) in [
-            ("a: 1\n", &[(0, "a: 1\n")][..]),
-            ("---\na: 1\n---\nb: 1", &[(0, "---\na: 1\n"), (2, "---\nb: 1")]),
-            ("a: |\n  ---\n--- # x\nb: 1\n", &[(0, "a: |\n  ---\n"), (2, "--- # x\nb: 1\n")]),
-            ("a: ----\n----\n", &[(0, "a: ----\n----\n")]),
-        ] {
-            assert_eq!(documents(text), expected, "{text}");
-        }
-    }
 }

@@ -20,7 +20,7 @@ pub(super) struct GroupYaml {
     pub(super) name: Option<String>,
     pub(super) interval: Option<Spanned<String>>,
     pub(super) query_offset: Option<Spanned<String>>,
-    pub(super) limit: Option<usize>,
+    pub(super) limit: Option<i64>,
     pub(super) labels: Option<TextMap>,
     /// `metrics` (PromQL) or `logs` (LogQL).
     pub(super) source: Option<Spanned<String>>,
@@ -28,7 +28,18 @@ pub(super) struct GroupYaml {
     pub(super) rules: Option<Vec<Spanned<RuleYaml>>>,
 }
 
-pub(super) type TextMap = BTreeMap<String, Spanned<String>>;
+pub(super) type TextMap = BTreeMap<String, Spanned<Text>>;
+
+/// A text; nothing at all is an empty one.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Option<String>")]
+pub(super) struct Text(pub(super) String);
+
+impl From<Option<String>> for Text {
+    fn from(text: Option<String>) -> Self {
+        Text(text.unwrap_or_default())
+    }
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
