@@ -132,6 +132,11 @@ impl Querier for Evaluator {
         }
     }
 
+    fn tells_presence(&self, source: Source, expr: &str) -> bool {
+        let Ok(tree) = self.parse(expr) else { return true };
+        source == Source::Metrics && condition::without_conditions(&tree).is_some()
+    }
+
     fn graph(
         &self,
         source: Source,

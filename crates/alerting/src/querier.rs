@@ -94,6 +94,11 @@ pub trait Querier: Send + Sync {
         Ok(None)
     }
 
+    /// Whether [`Querier::presence`] can be told for `expr`, which parses.
+    fn tells_presence(&self, _source: Source, _expr: &str) -> bool {
+        true
+    }
+
     /// The values of `expr` from `start_ms` to `end_ms`, for a graph.
     ///
     /// # Errors

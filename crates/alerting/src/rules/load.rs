@@ -214,7 +214,8 @@ impl<'a> Reader<'a> {
             name,
             interval_ms: interval_ms.unwrap_or(self.loaded.default_interval_ms),
             query_offset_ms: query_offset_ms.unwrap_or(0),
-            limit: group.limit.unwrap_or(0),
+            // Less than nothing is no limit either.
+            limit: group.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0),
             source,
             rules,
         });
@@ -279,7 +280,7 @@ impl<'a> Reader<'a> {
                 keep_firing_for_ms: self
                     .duration(&prefix, "keep_firing_for", rule.keep_firing_for.as_ref())
                     .unwrap_or(0),
-                no_data: self.no_data(&prefix, rule.no_data.as_ref(), source),
+                no_data: self.no_data(&prefix, rule.no_data.as_ref(), (source, &expr)),
                 annotations: self.texts(&prefix, "annotation", rule.annotations.as_ref(), true),
                 name,
             }
@@ -295,7 +296,12 @@ impl<'a> Reader<'a> {
         Some(definition)
     }
 
-    fn no_data(&mut self, prefix: &str, text: Option<&Spanned<String>>, source: Source) -> NoData {
+    fn no_data(
+        &mut self,
+        prefix: &str,
+        text: Option<&Spanned<String>>,
+        (source, expr): (Source, &str),
+    ) -> NoData {
         let Some(text) = text else { return NoData::default() };
         let Some(no_data) = NoData::parse(&text.value) else {
             let message =
@@ -307,6 +313,11 @@ impl<'a> Reader<'a> {
             let message =
                 format!("{prefix}: no_data needs metrics; where there are no logs a count is nothing");
             self.report(Place::of(text), message);
+        } else if no_data != NoData::Ok && !expr.is_empty() && !self.querier.tells_presence(source, expr) {
+            let message = format!(
+                "{prefix}: no_data needs a comparison, such as `> 0`: without one what does not fire cannot be told from what is not measured"
+            );
+            self.report(Place::of(text), message);
         }
         no_data
     }
@@ -316,7 +327,8 @@ impl<'a> Reader<'a> {
         for (field, given) in
             [("for", &rule.r#for), ("keep_firing_for", &rule.keep_firing_for), ("no_data", &rule.no_data)]
         {
-            if let Some(at) = given {
+            let is_zero = |text: &Spanned<String>| model::parse_duration_ms(&text.value) == Ok(0);
+            if let Some(at) = given.as_ref().filter(|text| !is_zero(text)) {
                 self.report(Place::of(at), format!("{prefix}: invalid field `{field}` in recording rule"));
             }
         }
@@ -366,10 +378,10 @@ impl<'a> Reader<'a> {
             let is_metric_name = what == "label" && name == model::METRIC_NAME;
             if name.is_empty() || is_metric_name {
                 self.report(Place::of(text), format!("{prefix}: invalid {what} name: `{name}`"));
-            } else if templates && let Err(error) = expand::check_rule_template(&text.value) {
+            } else if templates && let Err(error) = expand::check_rule_template(&text.value.0) {
                 self.report(Place::of(text), format!("{prefix}, {what} `{name}`: {error}"));
             }
-            pairs.push((name.clone(), text.value.clone()));
+            pairs.push((name.clone(), text.value.0.clone()));
         }
         pairs
     }
