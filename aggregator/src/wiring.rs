@@ -191,6 +191,8 @@ async fn start_alerting(
         events: Some(Arc::new(EventLog::new(app.logs.clone(), app.tail.clone()))),
         client: daemon::http::client(&ClientOptions {
             link_local: LinkLocal::Refused,
+            // As Alertmanager's, whose configuration says so where they are wanted.
+            proxy_from_environment: false,
             ..ClientOptions::default()
         })?,
         clock: clock::now_ms,

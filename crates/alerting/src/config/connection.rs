@@ -20,6 +20,7 @@ pub(super) struct Written<'a> {
     pub(super) proxy_url: Option<&'a Spanned<String>>,
     pub(super) no_proxy: Option<&'a Spanned<String>>,
     pub(super) proxy_connect_header: &'a BTreeMap<String, HeaderValues>,
+    pub(super) proxy_from_environment: bool,
     pub(super) follow_redirects: bool,
     pub(super) allow_link_local: bool,
 }
@@ -31,6 +32,7 @@ pub(super) struct Connection {
     proxy: Option<SecretUrl>,
     no_proxy: Option<String>,
     proxy_headers: HeaderMap,
+    proxy_from_environment: bool,
     follow_redirects: bool,
     allow_link_local: bool,
 }
@@ -44,11 +46,15 @@ impl Written<'_> {
         if !self.proxy_connect_header.is_empty() && self.proxy_url.is_none() {
             context.report(place, "`proxy_connect_header` is of use with `proxy_url` only");
         }
+        if self.proxy_from_environment && self.proxy_url.is_some() {
+            context.report(place, "at most one of `proxy_url` and `proxy_from_environment` must be set");
+        }
         Connection {
             tls: self.tls.map(|tls| client_tls(tls, context, place)).unwrap_or_default(),
             proxy,
             no_proxy: self.no_proxy.map(|except| no_proxy(context, except)),
             proxy_headers: self.proxy_headers(context, place),
+            proxy_from_environment: self.proxy_from_environment,
             follow_redirects: self.follow_redirects,
             allow_link_local: self.allow_link_local,
         }
@@ -104,8 +110,7 @@ fn proxy(context: &mut Context<'_>, text: &Spanned<String>) -> Option<SecretUrl>
 fn no_proxy(context: &mut Context<'_>, written: &Spanned<String>) -> String {
     let mut entries = Vec::new();
     for entry in written.value.split(',').map(str::trim) {
-        let address = entry.split_once('/').map_or(entry, |(address, _)| address);
-        if entry.contains(':') && address.parse::<IpAddr>().is_err() {
+        if entry.contains([':', '/']) && !is_network(entry) {
             let message = format!(
                 "`{entry}` in `no_proxy` never matches: name a host, a domain, an address or a network, without a port"
             );
@@ -114,6 +119,15 @@ fn no_proxy(context: &mut Context<'_>, written: &Spanned<String>) -> String {
         entries.push(entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry));
     }
     entries.join(",")
+}
+
+/// Whether it is an address, or one with the bits that count behind a slash.
+fn is_network(entry: &str) -> bool {
+    let (address, bits) =
+        entry.split_once('/').map_or((entry, None), |(address, bits)| (address, Some(bits)));
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
 }
 
 impl Connection {
@@ -128,6 +142,7 @@ impl Connection {
             proxy: self.proxy.as_ref().map(|proxy| proxy.expose().clone()),
             no_proxy: self.no_proxy.clone(),
             proxy_headers: self.proxy_headers.clone(),
+            proxy_from_environment: self.proxy_from_environment,
             tls: self.tls.clone(),
             ..ClientOptions::default()
         };
@@ -165,6 +180,13 @@ mod tests {
     }
 
     #[test]
+    fn the_environment_is_asked_for_a_proxy_only_without_one() {
+        let both = "webhook_configs: [{url: 'http://h', http_config: {proxy_url: 'http://p', proxy_from_environment: true}}]";
+        assert!(problems(both)[0].contains("at most one"));
+        assert_eq!(problems(&both.replace("proxy_url: 'http://p', ", "")), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_would_never_be_reached_without_the_proxy_is_named() {
         let written = |except: &str| {
             format!(
@@ -172,7 +194,15 @@ mod tests {
             )
         };
         assert_eq!(problems(&written("::1, fd00::/8, 10.0.0.1, *.example.org, *")), Vec::<String>::new());
-        for entry in ["example.org:8080", "10.0.0.1:80", "[::1]:80", "http://example.org"] {
+        for entry in [
+            "example.org:8080",
+            "10.0.0.1:80",
+            "[::1]:80",
+            "http://example.org",
+            "example.org/path",
+            "10.0.0.0/33",
+            "fd00::/129",
+        ] {
             let found = problems(&written(entry));
             assert!(found.len() == 1 && found[0].contains(&format!("`{entry}`")), "{entry}: {found:?}");
         }

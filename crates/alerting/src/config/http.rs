@@ -99,9 +99,8 @@ pub(crate) struct HttpYaml {
     proxy_connect_header: BTreeMap<String, HeaderValues>,
     #[serde(default)]
     follow_redirects: bool,
-    /// Without `proxy_url`, proxies that the environment names are used, whatever stands here.
-    #[serde(rename = "proxy_from_environment")]
-    _proxy_from_environment: Option<bool>,
+    #[serde(default)]
+    proxy_from_environment: bool,
     /// HTTP 2 is used where the server offers it, whatever stands here.
     #[serde(rename = "enable_http2")]
     _enable_http2: Option<bool>,
@@ -157,6 +156,7 @@ impl HttpYaml {
             proxy_url: http.proxy_url.as_ref(),
             no_proxy: http.no_proxy.as_ref(),
             proxy_connect_header: &http.proxy_connect_header,
+            proxy_from_environment: http.proxy_from_environment,
             follow_redirects: http.follow_redirects,
             allow_link_local,
         };

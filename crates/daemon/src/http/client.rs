@@ -29,8 +29,10 @@ pub struct ClientOptions {
     /// Where connections go, whatever host a URL names: for a server whose certificate has a name under
     /// which it is not reached. Only HTTP/1 is spoken then.
     pub connect_to: Option<String>,
-    /// A proxy for every request; without one, those that the environment names are used.
+    /// A proxy for every request.
     pub proxy: Option<Url>,
+    /// Without `proxy`: whether those that the environment names (`HTTPS_PROXY`, `NO_PROXY`) are used.
+    pub proxy_from_environment: bool,
     /// Hosts, domains and networks that are reached without the proxy, separated by commas.
     pub no_proxy: Option<String>,
     /// What the proxy is shown when a tunnel is asked for.
@@ -109,6 +111,7 @@ impl Default for ClientOptions {
             redirects: Redirects::Never,
             connect_to: None,
             proxy: None,
+            proxy_from_environment: true,
             no_proxy: None,
             proxy_headers: HeaderMap::new(),
             tls: ClientTls::default(),
@@ -141,6 +144,8 @@ pub fn client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error
         let tunnel = reqwest::Proxy::https(proxy.clone())?.headers(options.proxy_headers.clone());
         let plain = reqwest::Proxy::http(proxy.clone())?;
         builder = builder.proxy(tunnel.no_proxy(except.clone())).proxy(plain.no_proxy(except));
+    } else if !options.proxy_from_environment {
+        builder = builder.no_proxy();
     }
     if let Some(pem) = &options.tls.ca_pem {
         builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem.as_bytes())?);
