@@ -7,7 +7,7 @@ use serde_json::json;
 
 pub(super) async fn alertmanagers(State(app): State<AppState>) -> Success {
     let url = match &app.config.alerting.external_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
+        Some(url) => url.to_string(),
         None => {
             let scheme = if app.config.tls.is_some() { "https" } else { "http" };
             format!("{scheme}://{}", app.config.listen.0)

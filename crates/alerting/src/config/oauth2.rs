@@ -7,7 +7,7 @@ use super::{
     tls::TlsYaml,
 };
 use crate::{
-    notify::http::{Answer, AttemptError, form},
+    notify::http::{Answer, AttemptError, End, form},
     problem::Place,
 };
 use daemon::Secret;
@@ -42,9 +42,8 @@ pub(crate) struct Oauth2Yaml {
     no_proxy: Option<Spanned<String>>,
     #[serde(default, deserialize_with = "crate::config::or_default")]
     proxy_connect_header: BTreeMap<String, HeaderValues>,
-    /// As in `http_config`.
-    #[serde(rename = "proxy_from_environment")]
-    _proxy_from_environment: Option<bool>,
+    #[serde(default)]
+    proxy_from_environment: bool,
 }
 
 /// See the module.
@@ -81,8 +80,11 @@ impl Granted {
         let seconds = self
             .expires_in
             .as_ref()
-            .and_then(|life| life.as_u64().or_else(|| life.as_str().and_then(|text| text.parse().ok())));
-        seconds.map_or(LIFE_DEFAULT, Duration::from_secs).min(LIFE_MAX)
+            .and_then(|life| life.as_f64().or_else(|| life.as_str().and_then(|text| text.parse().ok())));
+        // 0 is written by servers that do not say.
+        let life =
+            seconds.filter(|seconds| *seconds > 0.0).map(|seconds| seconds.min(LIFE_MAX.as_secs_f64()));
+        life.map_or(LIFE_DEFAULT, Duration::from_secs_f64)
     }
 }
 
@@ -98,6 +100,7 @@ impl Oauth2Yaml {
             proxy_url: self.proxy_url.as_ref(),
             no_proxy: self.no_proxy.as_ref(),
             proxy_connect_header: &self.proxy_connect_header,
+            proxy_from_environment: self.proxy_from_environment,
             follow_redirects: false,
             allow_link_local,
         };
@@ -108,6 +111,14 @@ impl Oauth2Yaml {
         let mut form = vec![("grant_type".to_owned(), Secret::new("client_credentials"))];
         if !self.scopes.is_empty() {
             form.push(("scope".to_owned(), Secret::new(self.scopes.join(" "))));
+        }
+        for name in ["scope", "client_id", "client_secret"] {
+            if self.endpoint_params.contains_key(name) {
+                context.report(
+                    place,
+                    format!("`endpoint_params` cannot set `{name}`, which has a field of its own"),
+                );
+            }
         }
         // Some servers want another `grant_type`.
         form.retain(|(name, _)| !self.endpoint_params.contains_key(name));
@@ -151,12 +162,14 @@ impl Oauth2 {
         }
         answer.accepted()?;
         // The answer may hold a token, so it is not shown.
-        serde_json::from_str(&answer.body).map_err(|error| {
-            if error.is_eof() {
+        serde_json::from_str(&answer.body).map_err(|error| match answer.end {
+            End::TooLong => AttemptError::permanent("the answer is longer than any token"),
+            End::Lost => AttemptError::passing("the answer was cut off"),
+            // By a proxy, say.
+            End::Whole if error.is_eof() && !answer.body.is_empty() => {
                 AttemptError::passing("the answer was cut off")
-            } else {
-                AttemptError::permanent("the answer holds no `access_token`")
             }
+            End::Whole => AttemptError::permanent("the answer holds no `access_token`"),
         })
     }
 
@@ -220,6 +233,10 @@ mod tests {
             ("\"5\"", 2),
             ("18446744073709551615", 1),
             ("\"18446744073709551615\"", 1),
+            ("5.0", 2),
+            ("3600.5", 1),
+            ("0", 1),
+            ("-1", 1),
             ("null", 1),
         ] {
             let body = format!(r#"{{"access_token":"t0ken","expires_in":{life}}}"#).leak();
@@ -243,9 +260,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_cut_off_may_pass() {
-        let tokens = Sink::start(&[(200, JSON, r#"{"access_token":"t0"#), (200, JSON, "s3cret")]).await;
-        let sink = Sink::start(&[]).await;
-        for recoverable in [true, false] {
+        let long = format!(r#"{{"access_token":"{}"}}"#, "t0".repeat(20_000)).leak();
+        let script: Script = Box::leak(Box::new([
+            (200, JSON, r#"{"access_token":"t0"#),
+            (200, JSON, "s3cret"),
+            (200, JSON, ""),
+            (200, JSON, &*long),
+        ]));
+        let (tokens, sink) = (Sink::start(script).await, Sink::start(&[]).await);
+        for recoverable in [true, false, false, false] {
             let error = sink.send(&config(&sink, &tokens), firing()).await.unwrap_err();
             assert!(error.recoverable == recoverable && !error.message.contains("t0"), "{error:?}");
         }
@@ -284,5 +307,9 @@ mod tests {
                 && found.iter().any(|it| it.contains("at most one")),
             "{found:?}"
         );
+        let found = problems(
+            "webhook_configs: [{url: 'http://h', http_config: {oauth2: {client_id: i, client_secret: s, token_url: 'http://t', endpoint_params: {scope: a, grant_type: b}}}}]",
+        );
+        assert!(found.len() == 1 && found[0].contains("`scope`"), "{found:?}");
     }
 }

@@ -20,6 +20,7 @@ use crate::{
 };
 use serde::Deserialize;
 use serde_saphyr::Spanned;
+use std::time::Duration;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -157,6 +158,14 @@ impl Integration {
     /// Whether its default texts show graphs.
     pub(crate) fn shows_graphs(&self) -> bool {
         matches!(self.config, IntegrationConfig::Email(_))
+    }
+
+    /// How long an attempt may take by the receiver's own settings, where they say.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        match &self.config {
+            IntegrationConfig::Webhook(webhook) => Some(webhook.timeout).filter(|own| *own < Duration::MAX),
+            _ => None,
+        }
     }
 
     /// Identity within the configuration, by which the notification log knows it.

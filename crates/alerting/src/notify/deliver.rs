@@ -27,9 +27,11 @@ pub(crate) struct Means {
     pub(crate) clock: fn() -> i64,
 }
 
-/// What a first attempt has at least, however late its turn: as long as the client waits for an
-/// answer. With less, a slow receiver would be given up while it takes what it is told.
-const LATE_ATTEMPT_MS_MIN: i64 = 30_000;
+/// What a first attempt has at least, however late its turn and however short its group's interval.
+/// Its own bounds end it sooner: 30 s for each request, of which a token and Opsgenie take some more,
+/// 20 s for each word with a mail server, a webhook's `timeout`. With less, a slow receiver would be
+/// given up while it takes what it is told.
+const FIRST_ATTEMPT_MIN: Duration = Duration::from_secs(150);
 
 /// Tries until the receiver takes it, refuses it for good, time is up, or no further attempt is
 /// wanted. An attempt that was begun is waited for, because a receiver that has taken it must be
@@ -57,7 +59,8 @@ pub(crate) async fn deliver(
             permit = acquire(permits) => permit,
         };
         let now_ms = (means.clock)();
-        let time_left_ms = time_for_attempt_ms(attempt, delivery.expires_at_ms, now_ms);
+        let first_min = integration.timeout().map_or(FIRST_ATTEMPT_MIN, |own| own.max(FIRST_ATTEMPT_MIN));
+        let time_left_ms = time_for_attempt_ms(attempt, first_min, delivery.expires_at_ms - now_ms);
         if time_left_ms <= 0 {
             return Finished::GivenUp(format!("not delivered in time, after {} attempts", attempt - 1));
         }
@@ -96,9 +99,8 @@ pub(crate) async fn deliver(
     }
 }
 
-fn time_for_attempt_ms(attempt: u32, expires_at_ms: i64, now_ms: i64) -> i64 {
-    let time_left_ms = expires_at_ms - now_ms;
-    if attempt == 1 { time_left_ms.max(LATE_ATTEMPT_MS_MIN) } else { time_left_ms }
+fn time_for_attempt_ms(attempt: u32, first_min: Duration, time_left_ms: i64) -> i64 {
+    if attempt == 1 { time_left_ms.max(first_min.as_millis() as i64) } else { time_left_ms }
 }
 
 /// A permit of the integration, then one of all.
@@ -214,17 +216,24 @@ mod tests {
     }
 
     #[test]
-    fn a_first_attempt_has_as_long_as_the_client_waits() {
-        let wait = daemon::http::ClientOptions::default().timeout;
-        assert_eq!(i64::try_from(wait.as_millis()), Ok(LATE_ATTEMPT_MS_MIN));
-        for (attempt, expires_at_ms, expected) in [
-            (1, 0, 30_000),
-            (1, 110_000, 30_000),
-            (1, 160_000, 60_000),
-            (2, 110_000, 10_000),
-            (2, 0, -100_000),
+    fn a_first_attempt_has_as_long_as_its_receiver_may_take() {
+        for (attempt, first_s, time_left_ms, expected) in [
+            (1, 150, -100_000, 150_000),
+            (1, 150, 10_000, 150_000),
+            (1, 300, 10_000, 300_000),
+            (1, 150, 600_000, 600_000),
+            (2, 150, 10_000, 10_000),
+            (2, 150, -100_000, -100_000),
         ] {
-            assert_eq!(time_for_attempt_ms(attempt, expires_at_ms, 100_000), expected, "{attempt}");
+            let first_min = Duration::from_secs(first_s);
+            assert_eq!(time_for_attempt_ms(attempt, first_min, time_left_ms), expected, "{attempt}");
         }
+        let timeout = |text: &str| {
+            let config = crate::receivers::sink::config(text);
+            config.receivers["r"].integrations[0].timeout()
+        };
+        assert_eq!(timeout("webhook_configs: [{url: 'http://h'}]"), Some(Duration::from_secs(10)));
+        let own = timeout("webhook_configs: [{url: 'http://h', timeout: 5m}]");
+        assert_eq!(own, Some(Duration::from_secs(300)));
     }
 }

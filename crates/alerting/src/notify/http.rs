@@ -40,8 +40,19 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// The beginning of it.
     pub(crate) body: String,
+    pub(crate) end: End,
     pub(crate) content_type: String,
     pub(crate) retry_after: Option<Duration>,
+}
+
+/// How much of an answer is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Whole,
+    /// It is longer than what is read of it.
+    TooLong,
+    /// The connection broke before its end.
+    Lost,
 }
 
 impl Answer {
@@ -56,18 +67,20 @@ impl Answer {
         let retry_after = header(header::RETRY_AFTER).parse().ok().map(Duration::from_secs);
         let status = response.status();
         let mut body = Vec::new();
-        while body.len() < BODY_BYTES_MAX {
+        let end = loop {
             match response.chunk().await {
-                Ok(Some(chunk)) => {
-                    body.extend_from_slice(&chunk[..chunk.len().min(BODY_BYTES_MAX - body.len())])
+                Ok(Some(chunk)) if body.len() + chunk.len() > BODY_BYTES_MAX => {
+                    body.extend_from_slice(&chunk[..BODY_BYTES_MAX - body.len()]);
+                    break End::TooLong;
                 }
-                Ok(None) => break,
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break End::Whole,
                 // The status says what became of the notification; the rest is for people.
-                Err(_) => break,
+                Err(_) => break End::Lost,
             }
-        }
+        };
         let body = String::from_utf8_lossy(&body).into_owned();
-        Ok(Answer { status, body, content_type, retry_after })
+        Ok(Answer { status, body, end, content_type, retry_after })
     }
 
     /// Success for 2xx. 408, 429 and 5xx may pass, 429 and 503 after the time that the receiver
@@ -80,11 +93,6 @@ impl Answer {
             || matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
         let retry_after = self.retry_after.filter(|_| recoverable).map(|wait| wait.min(RETRY_AFTER_MAX));
         Err(AttemptError { message: self.describe(), recoverable, retry_after })
-    }
-
-    /// Whether it is longer than what is read of it.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.body.len() >= BODY_BYTES_MAX
     }
 
     /// The status and the beginning of the answer.
@@ -144,6 +152,7 @@ mod tests {
             let answer = Answer {
                 status: StatusCode::from_u16(status).unwrap(),
                 body: "why\n".into(),
+                end: End::Whole,
                 content_type: "text/plain".into(),
                 retry_after: retry_after.map(Duration::from_secs),
             };

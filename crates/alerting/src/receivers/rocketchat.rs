@@ -4,7 +4,7 @@ use super::{set, set_list};
 use crate::{
     config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, required_secret, target_or, texts},
     notify::{
-        http::{Answer, AttemptError},
+        http::{Answer, AttemptError, End},
         telling::{Telling, truncate_chars},
     },
     problem::Place,
@@ -189,17 +189,17 @@ fn judge(answer: &Answer) -> Result<(), AttemptError> {
     answer.accepted()?;
     let json: Value = match serde_json::from_str(&answer.body) {
         Ok(json) => json,
-        Err(error) if error.is_eof() && answer.is_cut() => return Ok(()),
-        Err(_) => Value::Null,
-    };
-    match json["success"].as_bool() {
-        Some(true) => Ok(()),
-        Some(false) => {
-            let why = json["error"].as_str().unwrap_or("unknown error");
-            Err(AttemptError::permanent(format!("Rocket.Chat refused the message: {why}")))
+        Err(error) if error.is_eof() && answer.end == End::TooLong => return Ok(()),
+        Err(_) => {
+            let message = "the answer does not say whether the message was taken";
+            return Err(AttemptError::passing(message));
         }
-        None => Err(AttemptError::passing("the answer does not say whether the message was taken")),
+    };
+    if json["success"].as_bool() == Some(true) {
+        return Ok(());
     }
+    let why = json["error"].as_str().unwrap_or("unknown error");
+    Err(AttemptError::permanent(format!("Rocket.Chat refused the message: {why}")))
 }
 
 impl ActionYaml {
@@ -262,9 +262,9 @@ mod tests {
         ]));
         let sink = Sink::start(script).await;
         let config = format!("rocketchat_configs: [{{token: t, token_id: i, api_url: '{}'}}]", sink.url);
-        for _ in 0..3 {
+        for recoverable in [true, false, true] {
             let error = sink.send(&config, firing()).await.unwrap_err();
-            assert!(error.recoverable, "{error:?}");
+            assert_eq!(error.recoverable, recoverable, "{error:?}");
         }
         sink.send(&config, firing()).await.unwrap();
     }

@@ -182,10 +182,17 @@ impl Yaml {
         if is_own && self.has_address() {
             context.report(place, "at most one of `api_url` and `app_token` must be set");
         }
+        let http = self.http_config.as_ref();
+        if is_own && http.is_some_and(HttpYaml::authorizes) {
+            context.report(
+                place,
+                "at most one of `app_token` and an authorization in `http_config` must be set",
+            );
+        }
         if is_own {
             return secret(context, place, "app_token", own, own_file);
         }
-        if self.has_address() || self.http_config.as_ref().is_some_and(HttpYaml::authorizes) {
+        if self.has_address() || http.is_some_and(HttpYaml::authorizes) {
             return None;
         }
         let (token, file) = (global.slack_app_token.as_ref(), global.slack_app_token_file.as_ref());
@@ -300,7 +307,7 @@ fn judge(answer: &Answer) -> Result<(), AttemptError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::receivers::sink::{Sink, config_with, firing, resolved};
+    use crate::receivers::sink::{Sink, config_with, firing, problems, resolved};
     use serde_json::json;
 
     #[tokio::test]
@@ -343,13 +350,15 @@ mod tests {
             ("", "Bearer of-global"),
             (", app_token: own", "Bearer own"),
             (", app_token: own, http_config: {http_headers: {Authorization: {values: [x]}}}", "Bearer own"),
-            (", app_token: own, http_config: {basic_auth: {username: u}}", "Bearer own"),
         ] {
             let config = config_with(&global, &format!("slack_configs: [{{channel: c{written}}}]"));
             sink.send_with(&config, firing()).await.unwrap();
             let request = sink.request(sink.count() - 1);
             assert_eq!(request.headers["authorization"], expected, "{written}");
         }
+        let both =
+            "slack_configs: [{app_token: t, channel: c, http_config: {authorization: {credentials: x}}}]";
+        assert!(problems(both)[0].contains("`app_token`"));
     }
 
     #[tokio::test]
