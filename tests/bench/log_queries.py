@@ -3,7 +3,7 @@
 
     log_queries.py --url http://127.0.0.1:9390 --start 1764000000 --span 21600 --pid 4711
 
-Asks nine kinds of question of whatever lies between `start` and `start + span` (Unix
+Asks ten kinds of question of whatever lies between `start` and `start + span` (Unix
 seconds), each several times over one kept connection, and prints the median of the whole
 request in milliseconds, the CPU milliseconds that the server spent on one (with `--pid`,
 from /proc; steps of 10 ms are shared out over all runs), the size of the answer, and the
