@@ -4,6 +4,7 @@ pub(crate) mod bits;
 pub(crate) mod decimal;
 pub(crate) mod histograms;
 pub(crate) mod integers;
+mod paged;
 pub(crate) mod values;
 mod xor;
 

@@ -51,21 +51,41 @@ pub(crate) fn unpack(
         into.resize(into.len() + count, minimum);
         return Ok(());
     }
-    // Behind the bytes is room for a word and a byte, so that any value can be read as part of them.
-    let mut padded = [0; UNPACK_MAX * 8 + 16];
     let length = packed_bytes(count, width);
-    padded[..length].copy_from_slice(reader.take(length)?);
+    // Any value is read as part of a word and a byte, for which there is room behind the last one.
+    let rest = reader.rest();
+    let packed = reader.take(length)?;
+    match rest.get(..length + PADDING) {
+        Some(bytes) => extract(bytes, count, width, minimum, into),
+        None => {
+            let mut padded = [0; UNPACK_MAX * 8 + PADDING];
+            padded[..length].copy_from_slice(packed);
+            extract(&padded, count, width, minimum, into);
+        }
+    }
+    Ok(())
+}
+
+/// Bytes that must follow packed values.
+const PADDING: usize = 8;
+
+fn extract(bytes: &[u8], count: usize, width: u32, minimum: i64, into: &mut Vec<i64>) {
     let mask = u64::MAX >> (64 - width);
-    into.extend((0..count).map(|i| {
-        let bit = i * width as usize;
-        let (byte, shift) = (bit / 8, bit % 8);
+    let word = |bit: usize| {
         let mut field = [0; 8];
-        field.copy_from_slice(&padded[byte..byte + 8]);
-        let mut value = u64::from_le_bytes(field) >> shift;
-        if shift + width as usize > 64 {
-            value |= u64::from(padded[byte + 8]) << (64 - shift);
+        field.copy_from_slice(&bytes[bit / 8..bit / 8 + 8]);
+        u64::from_le_bytes(field) >> (bit % 8)
+    };
+    let bits = (0..count).map(|i| i * width as usize);
+    if width <= u64::BITS - 7 {
+        into.extend(bits.map(|bit| ((word(bit) & mask) as i64).wrapping_add(minimum)));
+        return;
+    }
+    into.extend(bits.map(|bit| {
+        let mut value = word(bit);
+        if bit % 8 + width as usize > 64 {
+            value |= u64::from(bytes[bit / 8 + 8]) << (64 - bit % 8);
         }
         ((value & mask) as i64).wrapping_add(minimum)
     }));
-    Ok(())
 }

@@ -5,9 +5,11 @@
 use super::{
     Effort,
     bits::{UNPACK_MAX, pack, packed_bytes, unpack, width_of},
+    paged,
 };
 use crate::bytes::{Malformed, Reader, put_varint, put_zigzag, zigzag};
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
+use std::ops::Range;
 
 /// Values that share one width.
 const GROUP: usize = UNPACK_MAX;
@@ -20,7 +22,9 @@ const CONSTANT: u8 = 0;
 const CONSTANT_DELTA: u8 = 1;
 /// `PACKED + k`: differences of order k.
 const PACKED: u8 = 2;
+/// Written before there were pages.
 const PCO: u8 = 5;
+const PAGED: u8 = 6;
 
 /// Highest order of differences.
 const ORDER_MAX: usize = 2;
@@ -49,7 +53,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, values: &[i64], effort: Effort) {
         && let Some(compressed) = compress(values, best.order)
         && compressed.len() + 1 < best.bytes
     {
-        out.push(PCO);
+        out.push(PAGED);
         out.extend_from_slice(&compressed);
         return;
     }
@@ -60,57 +64,67 @@ fn compress(values: &[i64], order: usize) -> Option<Vec<u8>> {
     let config = ChunkConfig::default()
         .with_mode_spec(ModeSpec::Classic)
         .with_delta_spec(DeltaSpec::TryConsecutive(order));
-    pco::standalone::simple_compress(values, &config).ok()
+    paged::encode(values, &config)
 }
 
 /// Reads `count` values, appending to `into`.
 pub(crate) fn decode(reader: &mut Reader<'_>, count: usize, into: &mut Vec<i64>) -> Result<(), Malformed> {
-    decode_last(reader, count, count, into)
+    decode_last(reader, count, 0..count, &mut None, into)
 }
 
-/// Reads the first `wanted` of `count` values, appending to `into`. A column of which not all are
-/// wanted is the last thing that `reader` is asked for.
+/// Reads what `wanted` names of `count` values, appending to `into`. The column is the last thing that
+/// `reader` is asked for.
 pub(crate) fn decode_last(
     reader: &mut Reader<'_>,
     count: usize,
-    wanted: usize,
+    wanted: Range<usize>,
+    scratch: &mut paged::Scratch,
     into: &mut Vec<i64>,
 ) -> Result<(), Malformed> {
-    let wanted = wanted.min(count);
-    if wanted == 0 {
+    if wanted.is_empty() {
         return Ok(());
     }
     match reader.byte()? {
         CONSTANT => {
             let value = reader.zigzag()?;
-            into.resize(into.len() + wanted, value);
+            into.resize(into.len() + wanted.len(), value);
         }
         CONSTANT_DELTA => {
             let (first, delta) = (reader.zigzag()?, reader.zigzag()?);
-            into.extend((0..wanted as i64).map(|i| first.wrapping_add(delta.wrapping_mul(i))));
+            into.extend(wanted.map(|i| first.wrapping_add(delta.wrapping_mul(i as i64))));
         }
-        PCO => {
-            let start = into.len();
-            into.resize(start + wanted, 0);
-            let progress = pco::standalone::simple_decompress_into(reader.rest(), &mut into[start..])
-                .map_err(|_| Malformed)?;
-            if progress.n_processed != wanted {
-                return Err(Malformed);
-            }
-            // Always the last field of its block.
-            *reader = Reader::new(&[]);
-        }
+        PAGED => paged::decode(reader.rest(), count, wanted, scratch, into)?,
+        PCO => keep(into, &wanted, |into| decode_unpaged(reader.rest(), wanted.end, into))?,
         tag => {
             let order = usize::from(tag.wrapping_sub(PACKED));
             if order > ORDER_MAX || order >= count {
                 return Err(Malformed);
             }
-            let start = into.len();
-            unpack_column(reader, wanted.max(order + 1), order, into)?;
-            into.truncate(start + wanted);
+            unpack_column(reader, count, wanted, order, into)?;
         }
     }
     Ok(())
+}
+
+/// Appends what `decode` appends, but of it only what is wanted.
+fn keep(
+    into: &mut Vec<i64>,
+    wanted: &Range<usize>,
+    decode: impl FnOnce(&mut Vec<i64>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    let start = into.len();
+    decode(into)?;
+    into.truncate(start + wanted.end);
+    into.drain(start..start + wanted.start);
+    Ok(())
+}
+
+fn decode_unpaged(bytes: &[u8], count: usize, into: &mut Vec<i64>) -> Result<(), Malformed> {
+    let start = into.len();
+    into.resize(start + count, 0);
+    let progress =
+        pco::standalone::simple_decompress_into(bytes, &mut into[start..]).map_err(|_| Malformed)?;
+    if progress.n_processed == count { Ok(()) } else { Err(Malformed) }
 }
 
 /// A column as differences of one order, less their minimum, each group in its own width.
@@ -167,6 +181,7 @@ fn varint_bytes(value: i64) -> usize {
 fn unpack_column(
     reader: &mut Reader<'_>,
     count: usize,
+    wanted: Range<usize>,
     order: usize,
     into: &mut Vec<i64>,
 ) -> Result<(), Malformed> {
@@ -174,18 +189,53 @@ fn unpack_column(
     for head in heads.iter_mut().take(order) {
         *head = reader.zigzag()?;
     }
+    let heads = &mut heads[..order];
     let minimum = reader.zigzag()?;
-    let start = into.len();
-    let mut left = count - order;
-    while left > 0 {
-        let group = left.min(GROUP);
-        let width = u32::from(reader.byte()?);
-        unpack(reader, group, width, minimum, into)?;
-        left -= group;
+    let skipped = wanted.start.min(count - order) / GROUP * GROUP;
+    for _ in 0..skipped / GROUP {
+        skip_group(reader, minimum, heads, into)?;
     }
-    for &head in heads[..order].iter().rev() {
-        integrate(into, start, head);
+    let wanted = wanted.start - skipped..wanted.end - skipped;
+    keep(into, &wanted, |into| {
+        let start = into.len();
+        let mut left = wanted.end.saturating_sub(order);
+        while left > 0 {
+            let group = left.min(GROUP);
+            let width = u32::from(reader.byte()?);
+            unpack(reader, group, width, minimum, into)?;
+            left -= group;
+        }
+        heads.iter().rev().for_each(|&head| integrate(into, start, head));
+        Ok(())
+    })
+}
+
+/// Moves the heads behind a whole group of differences. `room` is left as it was.
+fn skip_group(
+    reader: &mut Reader<'_>,
+    minimum: i64,
+    heads: &mut [i64],
+    room: &mut Vec<i64>,
+) -> Result<(), Malformed> {
+    let width = u32::from(reader.byte()?);
+    let start = room.len();
+    match heads {
+        [] => {
+            reader.take(packed_bytes(GROUP, width))?;
+        }
+        [head] => {
+            unpack(reader, GROUP, width, minimum, room)?;
+            *head = room[start..].iter().fold(*head, |sum, &difference| sum.wrapping_add(difference));
+        }
+        [head, slope, ..] => {
+            unpack(reader, GROUP, width, minimum, room)?;
+            for &difference in &room[start..] {
+                *head = head.wrapping_add(*slope);
+                *slope = slope.wrapping_add(difference);
+            }
+        }
     }
+    room.truncate(start);
     Ok(())
 }
 

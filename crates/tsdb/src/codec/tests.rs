@@ -27,32 +27,38 @@ fn round_trip(samples: &Samples) -> usize {
     for effort in [Effort::Quick, Effort::Thorough] {
         let mut bytes = Vec::new();
         values::encode(&mut bytes, samples, 0..samples.len(), effort);
-        let mut decoded = Samples { timestamps_ms: samples.timestamps_ms.clone(), ..Samples::default() };
-        let mut scratch = Scratch::default();
-        values::decode(&bytes, samples.len(), 0..samples.len(), &mut scratch, &mut decoded).unwrap();
-        for i in 0..samples.len() {
-            assert!(decoded.value(i).same_bits(&samples.value(i)), "value {i} of {samples:?}");
-            assert_eq!(decoded.start_ms(i), samples.start_ms(i));
-        }
+        check_stretch(&bytes, samples, 0..samples.len());
         for wanted in parts_of(samples.len()) {
-            let times = samples.timestamps_ms[wanted.clone()].to_vec();
-            let mut part = Samples { timestamps_ms: times, ..Samples::default() };
-            values::decode(&bytes, samples.len(), wanted.clone(), &mut scratch, &mut part).unwrap();
-            assert_eq!(part.values.len(), wanted.len());
-            for (place, i) in wanted.enumerate() {
-                assert!(part.value(place).same_bits(&samples.value(i)), "value {i} alone of {samples:?}");
-                assert_eq!(part.start_ms(place), samples.start_ms(i));
-            }
+            check_stretch(&bytes, samples, wanted);
         }
         longest = longest.max(bytes.len());
     }
     longest
 }
 
+fn encoded(samples: &Samples) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    values::encode(&mut bytes, samples, 0..samples.len(), Effort::Thorough);
+    bytes
+}
+
+/// What is wanted of a block is what was written, to the bit.
+fn check_stretch(bytes: &[u8], samples: &Samples, wanted: Range<usize>) {
+    let times = samples.timestamps_ms[wanted.clone()].to_vec();
+    let mut part = Samples { timestamps_ms: times, ..Samples::default() };
+    values::decode(bytes, samples.len(), wanted.clone(), &mut Scratch::default(), &mut part).unwrap();
+    assert_eq!(part.values.len(), wanted.len());
+    for (place, i) in wanted.enumerate() {
+        assert!(part.value(place).same_bits(&samples.value(i)), "value {i} of {samples:?}");
+        assert_eq!(part.start_ms(place), samples.start_ms(i));
+    }
+}
+
 /// Some stretches of a block.
 fn parts_of(count: usize) -> Vec<Range<usize>> {
     let all = [0..count / 2 + 1, count / 3..count, count / 2..count / 2 + 1, 0..1, count.max(1) - 1..count];
-    all.into_iter().filter(|range| range.start < range.end && range.end <= count).collect()
+    let at_pages = [0..256, 256..257, 255..513, 300..400, 512..count];
+    all.into_iter().chain(at_pages).filter(|range| range.start < range.end && range.end <= count).collect()
 }
 
 fn floats(values: &[f64]) -> Samples {
@@ -75,6 +81,28 @@ fn the_common_shapes_are_small() {
     let mut ended: Vec<f64> = (0..100).map(f64::from).collect();
     ended.push(STALE_NAN);
     assert!(round_trip(&floats(&ended)) < 40);
+}
+
+/// Blocks as the first version of parts has them, by hand: `pco` in its standalone format.
+#[test]
+fn blocks_without_pages_are_read() {
+    let count = 1_116;
+    let roots = floats(&(0..count).map(|i| f64::from(i * 7919 % 1013).sqrt()).collect::<Vec<_>>());
+    let compressed = pco::standalone::simple_compress(&roots.values, &pco::ChunkConfig::default()).unwrap();
+    let as_floats = [&[3], compressed.as_slice()].concat();
+
+    let whole: Vec<i64> = (0..i64::from(count)).map(|i| i * 7919 % 1013).collect();
+    let wholes = floats(&whole.iter().map(|value| *value as f64).collect::<Vec<_>>());
+    let compressed = pco::standalone::simple_compress(&whole, &pco::ChunkConfig::default()).unwrap();
+    // Exponent, exceptions, base, divisor, and the column's tag.
+    let as_decimals = [&[1, 0, 0, 0, 1, 5], compressed.as_slice()].concat();
+
+    for (bytes, samples) in [(as_floats, roots), (as_decimals, wholes)] {
+        check_stretch(&bytes, &samples, 0..samples.len());
+        for wanted in parts_of(samples.len()) {
+            check_stretch(&bytes, &samples, wanted);
+        }
+    }
 }
 
 fn any_float() -> impl Strategy<Value = f64> {
@@ -105,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn smooth_integers_round_trip(first in any::<i64>(), steps in prop::collection::vec(-9i64..2000, 1..400)) {
+    fn smooth_integers_round_trip(first in any::<i64>(), steps in prop::collection::vec(-9i64..2000, 1..900)) {
         let column: Vec<i64> = steps
             .iter()
             .scan(first, |value, step| { *value = value.wrapping_add(*step); Some(*value) })
@@ -116,6 +144,21 @@ proptest! {
     #[test]
     fn every_float_bit_is_kept(column in prop::collection::vec(any_float(), 1..200)) {
         round_trip(&floats(&column));
+    }
+
+    #[test]
+    fn any_stretch_of_a_long_column_is_read_alone(
+        mantissas in prop::collection::vec(any::<u32>(), 40..1200),
+        is_decimal in any::<bool>(),
+        at in any::<prop::sample::Index>(),
+        length in 1usize..600,
+    ) {
+        let value = |mantissa: u32| if is_decimal { f64::from(mantissa) } else { f64::from(mantissa).sqrt() };
+        let samples = floats(&mantissas.iter().map(|mantissa| value(*mantissa)).collect::<Vec<_>>());
+        let start = at.index(samples.len());
+        let wanted = start..samples.len().min(start + length);
+        round_trip(&samples);
+        check_stretch(&encoded(&samples), &samples, wanted);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The values of a block: floats or histograms of one series, with start times where known.
 
-use super::{Effort, decimal, histograms, integers, xor};
+use super::{Effort, decimal, histograms, integers, paged, xor};
 use crate::bytes::{Malformed, Reader, put_varint, put_zigzag};
 use model::Samples;
 use pco::ChunkConfig;
@@ -9,8 +9,10 @@ use std::ops::Range;
 const CONSTANT: u8 = 0;
 const DECIMAL: u8 = 1;
 const XOR: u8 = 2;
+/// Written before there were pages.
 const PCO: u8 = 3;
 const HISTOGRAMS: u8 = 4;
+const PAGED: u8 = 5;
 /// Set when a column of start times comes first.
 const HAS_STARTS: u8 = 0x80;
 
@@ -67,12 +69,12 @@ fn encode_bits(out: &mut Vec<u8>, values: &[f64]) -> u8 {
     let start = out.len();
     xor::encode(out, values);
     if values.len() >= PCO_MIN
-        && let Ok(compressed) = pco::standalone::simple_compress(values, &ChunkConfig::default())
+        && let Some(compressed) = paged::encode(values, &ChunkConfig::default())
         && compressed.len() < out.len() - start
     {
         out.truncate(start);
         out.extend_from_slice(&compressed);
-        return PCO;
+        return PAGED;
     }
     XOR
 }
@@ -102,6 +104,7 @@ pub(crate) struct Scratch {
     steps: Vec<i64>,
     floats: Vec<f64>,
     exceptions: Vec<(usize, f64)>,
+    pco: paged::Scratch,
 }
 
 /// Reads what `wanted` names of a block of `count` samples. Their timestamps were pushed to `into`
@@ -132,6 +135,7 @@ pub(crate) fn decode(
         }
         DECIMAL => decode_decimals(&mut reader, count, wanted, scratch, &mut into.values)?,
         XOR => xor::decode(&mut reader, wanted, &mut into.values)?,
+        PAGED => paged::decode(reader.rest(), count, wanted, &mut scratch.pco, &mut into.values)?,
         PCO => decode_pco(reader.rest(), wanted, scratch, &mut into.values)?,
         HISTOGRAMS => decode_histograms(&mut reader, count, wanted, into)?,
         _ => return Err(Malformed),
@@ -204,8 +208,8 @@ fn decode_decimals(
     }
     let (base, divisor) = (reader.zigzag()?, reader.varint()? as i64);
     scratch.steps.clear();
-    integers::decode_last(reader, count, wanted.end, &mut scratch.steps)?;
-    let steps = scratch.steps[wanted.clone()].iter();
+    integers::decode_last(reader, count, wanted.clone(), &mut scratch.pco, &mut scratch.steps)?;
+    let steps = scratch.steps.iter();
     let mantissas = steps.map(|step| step.wrapping_mul(divisor).wrapping_add(base));
     decimal::unscale_all(mantissas, exponent, into);
     for &(index, value) in &scratch.exceptions {

@@ -52,7 +52,7 @@ fn a_part_of_a_newer_release_is_not_touched() {
     let parts = dir.sub("parts").unwrap();
     let name = parts.list().unwrap()[0].clone();
     let meta = String::from_utf8(parts.sub(&name).unwrap().read("meta").unwrap()).unwrap();
-    let newer = meta.replacen("part 1", "part 2", 1);
+    let newer = meta.replacen("part 2", "part 3", 1);
     parts.sub(&name).unwrap().write_atomic("meta", newer.as_bytes()).unwrap();
     assert!(crate::Tsdb::open(dir.clone(), small(), NOW_MS).is_err());
     assert!(parts.list().unwrap().contains(&name));
