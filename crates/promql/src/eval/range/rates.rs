@@ -14,11 +14,13 @@ use super::{
     rate::{Interval, Kind},
 };
 
-/// Windows over samples of certain times, those of two samples or more.
+/// Windows over samples of certain times, those of two samples or more. One function over one range uses
+/// it, so that what is known of a window holds for all series.
 #[derive(Default)]
 pub(super) struct Plan<'q> {
     times: Vec<i64>,
     windows: Vec<Planned>,
+    known: Known,
     held: Option<Charge<'q>>,
 }
 
@@ -51,13 +53,21 @@ struct Place {
 
 /// Stretches of the last windows: where samples are as regular as steps, few of them come again and
 /// again.
-#[derive(Default)]
-struct Known([(Place, Stretch); 16]);
+struct Known(Box<[(Place, Stretch); 1 << KNOWN_BITS]>);
+
+/// So many that the handful of a series rarely meet in one slot.
+const KNOWN_BITS: u32 = 6;
+
+impl Default for Known {
+    fn default() -> Self {
+        Known(Box::new([Default::default(); 1 << KNOWN_BITS]))
+    }
+}
 
 impl Known {
     fn get(&mut self, place: Place, find: impl FnOnce() -> Stretch) -> Stretch {
         let spread = (place.before_ms as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let slot = &mut self.0[(spread >> 60) as usize];
+        let slot = &mut self.0[(spread >> (u64::BITS - KNOWN_BITS)) as usize];
         // No window without samples is asked for, so an empty slot is not taken for one.
         if slot.0 != place {
             *slot = (place, find());
@@ -126,7 +136,6 @@ impl<'q> Evaluator<'q> {
         plan.windows.clear();
         plan.times.clone_from(times);
         let (mut first, mut end) = (0, 0);
-        let mut known = Known::default();
         for step in 0..grid.count {
             if step % CHECK_STEPS == 0 {
                 self.context.check()?;
@@ -150,7 +159,7 @@ impl<'q> Evaluator<'q> {
                 length_ms: series.spec.length_ms(step),
                 resolution_ms: series.spec.resolution_ms(step),
             };
-            let stretch = known.get(place, || {
+            let stretch = plan.known.get(place, || {
                 let interval = Interval::new(&times[first..end], bounds, place.resolution_ms);
                 let factor = kind.scaled(interval.extended(None), place.length_ms, series.spec.range_ms);
                 Stretch { sampled: interval.sampled, reach_back: interval.reach_back(), factor }
