@@ -1,7 +1,8 @@
 //! Reading and computing series on several threads, and handing the results on in order.
 //!
 //! Threads take runs of neighbouring series, which stores read fastest; the calling one takes its share
-//! of them. Results wait for those before them, so what follows sees the same order as on one thread.
+//! of them, and calls the others only when what is left takes longer than starting them is worth.
+//! Results wait for those before them, so what follows sees the same order as on one thread.
 //! Bound: a few runs for each thread in the channel, and those that are ahead of the slowest thread.
 
 use super::{EvalResult, Evaluator, Series, Sink, column::Charge, hints, select::SAMPLE_BYTES};
@@ -17,6 +18,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
+    time::{Duration, Instant},
 };
 use store::{SeriesReader, SeriesSet};
 
@@ -31,6 +33,9 @@ const RUNS_EACH: usize = 8;
 const RUNS_AHEAD: usize = 4;
 /// Threads of one query.
 const THREADS_MAX: usize = 8;
+/// Less work than this is done sooner alone: starting threads, and what they all need anew, takes half a
+/// millisecond of CPU. Tests of few series are to see the threads, too.
+const HELP_MIN: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_millis(1) };
 
 /// Computes the result of the series at an index from its samples; `None` when there is none. `P` is
 /// what a thread keeps from series to series.
@@ -137,6 +142,15 @@ impl Runs {
         Runs { series, length, next: AtomicUsize::new(0), is_over: AtomicBool::new(false) }
     }
 
+    fn count(&self) -> usize {
+        self.series.div_ceil(self.length)
+    }
+
+    /// How long the runs after this one will take one thread, which has done all up to it.
+    fn left_after(&self, run: usize, begun: Instant) -> Duration {
+        begun.elapsed().mul_f64((self.count() - run - 1) as f64 / (run + 1) as f64)
+    }
+
     /// The number of a run that nobody has taken and its series.
     fn take(&self) -> Option<(usize, Range<usize>)> {
         if self.is_over.load(Relaxed) {
@@ -156,12 +170,15 @@ fn map_parallel<'q, P: Default>(
     let runs = Runs::new(work.set.len(), threads);
     let (sender, receiver) = sync_channel(threads * RUNS_AHEAD);
     thread::scope(|scope| {
-        for _ in 1..threads {
-            let (sender, runs) = (sender.clone(), &runs);
-            scope.spawn(move || help(work, runs, &sender));
-        }
-        drop(sender);
-        let delivered = lead(work, &runs, &receiver, sink);
+        let runs = &runs;
+        let call_help = || {
+            for _ in 1..threads {
+                let sender = sender.clone();
+                scope.spawn(move || help(work, runs, &sender));
+            }
+            drop(sender);
+        };
+        let delivered = lead(work, runs, &receiver, call_help, sink);
         runs.is_over.store(true, Relaxed);
         // Wakes threads that wait for room.
         drop(receiver);
@@ -190,14 +207,19 @@ fn lead<'q, P: Default>(
     work: &Work<'_, 'q, P>,
     runs: &Runs,
     receiver: &Receiver<Done<'q>>,
+    call_help: impl FnOnce(),
     sink: Sink<'_, 'q>,
 ) -> EvalResult<()> {
     let mut worker = work.worker()?;
     let (mut early, mut wanted) = (BTreeMap::new(), 0);
-    while wanted < runs.series.div_ceil(runs.length) {
+    let (begun, mut call_help) = (Instant::now(), Some(call_help));
+    while wanted < runs.count() {
         match runs.take() {
             Some((run, indexes)) => {
                 early.insert(run, worker.run(indexes)?);
+                if let Some(call_help) = call_help.take_if(|_| runs.left_after(run, begun) >= HELP_MIN) {
+                    call_help();
+                }
             }
             None => match receiver.recv() {
                 Ok((run, computed)) => {
@@ -220,6 +242,7 @@ fn lead<'q, P: Default>(
 
 #[cfg(test)]
 mod tests {
+    use super::{Duration, Instant, Runs};
     use crate::{
         eval::{EvalError, EvalOptions, QueryValue, range},
         parser::{ParseOptions, parse},
@@ -259,6 +282,15 @@ mod tests {
                 assert!(series.points.iter().all(|point| is_near(point.value.as_float())));
             }
         }
+    }
+
+    #[test]
+    fn what_is_left_is_reckoned_from_what_is_done() {
+        let runs = Runs::new(320, 2);
+        assert_eq!((runs.length, runs.count()), (20, 16));
+        let begun = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+        let seconds = |run| runs.left_after(run, begun).as_secs_f64().round();
+        assert_eq!((seconds(0), seconds(3), seconds(15)), (15.0, 3.0, 0.0));
     }
 
     #[test]
