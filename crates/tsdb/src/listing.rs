@@ -1,8 +1,9 @@
 //! Names and values of labels over all series.
 //!
 //! One series with a sample in the range is enough for a name or a value to be listed. Without a
-//! selector, names and values are walked and of most only their first series is looked at; with
-//! one, the series that it matches are walked, and those with something new are looked at.
+//! selector, names and values are walked and of most only their first series is looked at, and none in
+//! a part that lies within the range; with a selector, the series that it matches are walked, and those
+//! with something new are looked at.
 
 use crate::{
     head::Head,
@@ -56,14 +57,28 @@ impl Found<'_> {
             return Ok(());
         }
         for series in series {
-            self.asked += 1;
-            if self.asked.is_multiple_of(CHECK_EVERY) {
-                self.context.check()?;
-            }
+            self.note_asked()?;
             if is_live(series)? {
                 self.texts.insert(text.to_owned());
                 return Ok(());
             }
+        }
+        Ok(())
+    }
+
+    /// Adds `text`, which a series with samples has.
+    pub(crate) fn add_live(&mut self, text: &str) -> Result<(), StoreError> {
+        self.note_asked()?;
+        if !self.has(text) {
+            self.texts.insert(text.to_owned());
+        }
+        Ok(())
+    }
+
+    fn note_asked(&mut self) -> Result<(), StoreError> {
+        self.asked += 1;
+        if self.asked.is_multiple_of(CHECK_EVERY) {
+            self.context.check()?;
         }
         Ok(())
     }
@@ -123,6 +138,9 @@ impl Tsdb {
         range: TimeRange,
         found: &mut Found<'_>,
     ) -> Result<(), StoreError> {
+        if part.is_within(range) {
+            return part.list_all(listed, found);
+        }
         let mut listing = part.listing()?;
         let mut is_live = |ordinal| self.is_live(&mut listing, ordinal, range);
         part.list(listed, None, found, &mut is_live)?;

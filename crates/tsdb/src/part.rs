@@ -260,6 +260,22 @@ impl Part {
         })
     }
 
+    /// Whether each of its series has a sample in the closed range.
+    pub(crate) fn is_within(&self, range: TimeRange) -> bool {
+        let own = self.time_range();
+        self.deletions.is_empty() && range.contains(own.start) && range.contains(own.end)
+    }
+
+    /// Adds all names, or values of a name.
+    pub(crate) fn list_all(&self, listed: Listed<'_>, found: &mut Found<'_>) -> Result<(), StoreError> {
+        let bad = |Malformed| StoreError::from(self.bad_postings());
+        matching::for_each_key(&*self.index()?, listed, bad, |text, _| {
+            found.add_live(text)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(())
+    }
+
     /// Adds names, or values of a name, that a series has which passes `is_live`, of all series or
     /// only `among` some. Gives up, and answers false, when there are more values than those.
     pub(crate) fn list(
