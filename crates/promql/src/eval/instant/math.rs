@@ -19,7 +19,7 @@ pub(super) fn find(name: &str) -> Option<fn(f64) -> f64> {
         "atanh" => f64::atanh,
         "ceil" => f64::ceil,
         "cos" => f64::cos,
-        "cosh" => f64::cosh,
+        "cosh" => |value| if value.abs() > 21.0 { value.abs().exp() * 0.5 } else { value.cosh() },
         "deg" => |value| value * 180.0 / std::f64::consts::PI,
         "exp" => f64::exp,
         "floor" => f64::floor,
@@ -37,7 +37,10 @@ pub(super) fn find(name: &str) -> Option<fn(f64) -> f64> {
             }
         },
         "sin" => f64::sin,
-        "sinh" => f64::sinh,
+        "sinh" => |value| match value.abs() > 21.0 {
+            true => (value.abs().exp() * 0.5).copysign(value),
+            false => value.sinh(),
+        },
         "sqrt" => f64::sqrt,
         "tan" => f64::tan,
         "tanh" => f64::tanh,
