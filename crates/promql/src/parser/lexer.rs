@@ -277,9 +277,10 @@ fn is_word_part(c: char) -> bool {
 /// Length of the number at the start of `text`: hexadecimal, or decimal with an exponent.
 fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let count = |from: usize, accept: fn(&u8) -> bool| bytes[from..].iter().take_while(|b| accept(b)).count();
+    let count = |from: usize, is_digit| digits_length(&bytes[from.min(bytes.len())..], is_digit);
     if bytes.len() > 2 && bytes[0] == b'0' && matches!(bytes[1], b'x' | b'X') {
-        return 2 + count(2, u8::is_ascii_hexdigit);
+        let separator = usize::from(bytes[2] == b'_');
+        return 2 + separator + count(2 + separator, u8::is_ascii_hexdigit);
     }
     let mut length = count(0, u8::is_ascii_digit);
     if bytes.get(length) == Some(&b'.') {
@@ -287,10 +288,23 @@ fn number_length(text: &str) -> usize {
     }
     if matches!(bytes.get(length), Some(b'e' | b'E')) {
         let sign = usize::from(matches!(bytes.get(length + 1), Some(b'+' | b'-')));
-        let digits = count((length + 1 + sign).min(bytes.len()), u8::is_ascii_digit);
+        let digits = count(length + 1 + sign, u8::is_ascii_digit);
         if digits > 0 {
             length += 1 + sign + digits;
         }
+    }
+    length
+}
+
+/// Length of the digits at the start, between which single underscores may stand.
+fn digits_length(bytes: &[u8], is_digit: fn(&u8) -> bool) -> usize {
+    let mut length = 0;
+    while let Some(byte) = bytes.get(length) {
+        let is_separator = *byte == b'_' && length > 0 && bytes.get(length + 1).is_some_and(is_digit);
+        if !is_separator && !is_digit(byte) {
+            break;
+        }
+        length += 1;
     }
     length
 }
@@ -339,6 +353,10 @@ mod tests {
             kinds("1e5 0x1F .2 2. 1h30m Inf # c\n </ >/ <="),
             [Number, Number, Number, Number, Duration, Number, TrimUpper, TrimLower, LessEqual, Eof]
         );
+        assert_eq!(
+            kinds("1_000 .123_456 0x_53_AB_F3_82 1_0.2_5 1e1_0"),
+            [Number, Number, Number, Number, Number, Eof]
+        );
     }
 
     #[test]
@@ -352,6 +370,9 @@ mod tests {
             ("\"a", "unterminated quoted string"),
             ("`a", "unterminated raw string"),
             ("1a", "bad number or duration syntax: \"1a\""),
+            ("1__0", "bad number or duration syntax: \"1__0\""),
+            ("1_", "bad number or duration syntax: \"1_\""),
+            ("1_e5", "bad number or duration syntax: \"1_e5\""),
             ("a{b!c}", "unexpected character after '!' inside braces: 'c'"),
             ("$", "unexpected character: '$'"),
             ("=~", "unexpected character after '=': '~'"),

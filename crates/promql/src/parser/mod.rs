@@ -404,23 +404,30 @@ fn number(token: &Token) -> Parsed<f64> {
     let parsed = if token.kind == Kind::Duration {
         model::parse_duration_ms(&token.text).map(|ms| ms as f64 / 1000.0)
     } else {
-        parse_number(&token.text).ok_or_else(|| {
-            format!(
-                "error parsing number: strconv.ParseFloat: parsing {}: invalid syntax",
-                quote(&token.text)
-            )
+        parse_number(&token.text).map_err(|problem| {
+            format!("error parsing number: strconv.ParseFloat: parsing {}: {problem}", quote(&token.text))
         })
     };
     parsed.map_err(|message| error(token.span, message))
 }
 
 /// As Go's `ParseInt` with base 0 and then `ParseFloat`: a leading 0 means octal where it can.
-fn parse_number(text: &str) -> Option<f64> {
-    let octal = text.len() > 1 && text.starts_with('0') && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
-    if octal {
-        return i64::from_str_radix(text, 8).ok().map(|value| value as f64);
+fn parse_number(text: &str) -> Result<f64, &'static str> {
+    let digits = text.replace('_', "");
+    let octal = digits.len() > 1 && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    if octal
+        && digits.starts_with('0')
+        && let Ok(value) = i64::from_str_radix(&digits, 8)
+    {
+        return Ok(value as f64);
     }
-    model::parse_float(text)
+    match model::parse_float(&digits) {
+        None => Err("invalid syntax"),
+        Some(value) if value.is_infinite() && digits.contains(|c: char| c.is_ascii_digit()) => {
+            Err("value out of range")
+        }
+        Some(value) => Ok(value),
+    }
 }
 
 fn string_bytes(token: &Token) -> Parsed<Vec<u8>> {

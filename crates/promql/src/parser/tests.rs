@@ -131,6 +131,10 @@ fn mistakes_are_named_and_placed() {
         ("nope(a)", "1:1: parse error: unknown function with name \"nope\""),
         ("1 > 2", "1:1: parse error: comparisons between scalars must use BOOL modifier"),
         ("a + bool b", "1:1: parse error: bool modifier can only be used on comparison operators"),
+        (
+            "a > 1e400",
+            "1:5: parse error: error parsing number: strconv.ParseFloat: parsing \"1e400\": value out of range",
+        ),
         ("1 and a", "1:1: parse error: set operator \"and\" not allowed in binary scalar expression"),
         ("a and on(b) group_left c", "1:1: parse error: no grouping allowed for \"and\" operation"),
         ("sum by a (b)", "1:8: parse error: unexpected identifier \"a\" in grouping opts, expected \"(\""),
