@@ -36,10 +36,6 @@ impl Grid {
         self.start_ms.saturating_add(self.step_ms.saturating_mul(step as i64))
     }
 
-    pub(crate) fn end_ms(&self) -> i64 {
-        self.time_ms(self.count.saturating_sub(1))
-    }
-
     /// Only the first step.
     pub(crate) fn first(&self) -> Self {
         Grid::instant(self.start_ms)

@@ -102,7 +102,7 @@ pub fn instant(
     options: &EvalOptions,
     context: &QueryContext,
 ) -> Result<Answer, EvalError> {
-    Evaluator::new(Grid::instant(at_ms), false, store, options, context).answer(expr)
+    Evaluator::new(Grid::instant(at_ms), at_ms, false, store, options, context).answer(expr)
 }
 
 /// Evaluates at every step from `start_ms` to `end_ms`, both included where the steps meet them.
@@ -126,7 +126,7 @@ pub fn range(
     }
     let grid = Grid::range(start_ms, end_ms, step_ms);
     check_steps(grid)?;
-    Evaluator::new(grid, true, store, options, context).answer(expr)
+    Evaluator::new(grid, end_ms, true, store, options, context).answer(expr)
 }
 
 fn check_steps(grid: Grid) -> EvalResult<()> {
@@ -141,8 +141,10 @@ pub(crate) struct Evaluator<'q> {
     store: &'q dyn MetricStore,
     options: &'q EvalOptions,
     context: &'q QueryContext,
-    /// The steps of the whole query, to which `start()`, `end()`, `step()` and `range()` refer.
+    /// The steps of the whole query, to which `start()` and `step()` refer.
     query: Grid,
+    /// The end that was asked for, to which `end()` and `range()` refer: no step need meet it.
+    end_ms: i64,
     is_range: bool,
     /// See [`hints::stats_only`].
     stats_selectors: Vec<Position>,
@@ -155,6 +157,7 @@ pub(crate) type Sink<'s, 'q> = &'s mut dyn FnMut(Series<'q>) -> EvalResult<()>;
 impl<'q> Evaluator<'q> {
     fn new(
         query: Grid,
+        end_ms: i64,
         is_range: bool,
         store: &'q dyn MetricStore,
         options: &'q EvalOptions,
@@ -165,6 +168,7 @@ impl<'q> Evaluator<'q> {
             options,
             context,
             query,
+            end_ms,
             is_range,
             stats_selectors: Vec::new(),
             annotations: Mutex::default(),
@@ -181,7 +185,7 @@ impl<'q> Evaluator<'q> {
 
     fn durations(&self) -> DurationScope {
         let step_ms = if self.query.count > 1 || self.is_range { self.query.step_ms } else { 0 };
-        DurationScope { step_ms, range_ms: self.query.end_ms().saturating_sub(self.query.start_ms) }
+        DurationScope { step_ms, range_ms: self.end_ms.saturating_sub(self.query.start_ms) }
     }
 
     /// The moment that `@` names.
@@ -189,7 +193,7 @@ impl<'q> Evaluator<'q> {
         modifiers.at.map(|at| match at {
             At::Time(ms) => ms,
             At::Start => self.query.start_ms,
-            At::End => self.query.end_ms(),
+            At::End => self.end_ms,
         })
     }
 

@@ -36,7 +36,7 @@ impl Evaluator<'_> {
             ("time", _) => Ok((0..grid.count).map(|step| seconds(grid.time_ms(step))).collect()),
             ("pi", _) => constant(std::f64::consts::PI),
             ("start", _) => constant(seconds(self.query.start_ms)),
-            ("end", _) => constant(seconds(self.query.end_ms())),
+            ("end", _) => constant(seconds(self.end_ms)),
             ("step", _) => constant(seconds(self.durations().step_ms)),
             ("range", _) => constant(seconds(self.durations().range_ms)),
             ("max_of", [a, b]) => self.pairwise(a, b, grid, go_max),

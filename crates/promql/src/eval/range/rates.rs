@@ -251,7 +251,7 @@ mod tests {
         fn planned_rates_are_those_of_each_window(all in series(), range_ms in 10_000i64..400_000, step_ms in 5_000i64..90_000) {
             let (store, context, options) = (MemMetricStore::new(), QueryContext::default(), EvalOptions::default());
             let grid = Grid::range(0, 1_000_000, step_ms);
-            let evaluator = Evaluator::new(grid, true, &store, &options, &context);
+            let evaluator = Evaluator::new(grid, grid.time_ms(grid.count - 1), true, &store, &options, &context);
             let spec = evaluator.subquery_spec(range_ms, 0, None);
             let labels = Labels::empty();
             let functions: [(&str, RangeFunction); 3] =
