@@ -1,16 +1,24 @@
-//! `sort` and its kin: the order of an instant query's answer.
+//! `sort` and its kin: the order of an instant query's answer. Over several steps there is no order;
+//! `sort` and `sort_desc` still leave histograms out.
 
-use super::super::{EvalResult, Evaluator, Grid, Series, Sink, column::is_absent};
-use crate::ast::Call;
+use super::super::{
+    EvalResult, Evaluator, Grid, Series, Sink,
+    column::{Sample, is_absent},
+};
+use crate::ast::{Call, Expr};
+use model::Value;
 use std::cmp::Ordering;
 
 impl<'q> Evaluator<'q> {
     pub(super) fn sort(&self, call: &Call, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
         let [arg, labels @ ..] = call.args.as_slice() else { return Ok(()) };
-        if self.is_range {
+        if grid.count > 1 || grid == self.query && self.end_ms != self.query.start_ms {
             let message = "sort is ineffective for range queries since results are always ordered by labels";
             self.warn(call.span.start, message);
-            return self.stream(arg, grid, sink);
+        }
+        let by_value = matches!(call.function.name, "sort" | "sort_desc");
+        if grid.count > 1 {
+            return if by_value { self.floats_only(arg, grid, sink) } else { self.stream(arg, grid, sink) };
         }
         let labels =
             labels.iter().map(|label| Ok(self.text(label)?.into_owned())).collect::<EvalResult<Vec<_>>>()?;
@@ -23,9 +31,22 @@ impl<'q> Evaluator<'q> {
         }
         all.into_iter().try_for_each(sink)
     }
+
+    /// The series without their histograms.
+    fn floats_only(&self, arg: &Expr, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
+        self.stream(arg, grid, &mut |mut series| {
+            if series.column.has_histograms() {
+                series.column.map(|_, sample| match sample {
+                    Sample::Float(value) => Some(Value::Float(value)),
+                    Sample::Histogram(_) => None,
+                });
+            }
+            if series.column.is_empty() { Ok(()) } else { sink(series) }
+        })
+    }
 }
 
-/// Sorts by value, NaN last; histograms are left out.
+/// Sorts the values of a single step, NaN last; histograms are left out.
 fn sort_floats(all: &mut Vec<Series<'_>>, order: fn(f64, f64) -> Ordering) {
     all.retain(|series| !is_absent(series.column.floats[0]));
     all.sort_by(|a, b| {
