@@ -64,16 +64,14 @@ fn value_at(samples: &Samples, now_ms: i64, lookback_ms: i64, remarks: &Remarks<
         remarks.mixed_kinds();
         return None;
     }
-    let previous = seen.checked_sub(1).filter(near)?;
-    if samples.is_stale(previous) {
-        return None;
-    }
-    let next = Some(seen).filter(|i| *i < times.len()).filter(usable);
+    // Staleness markers are no samples here: the value goes from the sample before to the one after.
+    let previous = (0..seen).rev().find(|i| !samples.is_stale(*i)).filter(near)?;
+    let next = (seen..times.len()).find(|i| !samples.is_stale(*i)).filter(near);
     let (Some(next), true) = (next, times[previous] < now_ms) else { return Some(samples.value(previous)) };
     let (t1, t2) = (times[previous], times[next]);
     match (samples.histogram(previous), samples.histogram(next)) {
         (Some(h1), Some(h2)) => {
-            let is_counter = h1.reset_hint != ResetHint::Gauge && h2.reset_hint != ResetHint::Gauge;
+            let is_counter = h1.reset_hint != ResetHint::Gauge || h2.reset_hint != ResetHint::Gauge;
             let value = interpolate_histograms((t1, h1), (t2, h2), now_ms, is_counter, remarks)?;
             Some(Value::Histogram(Arc::new(value)))
         }
