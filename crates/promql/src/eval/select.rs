@@ -18,6 +18,8 @@ pub(super) enum Field {
     Timestamp,
     /// When its counter began, in seconds; 0 where that is unknown.
     StartTimestamp,
+    /// A float's time, in seconds; a histogram stays.
+    FloatTimestamp,
 }
 
 /// Bytes that a decoded sample takes.
@@ -146,6 +148,10 @@ fn fill_column(
         match field {
             Field::Value => match samples.histogram(latest) {
                 None => column.floats[step] = samples.values[latest],
+                Some(histogram) => column.set_histogram(step, histogram.clone()),
+            },
+            Field::FloatTimestamp => match samples.histogram(latest) {
+                None => column.floats[step] = times[latest] as f64 / 1000.0,
                 Some(histogram) => column.set_histogram(step, histogram.clone()),
             },
             Field::Timestamp => column.floats[step] = times[latest] as f64 / 1000.0,

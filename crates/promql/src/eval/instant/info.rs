@@ -1,17 +1,20 @@
 //! `info`: series enriched with the labels of info metrics that describe the same target.
 
-use super::super::{EvalResult, Evaluator, Grid, Series, Sink, column::Column, fail, name};
+use super::super::{EvalResult, Evaluator, Grid, Series, Sink, column::Column, fail, name, select::Field};
 use crate::{
     ast::{DurationExpr, Expr, Modifiers, VectorSelector},
     position::Span,
 };
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use model::{Labels, METRIC_NAME, MatchOp, Matcher};
 
 /// The labels by which a series and its info series know each other.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
 /// The info metric that is used when none is named.
 const DEFAULT_INFO: &str = "target_info";
+
+/// Info series by their identifying labels. Their values are the times of their samples.
+type Infos<'q> = HashMap<Labels, Vec<Series<'q>>>;
 
 /// Which info series, and which of their labels.
 struct Wanted {
@@ -66,7 +69,7 @@ impl<'q> Evaluator<'q> {
         };
         let wanted = Wanted::new(selector);
         let base = self.vector(arg, grid)?;
-        let infos = self.info_series(&wanted, arg, grid)?;
+        let infos = self.info_series(&wanted, &base, arg, grid)?;
         let mut results = Vec::with_capacity(base.len());
         for series in base {
             self.context.check()?;
@@ -79,25 +82,34 @@ impl<'q> Evaluator<'q> {
         name::merge_equal(results)?.into_iter().try_for_each(sink)
     }
 
-    /// Info series by their identifying labels, looked up at the time the base samples come from.
+    /// The info series that may belong to a base series, looked up at the time the base samples come
+    /// from.
     fn info_series(
         &self,
         wanted: &Wanted,
+        base: &[Series<'q>],
         arg: &Expr,
         grid: Grid,
-    ) -> EvalResult<HashMap<Labels, Vec<Series<'q>>>> {
-        let mut matchers = wanted.names.clone();
-        matchers.extend(wanted.data.iter().filter(|matcher| !matcher.matches_empty()).cloned());
-        // Every info series has at least one of the identifying labels; the join looks at them.
+    ) -> EvalResult<Infos<'q>> {
+        let mut infos = Infos::new();
+        let known = identifying_values(base, wanted);
+        if known.iter().all(HashSet::is_empty) {
+            return Ok(infos);
+        }
         let selector = VectorSelector {
             name: None,
-            matchers,
+            matchers: wanted.names.iter().chain(&wanted.data).cloned().collect(),
             modifiers: self.reference_time(arg)?,
             extension: None,
             span: Span::default(),
         };
-        let mut infos: HashMap<Labels, Vec<Series<'q>>> = HashMap::new();
-        self.select(&selector, grid, &mut |series| {
+        self.select_field(&selector, Field::FloatTimestamp, grid, &mut |series| {
+            let is_known = |(label, values): (&&str, &HashSet<&str>)| {
+                values.is_empty() || values.contains(series.labels.value(label))
+            };
+            if !IDENTIFYING.iter().zip(&known).all(is_known) {
+                return Ok(());
+            }
             if series.column.has_histograms() {
                 let name = series.labels.metric_name();
                 return fail(format!("this should be an info metric, with float samples: {name}"));
@@ -131,7 +143,7 @@ impl<'q> Evaluator<'q> {
     fn enrich(
         &self,
         series: Series<'q>,
-        infos: &HashMap<Labels, Vec<Series<'q>>>,
+        infos: &Infos<'q>,
         wanted: &Wanted,
         results: &mut Vec<Series<'q>>,
     ) -> EvalResult<()> {
@@ -140,7 +152,7 @@ impl<'q> Evaluator<'q> {
         let mut parts: HashMap<Labels, Column<'q>> = HashMap::new();
         let needs_match = wanted.data.iter().any(|matcher| !matcher.matches_empty());
         for (step, sample) in series.column.present() {
-            let present: Vec<_> = candidates.iter().filter(|info| info.column.has(step)).collect();
+            let present = newest(candidates, step)?;
             if present.is_empty() && needs_match {
                 continue;
             }
@@ -159,6 +171,41 @@ impl<'q> Evaluator<'q> {
         results.extend(parts.into_iter().map(|(labels, column)| Series { labels, drop_name, column }));
         Ok(())
     }
+}
+
+/// Which values the base series have for each identifying label. Where they have any, an info series
+/// must have one of them.
+fn identifying_values<'a>(base: &'a [Series<'_>], wanted: &Wanted) -> [HashSet<&'a str>; 2] {
+    IDENTIFYING.map(|label| {
+        let enriched = base.iter().filter(|series| !wanted.is_info(&series.labels));
+        enriched.map(|series| series.labels.value(label)).filter(|value| !value.is_empty()).collect()
+    })
+}
+
+/// For each info metric the series whose sample is the newest at `step`: where a target's labels have
+/// changed, the old ones are seen until the lookback ends.
+fn newest<'a, 'q>(candidates: &'a [Series<'q>], step: usize) -> EvalResult<Vec<&'a Series<'q>>> {
+    let sampled_ms = |info: &Series<'_>| (info.column.floats[step] * 1000.0).round() as i64;
+    let mut chosen: Vec<&Series<'_>> = Vec::new();
+    for info in candidates.iter().filter(|info| info.column.has(step)) {
+        let same_metric = |other: &&Series<'_>| other.labels.metric_name() == info.labels.metric_name();
+        let Some(place) = chosen.iter().position(same_metric) else {
+            chosen.push(info);
+            continue;
+        };
+        let (existing_ms, new_ms) = (sampled_ms(chosen[place]), sampled_ms(info));
+        if existing_ms == new_ms {
+            let (existing, new) = (&chosen[place].labels, &info.labels);
+            return fail(format!(
+                "found duplicate series for info metric: existing {existing} @ {existing_ms}, \
+                 new {new} @ {new_ms}"
+            ));
+        }
+        if existing_ms < new_ms {
+            chosen[place] = info;
+        }
+    }
+    Ok(chosen)
 }
 
 /// The series' labels and those of its info series; what the series has itself stays.
