@@ -90,6 +90,22 @@ pub(super) fn operate(op: BinaryOp, left: Sample<'_>, right: Sample<'_>, notes: 
     }
 }
 
+/// Whether [`operate`] has an outcome for values of these kinds.
+pub(super) fn is_possible(op: BinaryOp, left: Sample<'_>, right: Sample<'_>) -> bool {
+    match (left, right) {
+        (Sample::Float(_), Sample::Float(_)) => op.is_comparison() || arithmetic(op, 1.0, 1.0).is_some(),
+        (Sample::Float(_), Sample::Histogram(_)) => op == BinaryOp::Mul,
+        (Sample::Histogram(_), Sample::Float(_)) => {
+            op.is_trim() || matches!(op, BinaryOp::Mul | BinaryOp::Div)
+        }
+        (Sample::Histogram(left), Sample::Histogram(right)) => match op {
+            BinaryOp::Equal | BinaryOp::NotEqual => true,
+            BinaryOp::Add | BinaryOp::Sub => left.has_custom_buckets() == right.has_custom_buckets(),
+            _ => false,
+        },
+    }
+}
+
 fn histogram_value(histogram: Histogram) -> Outcome {
     Outcome::Value(Value::Histogram(Arc::new(histogram)))
 }

@@ -11,7 +11,7 @@ use super::{
         fail,
         name::{self, RESERVED},
     },
-    operate::{Notes, Outcome, operate, operation_name},
+    operate::{Notes, Outcome, is_possible, operate, operation_name},
 };
 use crate::ast::{Binary, Cardinality, Matching};
 use hashbrown::HashMap;
@@ -70,6 +70,12 @@ impl<'b> Plan<'b> {
 
     fn has_fill(&self) -> bool {
         self.fill_many.is_some() || self.fill_one.is_some()
+    }
+
+    /// Whether two values make a match. Those whose kinds do not go with the operator make none.
+    fn is_match(&self, many: Sample<'_>, one: Sample<'_>) -> bool {
+        let (left, right) = if self.swapped { (one, many) } else { (many, one) };
+        is_possible(self.binary.op, left, right)
     }
 
     fn is_filter(&self) -> bool {
@@ -269,7 +275,8 @@ fn check_unique_matches(plan: &Plan<'_>, group: &Group<'_>) -> EvalResult<()> {
             let labels = plan.result_labels(&many.labels, Some(&one.labels));
             let steps = taken.entry(labels).or_insert_with(|| vec![false; many.column.len()]);
             for (step, taken) in steps.iter_mut().enumerate() {
-                if many.column.has(step) && one.column.has(step) && std::mem::replace(taken, true) {
+                let (Some(many), Some(one)) = (many.column.get(step), one.column.get(step)) else { continue };
+                if plan.is_match(many, one) && std::mem::replace(taken, true) {
                     return fail(NOT_UNIQUE);
                 }
             }
@@ -284,9 +291,10 @@ fn check_many_side(plan: &Plan<'_>, group: &Group<'_>, grid: Grid) -> EvalResult
         return Ok(());
     }
     for step in 0..grid.count {
-        let has_match = plan.fill_one.is_some() || group.one.iter().any(|one| one.column.has(step));
-        let found = group.many.iter().filter(|many| many.column.has(step)).count();
-        if has_match && found > 1 {
+        let one = group.one.iter().find_map(|one| one.column.get(step));
+        let Some(one) = one.or_else(|| plan.fill_one.map(Sample::Float)) else { continue };
+        let present = group.many.iter().filter_map(|many| many.column.get(step));
+        if present.filter(|many| plan.is_match(*many, one)).nth(1).is_some() {
             return fail(
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
             );
