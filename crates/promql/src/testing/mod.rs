@@ -75,6 +75,52 @@ fn shared_scripts_pass_as_often_as_before() {
     assert!(fell.is_empty(), "fewer evaluations pass than before:\n{fell}");
 }
 
+/// Names that go at the very end can still be seen, by functions and groupings outside.
+#[test]
+fn names_of_comparisons_go_late_in_the_experimental_mode() {
+    let script = |evaluations: &str| {
+        format!("load 1m\n\ta{{i=\"1\"}} 1 2\n\ta{{i=\"2\"}} 3 4\n\tb{{i=\"1\"}} 1 2\n{evaluations}")
+    };
+    let late = script(
+        r#"
+eval instant at 1m label_replace(a == bool ignoring () a, "n", "$1", "__name__", "(.*)")
+	{i="1", n="a"} 1
+	{i="2", n="a"} 1
+
+eval instant at 1m label_replace(a == bool on (i) group_left () a, "n", "$1", "__name__", "(.*)")
+	{i="1", n="a"} 1
+	{i="2", n="a"} 1
+
+eval instant at 1m a == bool ignoring () a
+	{i="1"} 1
+	{i="2"} 1
+
+eval instant at 1m label_replace(a + on (i) group_left () a, "n", "$1", "__name__", "(.*)")
+	{i="1"} 4
+	{i="2"} 8
+
+eval instant at 1m count_values by (__name__) ("v", -a)
+	a{v="-2"} 1
+	a{v="-4"} 1
+"#,
+    );
+    let at_once = script(
+        r#"
+eval instant at 1m label_replace(a == bool ignoring () a, "n", "$1", "__name__", "(.*)")
+	{i="1"} 1
+	{i="2"} 1
+
+eval instant at 1m count_values by (__name__) ("v", -a)
+	{v="-2"} 1
+	{v="-4"} 1
+"#,
+    );
+    for (script, experimental, evaluations) in [(late, true, 5), (at_once, false, 2)] {
+        let report = run::run(&script, experimental, Backend::Memory);
+        assert_eq!((report.passed, report.failures), (evaluations, vec![]));
+    }
+}
+
 /// `mode file passes`
 fn ratchet_line(line: &str) -> Option<((&str, &str), usize)> {
     let mut words = line.split_whitespace();

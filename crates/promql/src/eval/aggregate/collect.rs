@@ -64,8 +64,8 @@ impl<'q> Evaluator<'q> {
             let key = grouping.key(&series.labels);
             for (step, sample) in series.column.present() {
                 let labels = if is_shown { with_value(&key, &label, sample) } else { key.clone() };
-                let counts =
-                    groups.entry(labels, series.drop_name, || Column::absent(grid.count, self.context))?;
+                // A name among the labels was asked for; what happened to the values' own is past.
+                let counts = groups.entry(labels, false, || Column::absent(grid.count, self.context))?;
                 let before = counts.floats[step];
                 counts.set(step, Value::Float(if is_absent(before) { 1.0 } else { before + 1.0 }));
             }

@@ -51,17 +51,19 @@ struct Plan<'b> {
     swapped: bool,
     fill_many: Option<f64>,
     fill_one: Option<f64>,
+    /// Whether names go at the very end; see [`name`].
+    late_names: bool,
 }
 
 impl<'b> Plan<'b> {
-    fn new(binary: &'b Binary) -> Self {
+    fn new(binary: &'b Binary, late_names: bool) -> Self {
         let matching = &binary.matching;
         let swapped = matching.cardinality == Cardinality::OneToMany;
         let (fill_many, fill_one) = match swapped {
             true => (matching.fill_right, matching.fill_left),
             false => (matching.fill_left, matching.fill_right),
         };
-        Plan { binary, swapped, fill_many, fill_one }
+        Plan { binary, swapped, fill_many, fill_one, late_names }
     }
 
     fn is_one_to_one(&self) -> bool {
@@ -101,15 +103,20 @@ impl<'b> Plan<'b> {
         builder.build()
     }
 
-    /// Whether the operation loses the metric's name at once; a comparison keeps it.
+    /// Whether the operation loses the metric's name at once; a comparison that filters keeps it, and
+    /// one that answers 0 or 1 may lose it late.
     fn drops_name(&self) -> bool {
-        !self.is_filter() && !self.binary.op.is_trim()
+        !(self.is_filter() || self.binary.op.is_trim() || self.drops_name_late())
+    }
+
+    fn drops_name_late(&self) -> bool {
+        self.late_names && self.binary.return_bool
     }
 }
 
 impl<'q> Evaluator<'q> {
     pub(super) fn vectors(&self, binary: &Binary, grid: Grid, sink: Sink<'_, 'q>) -> EvalResult<()> {
-        let plan = Plan::new(binary);
+        let plan = Plan::new(binary, self.options.experimental);
         let mut is_asked = vec![plan.has_fill(); grid.count];
         let groups = self.group(&plan, grid, &mut is_asked)?;
         let mut results = Vec::new();
@@ -314,7 +321,8 @@ fn overlapping(all: &[Series<'_>], is_asked: &[bool]) -> Option<(Labels, Labels)
 }
 
 fn result<'q>(plan: &Plan<'_>, labels: Labels, drop_name: bool, column: Column<'q>) -> Series<'q> {
-    Series { labels, drop_name: drop_name && !plan.drops_name(), column }
+    let drop_name = plan.drops_name_late() || drop_name && !plan.drops_name();
+    Series { labels, drop_name, column }
 }
 
 /// Results with equal labels become one series.
