@@ -3,6 +3,7 @@
 use super::{
     super::{EvalResult, Evaluator, Grid, Series, Sink, column::is_absent, fail},
     Grouping, Groups,
+    collect::extremes,
 };
 use crate::{
     ast::{Aggregate, AggregateOp},
@@ -23,27 +24,25 @@ impl<'q> Evaluator<'q> {
         Ok((all, groups.all.into_iter().map(|group| group.state).collect()))
     }
 
-    /// The parameter `k` at every step: how many series are wanted.
+    /// The parameter `k` at every step: how many series are wanted. Where it is below 1 at all of them,
+    /// nothing about it is wrong.
     fn counts(&self, aggregate: &Aggregate, grid: Grid) -> EvalResult<Vec<usize>> {
         let Some(parameter) = &aggregate.parameter else { return fail("aggregation needs a parameter") };
         let values = self.scalar(parameter, grid)?;
-        values
-            .into_iter()
-            .map(|value| {
-                if value.is_nan() {
-                    return fail("Parameter value is NaN");
-                }
-                let overflow = match value {
-                    low if low <= i64::MIN as f64 => Some("underflows"),
-                    high if high >= i64::MAX as f64 => Some("overflows"),
-                    _ => None,
-                };
-                if let Some(overflow) = overflow {
-                    return fail(format!("Scalar value {} {overflow} int64", go_float(value)));
-                }
-                Ok(if value < 1.0 { 0 } else { value as usize })
-            })
-            .collect()
+        let (low, high) = extremes(&values);
+        if high < 1.0 {
+            return Ok(vec![0; values.len()]);
+        }
+        if values.iter().any(|value| value.is_nan()) {
+            return fail("Parameter value is NaN");
+        }
+        if low <= i64::MIN as f64 {
+            return fail(format!("Scalar value {} underflows int64", go_float(low)));
+        }
+        if high >= i64::MAX as f64 {
+            return fail(format!("Scalar value {} overflows int64", go_float(high)));
+        }
+        Ok(values.into_iter().map(|value| if value < 1.0 { 0 } else { value as usize }).collect())
     }
 
     /// `topk` and `bottomk`. An instant query answers in order of the values, a range query by labels.
@@ -116,19 +115,19 @@ impl<'q> Evaluator<'q> {
     ) -> EvalResult<()> {
         let Some(parameter) = &aggregate.parameter else { return fail("aggregation needs a parameter") };
         let mut ratios = self.scalar(parameter, grid)?;
-        for ratio in &mut ratios {
-            if ratio.is_nan() {
-                return fail("Ratio value is NaN");
-            }
-            let capped = ratio.clamp(-1.0, 1.0);
-            if capped != *ratio {
-                let (given, capped) = (go_float(*ratio), go_float(capped));
+        if ratios.iter().any(|ratio| ratio.is_nan()) {
+            return fail("Ratio value is NaN");
+        }
+        let (low, high) = extremes(&ratios);
+        for (given, capped) in [(high, high.min(1.0)), (low, low.max(-1.0))] {
+            if given != capped {
+                let (given, capped) = (go_float(given), go_float(capped));
                 let message =
                     format!("ratio value should be between -1 and 1, got {given}, capping to {capped}");
                 self.warn(parameter.span().start, &message);
             }
-            *ratio = capped;
         }
+        ratios.iter_mut().for_each(|ratio| *ratio = ratio.clamp(-1.0, 1.0));
         self.stream(&aggregate.expr, grid, &mut |mut series| {
             let share = hash_share(&series.labels);
             for (step, ratio) in ratios.iter().enumerate() {

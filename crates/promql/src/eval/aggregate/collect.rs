@@ -5,10 +5,11 @@ use super::{
         EvalResult, Evaluator, Grid, Series, Sink,
         column::{ABSENT, Column, Sample, is_absent},
         fail,
+        scalar::{go_max, go_min},
     },
     Grouping, Groups,
 };
-use crate::{ast::Aggregate, quantile};
+use crate::{ast::Aggregate, go_float::go_float, position::Position, quantile};
 use model::{Labels, Value, format_decimal};
 
 impl<'q> Evaluator<'q> {
@@ -21,7 +22,7 @@ impl<'q> Evaluator<'q> {
     ) -> EvalResult<()> {
         let Some(parameter) = &aggregate.parameter else { return fail("aggregation needs a parameter") };
         let quantiles = self.scalar(parameter, grid)?;
-        self.check_quantiles(&quantiles, parameter.span().start);
+        self.check_extremes(&quantiles, parameter.span().start);
         let grouping = Grouping::new(aggregate);
         let mut groups: Groups<Vec<Column<'q>>> = Groups::new();
         self.stream(&aggregate.expr, grid, &mut |series| {
@@ -46,6 +47,16 @@ impl<'q> Evaluator<'q> {
             }
         }
         Ok(())
+    }
+
+    /// Warns about quantiles outside 0 to 1: of all steps, only about the largest and the smallest.
+    fn check_extremes(&self, quantiles: &[f64], position: Position) {
+        let (low, high) = extremes(quantiles);
+        let nan = quantiles.iter().copied().find(|q| q.is_nan());
+        for q in nan.into_iter().chain([high, low]).filter(|q| !(0.0..=1.0).contains(q)) {
+            let value = go_float(q);
+            self.warn(position, &format!("quantile value should be between 0 and 1, got {value}"));
+        }
     }
 
     /// `count_values("label", v)`: how often each value occurs.
@@ -76,6 +87,13 @@ impl<'q> Evaluator<'q> {
         }
         Ok(())
     }
+}
+
+/// The smallest and the largest number, as Go's `math.Min` and `math.Max` choose: NaN, or infinity, where
+/// there is one.
+pub(super) fn extremes(values: &[f64]) -> (f64, f64) {
+    let start = (f64::INFINITY, f64::NEG_INFINITY);
+    values.iter().fold(start, |(low, high), value| (go_min(low, *value), go_max(high, *value)))
 }
 
 fn with_value(key: &Labels, label: &str, sample: Sample<'_>) -> Labels {
