@@ -23,6 +23,22 @@ pub(crate) fn go_float(value: f64) -> String {
     }
 }
 
+/// As Go's `%.Ng`: at most so many significant digits.
+pub(crate) fn go_float_rounded(value: f64, digits: u8) -> String {
+    if !value.is_finite() {
+        return format_float(value);
+    }
+    let text = format!("{value:.*e}", usize::from(digits.saturating_sub(1)));
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let power: i32 = exponent.parse().unwrap_or(0);
+    if value != 0.0 && !(EXPONENT_LOW..i32::from(digits)).contains(&power) {
+        let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0') } else { mantissa };
+        let sign = if power < 0 { '-' } else { '+' };
+        return format!("{}e{sign}{:02}", mantissa.trim_end_matches('.'), power.unsigned_abs());
+    }
+    text.parse::<f64>().unwrap_or(value).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +59,23 @@ mod tests {
             (f64::NAN, "NaN"),
         ] {
             assert_eq!(go_float(value), expected);
+        }
+    }
+
+    #[test]
+    fn significant_digits_are_rounded() {
+        for (value, expected) in [
+            (1.0, "1"),
+            (12.3, "12"),
+            (0.125, "0.12"),
+            (10.0, "10"),
+            (100.0, "1e+02"),
+            (149.9, "1.5e+02"),
+            (0.000_012_34, "1.2e-05"),
+            (99.9, "1e+02"),
+            (0.0, "0"),
+        ] {
+            assert_eq!(go_float_rounded(value, 2), expected);
         }
     }
 }

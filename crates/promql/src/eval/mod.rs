@@ -31,7 +31,7 @@ use crate::{
     position::Position,
 };
 use column::{Grid, Series};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use store::{MetricStore, QueryContext, StopReason, StoreError};
 
 /// Most steps of one range query or subquery: beyond it a mistyped step would exhaust memory.
@@ -176,11 +176,15 @@ impl<'q> Evaluator<'q> {
     }
 
     fn warn(&self, position: Position, message: &str) {
-        self.annotations.lock().unwrap_or_else(PoisonError::into_inner).warn(position, message);
+        self.annotations().warn(position, message);
     }
 
     fn info(&self, position: Position, message: &str) {
-        self.annotations.lock().unwrap_or_else(PoisonError::into_inner).info(position, message);
+        self.annotations().info(position, message);
+    }
+
+    fn annotations(&self) -> MutexGuard<'_, Annotations> {
+        self.annotations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn durations(&self) -> DurationScope {

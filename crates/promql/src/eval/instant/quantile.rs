@@ -10,7 +10,12 @@ use super::{
     classic::{ClassicHistogram, Repairs},
 };
 use crate::{
-    annotation::about_metric, ast::Expr, go_float::go_float, histogram, position::Position, quote::quote,
+    annotation::{MonotonicityFix, about_metric},
+    ast::Expr,
+    go_float::go_float,
+    histogram,
+    position::Position,
+    quote::quote,
 };
 use hashbrown::HashMap;
 use model::{Histogram, Labels, Value, format_float, parse_float};
@@ -171,7 +176,7 @@ impl<'q> Evaluator<'q> {
         Ok(parts.into_iter().map(|(_, series)| series).collect())
     }
 
-    /// Warns once about a quantile outside 0 to 1.
+    /// Warns about every quantile outside 0 to 1.
     pub(in crate::eval) fn check_quantiles(&self, quantiles: &[f64], position: Position) {
         for q in quantiles.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
             let value = go_float(*q);
@@ -219,7 +224,7 @@ impl<'q> Evaluator<'q> {
             self.context.check()?;
             let mut column = Column::absent(grid.count, self.context)?;
             for step in 0..grid.count {
-                if let Some(value) = self.figure_at(group, figure, position, step) {
+                if let Some(value) = self.figure_at(group, figure, position, (step, grid.time_ms(step))) {
                     column.set(step, Value::Float(value));
                 }
             }
@@ -235,7 +240,7 @@ impl<'q> Evaluator<'q> {
         group: &HistogramGroup<'q>,
         figure: &F,
         position: Position,
-        step: usize,
+        (step, time_ms): (usize, i64),
     ) -> Option<f64> {
         let metric_name = group.labels.metric_name();
         let mut classic = ClassicHistogram::default();
@@ -264,26 +269,13 @@ impl<'q> Evaluator<'q> {
                 let mut repairs = Repairs::default();
                 let is_usable = classic.prepare(&mut repairs);
                 if let (true, Some(fall)) = (F::REMARKS_ON_REPAIRS, repairs.forced) {
-                    self.info(position, &repair_message(fall, metric_name));
+                    let fix = MonotonicityFix::at(time_ms, fall.lowest, fall.highest, fall.largest);
+                    self.annotations().monotonicity_fixed(position, metric_name, fix);
                 }
                 Some(if is_usable { figure.of_classic(step, &classic) } else { f64::NAN })
             }
         }
     }
-}
-
-fn repair_message(fall: super::classic::Fall, metric_name: &str) -> String {
-    let message = about_metric(
-        "input to histogram_quantile needed to be fixed for monotonicity (see \
-         https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)",
-        metric_name,
-    );
-    format!(
-        "{message}, from buckets {} to {}, with a max diff of {:.2}",
-        go_float(fall.lowest),
-        go_float(fall.highest),
-        fall.largest
-    )
 }
 
 /// Whether observations are missing from the buckets because they were NaN.
