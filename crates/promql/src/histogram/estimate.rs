@@ -69,42 +69,47 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> f64 {
     if histogram.count == 0.0 || q.is_nan() {
         return f64::NAN;
     }
-    let buckets = all_buckets(histogram);
     let has_nan = histogram.sum.is_nan();
     // Without NaN observations, the buckets from the nearer end give the better precision.
     let backwards = !has_nan && q >= 0.5;
-    let total_rank = if backwards { (1.0 - q) * histogram.count } else { q * histogram.count };
-    let mut found = None;
-    let mut seen = 0.0;
-    let visit = |bucket: &Bucket, seen: &mut f64, found: &mut Option<Bucket>| {
-        *seen += bucket.count;
-        *found = Some(*bucket);
-        *seen >= total_rank
-    };
-    let stopped = if backwards {
-        buckets.iter().rev().any(|bucket| visit(bucket, &mut seen, &mut found))
-    } else {
-        buckets.iter().any(|bucket| visit(bucket, &mut seen, &mut found))
-    };
-    let Some(bucket) = found else { return f64::NAN };
-    if !stopped && has_nan {
-        // The rank lies among the NaN observations, which are in no bucket.
-        return f64::NAN;
-    }
-    let bucket = trim_zero_bucket(histogram, bucket);
+    let rank = if backwards { (1.0 - q) * histogram.count } else { q * histogram.count };
+    let (bucket, seen) = reach(histogram, rank, backwards);
+    let mut bucket = trim_zero_bucket(histogram, bucket);
     if histogram.has_custom_buckets() {
         if bucket.lower == f64::NEG_INFINITY {
             if bucket.upper <= 0.0 {
                 return bucket.upper;
             }
-            let inside = Bucket { lower: 0.0, ..bucket };
-            return interpolate(histogram, inside, seen, total_rank, backwards);
-        }
-        if bucket.upper == f64::INFINITY {
+            bucket.lower = 0.0;
+        } else if bucket.upper == f64::INFINITY {
             return bucket.lower;
         }
     }
-    interpolate(histogram, bucket, seen, total_rank, backwards)
+    // The buckets may hold more than was counted, or less.
+    let seen = if seen > histogram.count { histogram.count } else { seen };
+    if seen < rank {
+        // NaN observations are in no bucket.
+        return if has_nan { f64::NAN } else { bucket.upper };
+    }
+    interpolate(histogram, bucket, seen, rank, backwards)
+}
+
+/// The bucket where `rank` observations are reached, or the last one, and how many are seen by then.
+fn reach(histogram: &Histogram, rank: f64, backwards: bool) -> (Bucket, f64) {
+    let mut buckets = all_buckets(histogram);
+    if backwards {
+        buckets.reverse();
+    }
+    let mut last = Bucket { lower: 0.0, upper: 0.0, count: 0.0 };
+    let mut seen = 0.0;
+    for bucket in buckets {
+        seen += bucket.count;
+        last = bucket;
+        if seen >= rank {
+            break;
+        }
+    }
+    (last, seen)
 }
 
 /// The position in the bucket, of which `seen` includes all.
@@ -130,33 +135,50 @@ pub(crate) fn fraction(lower: f64, upper: f64, histogram: &Histogram) -> f64 {
     if lower >= upper {
         return 0.0;
     }
-    // NaN observations are in no bucket and count as outside.
-    let inside = all_buckets(histogram).into_iter().map(|bucket| {
-        let mut bucket = trim_zero_bucket(histogram, bucket);
-        if bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0 {
-            // The lowest custom bucket is taken to start at 0 where it can.
+    let is_custom = histogram.has_custom_buckets();
+    let mut buckets = all_buckets(histogram);
+    for bucket in &mut buckets {
+        *bucket = trim_zero_bucket(histogram, *bucket);
+        if is_custom && bucket.lower <= 0.0 && bucket.upper >= 0.0 {
+            // As Prometheus has it, a custom bucket that meets 0 starts there.
             bucket.lower = 0.0;
         }
-        bucket.count * share_inside(lower, upper, bucket, |value| share_below(value, histogram, bucket))
-    });
-    inside.sum::<f64>() / histogram.count
+    }
+    // NaN observations are in no bucket and count as outside.
+    let total = match histogram.sum.is_nan() {
+        true => buckets.iter().map(|bucket| bucket.count).sum(),
+        false => histogram.count,
+    };
+    let up_to = |value: f64| {
+        let share = |bucket| share_below(value, histogram, bucket);
+        count_up_to(value, buckets.iter().copied(), total, share)
+    };
+    (up_to(upper) - up_to(lower)) / histogram.count
 }
 
-/// Which share of the bucket lies in `(lower, upper]`. In a bucket without an end, observations are
-/// taken to be at the end that it has.
-pub(crate) fn share_inside(lower: f64, upper: f64, bucket: Bucket, below: impl Fn(f64) -> f64) -> f64 {
-    let up_to = |value: f64| {
-        if value >= bucket.upper {
-            1.0
-        } else if value <= bucket.lower || bucket.upper == f64::INFINITY {
-            0.0
-        } else if bucket.lower == f64::NEG_INFINITY {
-            1.0
-        } else {
-            below(value)
+/// How many observations lie at or below `value`: all of them where no bucket ends above it. In a
+/// bucket without an end, observations are taken to be at the end that it has.
+pub(crate) fn count_up_to(
+    value: f64,
+    buckets: impl Iterator<Item = Bucket>,
+    total: f64,
+    share_below: impl Fn(Bucket) -> f64,
+) -> f64 {
+    let mut below = 0.0;
+    for bucket in buckets {
+        if bucket.lower < value && bucket.upper > value {
+            below += match bucket {
+                Bucket { lower: f64::NEG_INFINITY, count, .. } => count,
+                Bucket { upper: f64::INFINITY, .. } => 0.0,
+                _ => bucket.count * share_below(bucket),
+            };
         }
-    };
-    up_to(upper) - up_to(lower)
+        if bucket.upper > value || bucket.lower >= value {
+            return if below > total { total } else { below };
+        }
+        below += bucket.count;
+    }
+    total
 }
 
 /// Which share of a finite bucket's observations lies at or below `value`, which is inside.

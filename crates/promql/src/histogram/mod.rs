@@ -10,7 +10,7 @@ mod total;
 mod trim;
 
 pub(crate) use combine::{Combined, Incompatible, add, merge_hints, rebucket, reduce_to_schema, sub};
-pub(crate) use estimate::{Bucket, all_buckets, fraction, quantile, share_inside, stddev, variance};
+pub(crate) use estimate::{Bucket, all_buckets, count_up_to, fraction, quantile, stddev, variance};
 pub(crate) use reset::detect_reset;
 pub(crate) use total::HistogramTotal;
 pub(crate) use trim::trim;

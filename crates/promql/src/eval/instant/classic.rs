@@ -1,19 +1,12 @@
 //! Classic histograms: cumulative buckets, one series for each upper bound `le`.
 
-use crate::histogram::{Bucket, share_inside};
+use crate::histogram::{Bucket, count_up_to};
 
 /// Cumulative counts of one step, by upper bound.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ClassicHistogram {
     /// (upper bound, observations up to it)
     pub(super) buckets: Vec<(f64, f64)>,
-}
-
-/// What had to be repaired to make counts grow with their bound.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Repairs {
-    /// A count fell by more than rounding explains.
-    pub(super) forced: Option<Fall>,
 }
 
 /// The extent of falls that were repaired.
@@ -28,9 +21,8 @@ pub(super) struct Fall {
 const ROUNDING: f64 = 1e-12;
 
 impl ClassicHistogram {
-    /// Sorts, joins equal bounds, and makes counts monotonic. False when there is no `+Inf` bucket, so
-    /// that nothing can be said.
-    pub(super) fn prepare(&mut self, repairs: &mut Repairs) -> bool {
+    /// Sorts and joins equal bounds. False when there is no `+Inf` bucket, so that nothing can be said.
+    fn prepare(&mut self) -> bool {
         self.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
         if self.buckets.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
             return false;
@@ -42,11 +34,12 @@ impl ClassicHistogram {
             }
             same
         });
-        self.make_monotonic(repairs);
         true
     }
 
-    fn make_monotonic(&mut self, repairs: &mut Repairs) {
+    /// Makes counts grow with their bound, and tells where one fell by more than rounding explains.
+    fn make_monotonic(&mut self) -> Option<Fall> {
+        let mut forced: Option<Fall> = None;
         let mut previous = self.buckets[0].1;
         for (bound, count) in &mut self.buckets[1..] {
             if *count == previous {
@@ -55,31 +48,40 @@ impl ClassicHistogram {
             if close(*count, previous) {
                 *count = previous;
             } else if *count < previous {
-                let fall =
-                    repairs.forced.get_or_insert(Fall { lowest: *bound, highest: *bound, largest: 0.0 });
+                let fall = forced.get_or_insert(Fall { lowest: *bound, highest: *bound, largest: 0.0 });
                 fall.highest = *bound;
                 fall.largest = fall.largest.max(previous - *count);
                 *count = previous;
             }
             previous = *count;
         }
+        forced
     }
 
     fn total(&self) -> f64 {
         self.buckets.last().map_or(0.0, |(_, count)| *count)
     }
 
-    /// The value below which the fraction `q` of the observations lies.
-    pub(super) fn quantile(&self, q: f64) -> f64 {
+    /// The value below which the fraction `q` of the observations lies, and what was repaired to say so.
+    pub(super) fn quantile(&mut self, q: f64) -> (f64, Option<Fall>) {
         if q.is_nan() {
-            return f64::NAN;
+            return (f64::NAN, None);
         }
         if q < 0.0 {
-            return f64::NEG_INFINITY;
+            return (f64::NEG_INFINITY, None);
         }
         if q > 1.0 {
-            return f64::INFINITY;
+            return (f64::INFINITY, None);
         }
+        if !self.prepare() {
+            return (f64::NAN, None);
+        }
+        let fall = self.make_monotonic();
+        (self.value_at(q), fall)
+    }
+
+    /// As [`ClassicHistogram::quantile`], once the counts are in order.
+    fn value_at(&self, q: f64) -> f64 {
         let total = self.total();
         if total == 0.0 || self.buckets.len() < 2 {
             return f64::NAN;
@@ -101,8 +103,11 @@ impl ClassicHistogram {
         lower + (upper - lower) * ((rank - before) / count)
     }
 
-    /// The fraction of observations in `(lower, upper]`.
-    pub(super) fn fraction(&self, lower: f64, upper: f64) -> f64 {
+    /// The fraction of observations in `(lower, upper]`. Counts that fall are taken as they are.
+    pub(super) fn fraction(&mut self, lower: f64, upper: f64) -> f64 {
+        if !self.prepare() {
+            return f64::NAN;
+        }
         let total = self.total();
         if total == 0.0 || total.is_nan() || lower.is_nan() || upper.is_nan() {
             return f64::NAN;
@@ -110,11 +115,11 @@ impl ClassicHistogram {
         if lower >= upper {
             return 0.0;
         }
-        let inside = self.disjoint().map(|bucket| {
-            let linear = |value: f64| (value - bucket.lower) / (bucket.upper - bucket.lower);
-            bucket.count * share_inside(lower, upper, bucket, linear)
-        });
-        inside.sum::<f64>() / total
+        let up_to = |value: f64| {
+            let share = |bucket: Bucket| (value - bucket.lower) / (bucket.upper - bucket.lower);
+            count_up_to(value, self.disjoint(), total, share)
+        };
+        (up_to(upper) - up_to(lower)) / total
     }
 
     /// The buckets without what lies in lower ones. The lowest starts at 0 where it can.

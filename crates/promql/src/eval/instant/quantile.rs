@@ -7,7 +7,7 @@ use super::{
         column::{Column, is_absent},
         name,
     },
-    classic::{ClassicHistogram, Repairs},
+    classic::{ClassicHistogram, Fall},
 };
 use crate::{
     annotation::{MonotonicityFix, about_metric},
@@ -49,20 +49,17 @@ impl<'q> HistogramGroups<'q> {
 
 /// What is computed of a histogram at a step.
 trait Figure {
-    fn of_classic(&self, step: usize, histogram: &ClassicHistogram) -> f64;
+    /// Tells too how far falling counts were repaired, where that is worth a remark.
+    fn of_classic(&self, step: usize, histogram: &mut ClassicHistogram) -> (f64, Option<Fall>);
     fn of_native(&self, step: usize, histogram: &Histogram) -> f64;
     /// The remark when observations of a native histogram are NaN.
     fn nan_remark(&self, step: usize, value: f64) -> &'static str;
-    /// Whether falling counts are worth a remark.
-    const REMARKS_ON_REPAIRS: bool;
 }
 
 struct Quantile(Vec<f64>);
 
 impl Figure for Quantile {
-    const REMARKS_ON_REPAIRS: bool = true;
-
-    fn of_classic(&self, step: usize, histogram: &ClassicHistogram) -> f64 {
+    fn of_classic(&self, step: usize, histogram: &mut ClassicHistogram) -> (f64, Option<Fall>) {
         histogram.quantile(self.0[step])
     }
 
@@ -85,10 +82,8 @@ struct Fraction {
 }
 
 impl Figure for Fraction {
-    const REMARKS_ON_REPAIRS: bool = false;
-
-    fn of_classic(&self, step: usize, histogram: &ClassicHistogram) -> f64 {
-        histogram.fraction(self.lower[step], self.upper[step])
+    fn of_classic(&self, step: usize, histogram: &mut ClassicHistogram) -> (f64, Option<Fall>) {
+        (histogram.fraction(self.lower[step], self.upper[step]), None)
     }
 
     fn of_native(&self, step: usize, value: &Histogram) -> f64 {
@@ -266,13 +261,12 @@ impl<'q> Evaluator<'q> {
             }
             (None, true) => None,
             (None, false) => {
-                let mut repairs = Repairs::default();
-                let is_usable = classic.prepare(&mut repairs);
-                if let (true, Some(fall)) = (F::REMARKS_ON_REPAIRS, repairs.forced) {
-                    let fix = MonotonicityFix::at(time_ms, fall.lowest, fall.highest, fall.largest);
+                let (value, fall) = figure.of_classic(step, &mut classic);
+                if let Some(Fall { lowest, highest, largest }) = fall {
+                    let fix = MonotonicityFix::at(time_ms, lowest, highest, largest);
                     self.annotations().monotonicity_fixed(position, metric_name, fix);
                 }
-                Some(if is_usable { figure.of_classic(step, &classic) } else { f64::NAN })
+                Some(value)
             }
         }
     }
