@@ -106,19 +106,29 @@ pub(crate) fn equal(a: &Histogram, b: &Histogram) -> bool {
         && sparse(&a.negative) == sparse(&b.negative)
 }
 
-/// The histogram as text, as `count_values` labels it: count, sum and every populated bucket.
+/// The histogram as text, as `count_values` labels it: count, sum and every populated bucket. Which
+/// end is inside depends on the side of zero; no bucket is cut where the zero bucket begins.
 pub(crate) fn describe(histogram: &Histogram) -> String {
     let mut out = format!("{{count:{}, sum:{}", go_float(histogram.count), go_float(histogram.sum));
-    for bucket in all_buckets(histogram) {
-        let (lower, upper) = (go_float(bucket.lower), go_float(bucket.upper));
-        let (open, close) = if bucket.lower < 0.0 && bucket.upper > 0.0 {
-            ('[', ']')
-        } else if bucket.upper <= 0.0 && !histogram.has_custom_buckets() {
-            ('[', ')')
-        } else {
-            ('(', ']')
-        };
-        out.push_str(&format!(", {open}{lower},{upper}{close}:{}", go_float(bucket.count)));
+    let mut push = |brackets: (char, char), lower: f64, upper: f64, count: f64| {
+        let (lower, upper, count) = (go_float(lower), go_float(upper), go_float(count));
+        out.push_str(&format!(", {}{lower},{upper}{}:{count}", brackets.0, brackets.1));
+    };
+    if histogram.has_custom_buckets() {
+        for Bucket { lower, upper, count } in all_buckets(histogram) {
+            push(if lower == f64::NEG_INFINITY { ('[', ']') } else { ('(', ']') }, lower, upper, count);
+        }
+    } else {
+        let edges = |index: i32| (bound(index - 1, histogram.schema), bound(index, histogram.schema));
+        for (index, count) in sparse(&histogram.negative).into_iter().rev() {
+            push(('[', ')'), -edges(index).1, -edges(index).0, count);
+        }
+        if histogram.zero_count != 0.0 {
+            push(('[', ']'), -histogram.zero_threshold, histogram.zero_threshold, histogram.zero_count);
+        }
+        for (index, count) in sparse(&histogram.positive) {
+            push(('(', ']'), edges(index).0, edges(index).1, count);
+        }
     }
     out.push('}');
     out

@@ -12,6 +12,18 @@ pub(crate) fn trim(histogram: &Histogram, limit: f64, upper: bool) -> Histogram 
     if keeps_all {
         return histogram.clone();
     }
+    if limit.is_nan() {
+        // Nothing lies on either side of it.
+        return Histogram {
+            is_integer: false,
+            count: 0.0,
+            sum: 0.0,
+            zero_count: 0.0,
+            positive: Buckets::default(),
+            negative: Buckets::default(),
+            ..histogram.clone()
+        };
+    }
     let mut keeper = Keeper { histogram, limit, upper, count: 0.0, sum: 0.0, has_cut: false };
     let mut out = histogram.clone();
     if histogram.has_custom_buckets() {
