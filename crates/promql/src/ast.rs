@@ -10,7 +10,10 @@ mod print;
 
 pub use duration::{DurationExpr, DurationOp, DurationScope};
 
-use crate::{function::Function, position::Span};
+use crate::{
+    function::Function,
+    position::{Position, Span},
+};
 use model::Matcher;
 
 /// What an expression evaluates to.
@@ -312,6 +315,8 @@ pub struct Binary {
     pub return_bool: bool,
     /// How vectors match.
     pub matching: Matching,
+    /// Where the operator stands.
+    pub op_start: Position,
     /// Where.
     pub span: Span,
 }

@@ -62,7 +62,7 @@ mod tests {
         let expr = parse(text, &ParseOptions::default()).unwrap();
         let pretty = expr.pretty();
         let expected =
-            "  sum by (instance, job) (rate(http_requests_total{job=\"api-server\",code=~\"5..\"}[5m]))
+            "  sum by (instance, job) (rate(http_requests_total{code=~\"5..\",job=\"api-server\"}[5m]))
 / on (instance) group_left (job)
   (
       sum(rate(http_requests_total[5m]))

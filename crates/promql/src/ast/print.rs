@@ -105,7 +105,7 @@ fn write_selector(selector: &VectorSelector, f: &mut Formatter<'_>) -> fmt::Resu
     let bare = selector.name.as_deref().filter(|name| is_legacy_metric_name(name));
     let quoted = selector.name.as_deref().filter(|name| !is_legacy_metric_name(name));
     f.write_str(bare.unwrap_or(""))?;
-    let mut parts: Vec<String> = quoted.map(quote).into_iter().collect();
+    let mut parts: Vec<String> = Vec::new();
     for matcher in &selector.matchers {
         let is_name = matcher.name() == model::METRIC_NAME
             && matcher.op() == MatchOp::Equal
@@ -119,6 +119,8 @@ fn write_selector(selector: &VectorSelector, f: &mut Formatter<'_>) -> fmt::Resu
             ));
         }
     }
+    parts.sort();
+    parts.splice(..0, quoted.map(quote));
     if bare.is_none() || !parts.is_empty() {
         write!(f, "{{{}}}", parts.join(","))?;
     }

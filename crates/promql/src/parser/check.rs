@@ -66,16 +66,18 @@ fn check_binary(node: &Binary) -> Parsed<()> {
     let (left, right) = (node.left.value_type(), node.right.value_type());
     let scalars = [left, right] == [ValueType::Scalar; 2];
     let vectors = [left, right] == [ValueType::Vector; 2];
-    let fail = |message: String| Err(error(node.span, message));
+    let fail_at = |position: Position, message: String| Err(ParseError { position, message });
+    let fail = |message: String| fail_at(node.span.start, message);
     if node.return_bool && !node.op.is_comparison() {
-        return fail("bool modifier can only be used on comparison operators".to_owned());
+        return fail_at(node.op_start, "bool modifier can only be used on comparison operators".to_owned());
     }
     if node.op.is_comparison() && !node.return_bool && scalars {
-        return fail("comparisons between scalars must use BOOL modifier".to_owned());
+        return fail_at(node.op_start, "comparisons between scalars must use BOOL modifier".to_owned());
     }
     let both = node.matching.include.iter().find(|label| node.matching.labels.contains(label));
     if let (true, Some(label)) = (node.matching.on, both) {
-        return fail(format!("label {} must not occur in ON and GROUP clause at once", quote(label)));
+        let message = format!("label {} must not occur in ON and GROUP clause at once", quote(label));
+        return fail_at(node.op_start, message);
     }
     for (side, found) in [(&node.left, left), (&node.right, right)] {
         if !matches!(found, ValueType::Scalar | ValueType::Vector) {

@@ -179,7 +179,11 @@ impl Lexer<'_> {
                 self.state.parens += 1;
                 self.token(Kind::LeftParen)
             }
-            ')' if self.state.parens == 0 => self.error("unexpected right parenthesis ')'"),
+            ')' if self.state.parens == 0 => {
+                // Prometheus has read the parenthesis by the time it minds.
+                self.start = self.at;
+                self.error("unexpected right parenthesis ')'")
+            }
             ')' => {
                 self.state.parens -= 1;
                 self.token(Kind::RightParen)

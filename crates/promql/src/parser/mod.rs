@@ -196,8 +196,8 @@ impl Parser {
             {
                 // Every operator of a chain adds a level to the tree.
                 parser.depth += 1;
-                parser.advance();
-                left = parser.binary(op, left)?;
+                let op_start = parser.advance().span.start;
+                left = parser.binary(op, op_start, left)?;
             }
             parser.depth = depth;
             Ok(left)
@@ -233,12 +233,12 @@ impl Parser {
     }
 
     /// The rest of `left op …`, after the operator.
-    fn binary(&mut self, op: BinaryOp, left: Expr) -> Parsed<Expr> {
+    fn binary(&mut self, op: BinaryOp, op_start: Position, left: Expr) -> Parsed<Expr> {
         let (return_bool, matching) = self.binary_modifiers(op)?;
         let next = if op == BinaryOp::Pow { precedence(op) } else { precedence(op) + 1 };
         let right = self.expr(next)?;
         let span = left.span().to(right.span());
-        Ok(Expr::Binary(Box::new(Binary { op, left, right, return_bool, matching, span })))
+        Ok(Expr::Binary(Box::new(Binary { op, left, right, return_bool, matching, op_start, span })))
     }
 
     /// A sign and what it applies to, or a primary expression with its modifiers.

@@ -129,8 +129,14 @@ fn mistakes_are_named_and_placed() {
         ),
         ("rate(a[5m], 1)", "1:1: parse error: expected 1 argument(s) in call to \"rate\", got 2"),
         ("nope(a)", "1:1: parse error: unknown function with name \"nope\""),
-        ("1 > 2", "1:1: parse error: comparisons between scalars must use BOOL modifier"),
-        ("a + bool b", "1:1: parse error: bool modifier can only be used on comparison operators"),
+        ("1 > 2", "1:3: parse error: comparisons between scalars must use BOOL modifier"),
+        ("(a) + bool (b)", "1:5: parse error: bool modifier can only be used on comparison operators"),
+        (
+            "a\n* on(b) group_left(b) c",
+            "2:1: parse error: label \"b\" must not occur in ON and GROUP clause at once",
+        ),
+        ("temp)", "1:6: parse error: unexpected right parenthesis ')'"),
+        ("a]", "1:2: parse error: unexpected right bracket ']'"),
         (
             "a > 1e400",
             "1:5: parse error: error parsing number: strconv.ParseFloat: parsing \"1e400\": value out of range",
@@ -147,7 +153,8 @@ fn mistakes_are_named_and_placed() {
             "1:1: parse error: unary expression only allowed on expressions of type scalar or instant vector, got \"string\"",
         ),
         ("a @ b", "1:5: parse error: unexpected identifier \"b\" in @, expected timestamp"),
-        ("a{b=~\"(\"}", "1:3: parse error: error parsing regexp: unclosed group: `(`"),
+        ("a{b=~\"(\"}", "1:3: parse error: error parsing regexp: missing closing ): `^(?s:()$`"),
+        ("a{b=~\"a)\"}", "1:3: parse error: error parsing regexp: unexpected ): `^(?s:a))$`"),
         (
             "rate(\n  a\n)",
             "2:3: parse error: expected type range vector in call to function \"rate\", got instant vector",
