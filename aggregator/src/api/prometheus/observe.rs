@@ -20,7 +20,7 @@ use prometheus_client::{
     },
 };
 use std::time::{Duration, Instant};
-use store::{QueryContext, QueryUsage};
+use store::{QueryContext, QueryUsage, StopReason};
 
 /// Longest query text in the log, in bytes.
 const TEXT_BYTES_MAX: usize = 2_048;
@@ -80,6 +80,9 @@ impl QueryMetrics {
     }
 }
 
+/// The grain of the timer: time that is shorter than this is up before a query begins.
+const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+
 /// A query under way. Dropped before its end, it counts as canceled: its caller has gone.
 pub(crate) struct Watch<'a> {
     app: &'a App,
@@ -131,6 +134,11 @@ pub(super) async fn run(
 ) -> Result<Success, ApiError> {
     let timeout = params.timeout()?;
     let watch = Watch::begin(app, endpoint);
+    if timeout.is_some_and(|timeout| timeout < TIMEOUT_MIN) {
+        let result = Err(StopReason::Timeout("0s".to_owned()).into());
+        watch.end(outcome(&result), params.get("query"), "", None);
+        return result;
+    }
     let done = query::run(app, timeout, move |context| (work(context), context.usage())).await;
     let (result, usage) = match done {
         Ok((result, usage)) => (result, Some(usage)),

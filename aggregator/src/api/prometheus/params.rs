@@ -15,6 +15,9 @@ use jiff::Timestamp;
 use model::go_regex::PatternCount;
 use model::{Matcher, TimeRange, parse_duration_ms, parse_float};
 use promql::{EvalOptions, ParseOptions};
+use std::time::Duration;
+
+const NANOSECONDS_PER_MS: i64 = 1_000_000;
 
 /// The earliest and the latest time that clients send, in their literal forms.
 const TIME_MIN: &str = "-292273086-05-16T16:47:06Z";
@@ -89,7 +92,9 @@ impl Params {
     pub(super) fn time(&self, name: &str, default: i64) -> Result<i64, ApiError> {
         match self.get(name) {
             "" => Ok(default),
-            text => parse_time(text).map_err(|problem| ApiError::parameter(name, problem)),
+            text => parse_time(text).map_err(|problem| {
+                ApiError::parameter(name, format!("Invalid time value for '{name}': {problem}"))
+            }),
         }
     }
 
@@ -100,14 +105,27 @@ impl Params {
 
     /// A duration in milliseconds that must be there.
     pub(super) fn required_duration(&self, name: &str) -> Result<i64, ApiError> {
-        parse_duration(self.get(name)).map_err(|problem| ApiError::parameter(name, problem))
+        let ns = parse_duration_ns(self.get(name)).map_err(|problem| ApiError::parameter(name, problem))?;
+        Ok(ns / NANOSECONDS_PER_MS)
     }
 
-    /// A duration in milliseconds.
-    pub(super) fn duration(&self, name: &str) -> Result<Option<i64>, ApiError> {
+    /// A duration in nanoseconds.
+    fn duration_ns(&self, name: &str) -> Result<Option<i64>, ApiError> {
         match self.get(name) {
             "" => Ok(None),
-            text => parse_duration(text).map(Some).map_err(|problem| ApiError::parameter(name, problem)),
+            text => parse_duration_ns(text).map(Some).map_err(|problem| ApiError::parameter(name, problem)),
+        }
+    }
+
+    /// A switch as Go writes it; off when it is missing.
+    pub(super) fn switch(&self, name: &str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+            text => Err(ApiError::parameter(
+                name,
+                format!("unable to parse boolean: strconv.ParseBool: parsing {text:?}: invalid syntax"),
+            )),
         }
     }
 
@@ -149,16 +167,17 @@ impl Params {
     /// How this query is parsed and evaluated.
     pub(super) fn options(&self, app: &App) -> Result<(ParseOptions, EvalOptions), ApiError> {
         let mut options = crate::evaluate::eval_options(&app.config.promql);
-        if let Some(lookback_ms) = self.duration("lookback_delta")?.filter(|ms| *ms > 0) {
+        let lookback_ms = self.duration_ns("lookback_delta")?.map(|ns| ns / NANOSECONDS_PER_MS);
+        if let Some(lookback_ms) = lookback_ms.filter(|ms| *ms > 0) {
             options.lookback_ms = lookback_ms;
         }
         Ok((ParseOptions { experimental: options.experimental }, options))
     }
 
-    /// How long the caller wants to wait at most.
-    pub(super) fn timeout(&self) -> Result<Option<std::time::Duration>, ApiError> {
-        let ms = self.duration("timeout")?;
-        Ok(ms.map(|ms| std::time::Duration::from_millis(ms.max(0) as u64)))
+    /// How long the caller wants to wait at most; below zero is not at all.
+    pub(super) fn timeout(&self) -> Result<Option<Duration>, ApiError> {
+        let ns = self.duration_ns("timeout")?;
+        Ok(ns.map(|ns| Duration::from_nanos(ns.max(0) as u64)))
     }
 }
 
@@ -166,7 +185,8 @@ impl Params {
 pub(super) fn parse_time(text: &str) -> Result<i64, String> {
     let bad = || format!("cannot parse {text:?} to a valid timestamp");
     if let Some(seconds) = parse_float(text) {
-        let ms = (seconds * 1000.0).round();
+        // Only the fraction is rounded: the product may lie on the other side of half a millisecond.
+        let ms = seconds.trunc() * 1000.0 + (seconds.fract() * 1000.0).round();
         // Beyond this, milliseconds do not fit.
         return if ms.abs() < i64::MAX as f64 { Ok(ms as i64) } else { Err(bad()) };
     }
@@ -177,15 +197,19 @@ pub(super) fn parse_time(text: &str) -> Result<i64, String> {
     }
 }
 
-fn parse_duration(text: &str) -> Result<i64, String> {
+/// As Prometheus counts durations; what is counted in milliseconds is cut there, not rounded.
+fn parse_duration_ns(text: &str) -> Result<i64, String> {
     if let Some(seconds) = parse_float(text) {
-        let ms = (seconds * 1000.0).round();
-        return match ms.abs() < i64::MAX as f64 / 1e6 {
-            true => Ok(ms as i64),
+        let ns = seconds * 1e9;
+        return match ns.abs() < i64::MAX as f64 {
+            true => Ok(ns as i64),
             false => Err(format!("cannot parse {text:?} to a valid duration. It overflows int64")),
         };
     }
-    parse_duration_ms(text).map_err(|_| format!("cannot parse {text:?} to a valid duration"))
+    match parse_duration_ms(text) {
+        Ok(ms) => Ok(ms.saturating_mul(NANOSECONDS_PER_MS)),
+        Err(_) => Err(format!("cannot parse {text:?} to a valid duration")),
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +229,9 @@ mod tests {
             ("1.5", 1500),
             ("-1", -1000),
             ("1e3", 1_000_000),
+            ("1700000000.0005", 1_700_000_000_000),
+            ("1700000000.0015", 1_700_000_000_001),
+            ("-1.25", -1250),
             ("1970-01-01T00:00:01.5Z", 1500),
             ("1970-01-01T01:00:00+01:00", 0),
             (TIME_MIN, i64::MIN),
@@ -215,8 +242,20 @@ mod tests {
         for bad in ["", "x", "NaN", "1e300", "1970-01-01"] {
             assert!(parse_time(bad).is_err(), "{bad}");
         }
-        assert_eq!(parse_duration("5m"), Ok(300_000));
-        assert_eq!(parse_duration("0.25"), Ok(250));
-        assert!(parse_duration("five").is_err());
+        assert_eq!(parse_duration_ns("5m"), Ok(300_000_000_000));
+        assert_eq!(parse_duration_ns("0.0015"), Ok(1_500_000));
+        assert_eq!(parse_duration_ns("1e-9"), Ok(1));
+        assert!(parse_duration_ns("five").is_err() && parse_duration_ns("1e10").is_err());
+        let params = Params(decode(b"step=0.0015&timeout=-1"));
+        assert_eq!(params.required_duration("step").unwrap(), 1);
+        assert_eq!(params.timeout().unwrap(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn switches_are_read_as_go_reads_them() {
+        let params = Params(decode(b"a=T&b=0&c=yes"));
+        assert!(params.switch("a").unwrap());
+        assert!(!params.switch("b").unwrap() && !params.switch("missing").unwrap());
+        assert!(params.switch("c").is_err());
     }
 }

@@ -132,7 +132,19 @@ async fn mistakes_have_their_type_and_status() {
             "query?query=1&time=x",
             400,
             "bad_data",
-            "invalid parameter \\\"time\\\": cannot parse \\\"x\\\" to a valid timestamp",
+            "invalid parameter \\\"time\\\": Invalid time value for 'time': cannot parse \\\"x\\\" to a valid timestamp",
+        ),
+        (
+            "query_range?query=1&start=x&end=1&step=1",
+            400,
+            "bad_data",
+            "invalid parameter \\\"start\\\": cannot parse \\\"x\\\" to a valid timestamp",
+        ),
+        (
+            "series?match[]=up&end=x",
+            400,
+            "bad_data",
+            "invalid parameter \\\"end\\\": Invalid time value for 'end': cannot parse \\\"x\\\" to a valid timestamp",
         ),
         (
             "query?query=1&limit=-1",
@@ -188,6 +200,18 @@ async fn mistakes_have_their_type_and_status() {
         let expected =
             format!("{{\"status\":\"error\",\"errorType\":\"{error_type}\",\"error\":\"{message}\"}}");
         check(&path, status, &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn time_that_is_up_at_once_is_a_timeout() {
+    for query in ["query?query=1&time=0", "query_range?query=1&start=0&end=1&step=1"] {
+        for timeout in ["0", "-1", "1e-9", "0s"] {
+            let (status, body) = get(&app(), &format!("/api/v1/{query}&timeout={timeout}")).await;
+            assert!(status == 503 && body.contains("\"errorType\":\"timeout\""), "{timeout} {body}");
+        }
+        let (status, _) = get(&app(), &format!("/api/v1/{query}&timeout=30")).await;
+        assert_eq!(status, 200);
     }
 }
 
