@@ -7,6 +7,7 @@
 //! Invariants: names are unique, non-empty and sorted bytewise; values are non-empty (an empty
 //! value means that the label is absent); both are UTF-8.
 
+use crate::quote::Quoted;
 use std::{cmp::Ordering, fmt, sync::Arc};
 
 /// An owned, cheaply cloned label set.
@@ -318,9 +319,9 @@ impl fmt::Display for LabelsRef<'_> {
         for (i, (name, value)) in self.iter().enumerate() {
             let separator = if i > 0 { ", " } else { "" };
             if is_legacy_label_name(name) {
-                write!(f, "{separator}{name}={value:?}")?;
+                write!(f, "{separator}{name}={}", Quoted(value))?;
             } else {
-                write!(f, "{separator}{name:?}={value:?}")?;
+                write!(f, "{separator}{}={}", Quoted(name), Quoted(value))?;
             }
         }
         f.write_str("}")

@@ -7,6 +7,7 @@
 //! * [`MetricBatch`] and [`LogBatch`] are what receivers decode into and stores append from.
 //! * [`Samples`] is a column of one series, what stores decode into and engines read.
 //! * [`Histogram`] is a native histogram as a value.
+//! * [`quote`] writes text as Go quotes it, wherever it is shown or is part of a key.
 //! * [`RelabelStep`] decides which series go on and under which labels.
 
 mod batch;
@@ -15,6 +16,7 @@ mod histogram;
 mod labels;
 mod matcher;
 mod number;
+mod quote;
 mod relabel;
 mod samples;
 mod time;
@@ -27,6 +29,7 @@ pub use histogram::{Buckets, CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, R
 pub use labels::{Labels, LabelsBuilder, LabelsRef, is_legacy_label_name, is_legacy_metric_name};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use number::{format_decimal, format_float, parse_float, push_float, push_integer};
+pub use quote::{quote, quote_bytes, quote_char};
 pub use relabel::{RelabelAction, RelabelError, RelabelSpec, RelabelStep, relabel};
 pub use samples::{Samples, VectorSample};
 pub use time::{TimeRange, duration_to_string, parse_duration_ms};

@@ -1,6 +1,6 @@
 //! Label matchers, as in `{job="api", code!~"2.."}`.
 
-use crate::go_regex;
+use crate::{go_regex, quote::Quoted};
 use std::fmt;
 
 /// How a [`Matcher`] compares.
@@ -112,10 +112,11 @@ impl std::hash::Hash for Matcher {
 /// `name="value"` with the value quoted.
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (op, value) = (self.op.as_str(), Quoted(&self.value));
         if crate::is_legacy_label_name(&self.name) {
-            write!(f, "{}{}{:?}", self.name, self.op.as_str(), self.value)
+            write!(f, "{}{op}{value}", self.name)
         } else {
-            write!(f, "{:?}{}{:?}", self.name, self.op.as_str(), self.value)
+            write!(f, "{}{op}{value}", Quoted(&self.name))
         }
     }
 }
