@@ -33,6 +33,22 @@ pub fn all_match(matchers: &[Matcher], labels: &model::Labels) -> bool {
     matchers.iter().all(|matcher| matcher.matches(labels.value(matcher.name())))
 }
 
+/// A matcher as Alertmanager writes it, in keys of groups among others: of a value only what would
+/// end it or break the line is escaped.
+pub(crate) fn written(name: &str, op: MatchOp, value: &str) -> String {
+    let op = op.as_str();
+    if name.contains(is_special) {
+        return format!("{}{op}{}", model::quote(name), model::quote(value));
+    }
+    let escaped = value.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"");
+    format!("{name}{op}\"{escaped}\"")
+}
+
+/// Whether a character must stand in quotes.
+fn is_special(c: char) -> bool {
+    c.is_whitespace() || "{}!=~,\\\"'`".contains(c)
+}
+
 fn build(name: &str, op: &str, value: &str) -> Result<Matcher, String> {
     let op = match op {
         "=" => MatchOp::Equal,
@@ -125,7 +141,7 @@ mod classic {
 }
 
 mod quoted {
-    use super::{build, take_operator};
+    use super::{build, is_special, take_operator};
     use model::Matcher;
 
     pub(super) fn parse_list(text: &str) -> Result<Vec<Matcher>, String> {
@@ -164,8 +180,7 @@ mod quoted {
         if let Some(body) = text.strip_prefix('"') {
             return string(body);
         }
-        let special = |c: char| c.is_whitespace() || "{}!=~,\\\"'`".contains(c);
-        match text.find(special).unwrap_or(text.len()) {
+        match text.find(is_special).unwrap_or(text.len()) {
             0 => Err(format!("expected a name or a value before `{text}`")),
             end => Ok((text[..end].to_owned(), &text[end..])),
         }
@@ -241,6 +256,18 @@ mod tests {
             ("0foo!", "error"),
         ] {
             assert_eq!(show(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn matchers_are_written_as_alertmanager_writes_them() {
+        for (name, value, expected) in [
+            ("a", "b\t❤️\u{7f}", "a=\"b\t❤️\u{7f}\""),
+            ("a", "\"\\\n", r#"a="\"\\\n""#),
+            ("é", "b", r#"é="b""#),
+            ("a b", "\t", r#""a b"="\t""#),
+        ] {
+            assert_eq!(written(name, MatchOp::Equal, value), expected);
         }
     }
 

@@ -3,7 +3,7 @@
 //! The tree is walked depth first. The first child that matches takes the alert, unless it says
 //! `continue`; a route itself takes what none of its children took.
 
-use crate::matchers::all_match;
+use crate::matchers::{all_match, written};
 use model::{Labels, Matcher};
 
 /// Index of a route in its tree.
@@ -119,7 +119,7 @@ impl Route {
 pub(crate) fn key_of(matchers: &[Matcher]) -> String {
     let mut sorted: Vec<_> = matchers.iter().collect();
     sorted.sort_by(|a, b| (a.name(), a.value()).cmp(&(b.name(), b.value())));
-    let texts: Vec<_> = sorted.into_iter().map(Matcher::to_string).collect();
+    let texts: Vec<_> = sorted.into_iter().map(|it| written(it.name(), it.op(), it.value())).collect();
     format!("{{{}}}", texts.join(","))
 }
 
@@ -166,6 +166,7 @@ receivers: [{name: root}, {name: db}, {name: page}, {name: all}]
         let group = page.group_labels(&labels);
         assert_eq!(page.group_key(&group), r#"{}/{team="db"}/{severity=~"warn|crit"}:{alertname="T"}"#);
         let all = config.routes.get(matching[1]);
+        assert_eq!(all.key, r#"{}/{team=~"^(?:db|web)$"}"#);
         assert_eq!((all.group_wait_ms, all.group_interval_ms), (5_000, 300_000));
         assert_eq!(all.group_labels(&labels), labels);
     }

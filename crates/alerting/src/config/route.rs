@@ -211,11 +211,12 @@ pub(crate) fn matchers(
     texts: &[Spanned<String>],
 ) -> Result<Vec<Matcher>, crate::problem::Problem> {
     let mut matchers = Vec::new();
-    for (op, pairs) in [(MatchOp::Equal, equal), (MatchOp::Regex, regex)] {
-        for (name, value) in pairs {
-            let matcher = Matcher::new(name.as_str(), op, value.value.as_str());
-            matchers.push(matcher.map_err(|error| Place::of(value).problem(file, error.to_string()))?);
-        }
+    let equal = equal.iter().map(|(name, value)| (name, MatchOp::Equal, value, value.value.clone()));
+    // So Alertmanager reads the older form, and so it stands in the keys of groups.
+    let regex = regex.iter().map(|(name, at)| (name, MatchOp::Regex, at, format!("^(?:{})$", at.value)));
+    for (name, op, value, text) in equal.chain(regex) {
+        let matcher = Matcher::new(name.as_str(), op, text);
+        matchers.push(matcher.map_err(|error| Place::of(value).problem(file, error.to_string()))?);
     }
     for text in texts {
         matchers.extend(parse_matchers(&text.value).map_err(|error| Place::of(text).problem(file, error))?);
