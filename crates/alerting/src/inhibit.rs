@@ -81,17 +81,14 @@ impl<'a> Inhibitor<'a> {
         Inhibitor { rules: rules.iter().map(|rule| (rule, rule.sources(alerts.clone(), now_ms))).collect() }
     }
 
-    /// The alerts that inhibit one with these labels, the first of each rule.
+    /// The alerts that inhibit one with these labels, the first of each rule, in order of the rules.
     pub fn inhibitors_of(&self, labels: &Labels) -> Vec<Fingerprint> {
-        let mut found: Vec<_> = self
-            .rules
-            .iter()
-            .filter(|(_, sources)| !sources.is_empty())
-            .filter(|(rule, _)| all_match(&rule.targets, labels))
-            .filter_map(|(rule, sources)| rule.inhibitor(labels, sources))
-            .collect();
-        found.sort_unstable();
-        found.dedup();
+        let mut found = Vec::new();
+        for (rule, sources) in self.rules.iter().filter(|(_, sources)| !sources.is_empty()) {
+            let is_target = all_match(&rule.targets, labels);
+            let source = is_target.then(|| rule.inhibitor(labels, sources)).flatten();
+            found.extend(source.filter(|source| !found.contains(source)));
+        }
         found
     }
 }

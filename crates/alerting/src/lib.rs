@@ -27,6 +27,7 @@ mod journal;
 pub mod matchers;
 mod metrics;
 pub mod notify;
+mod order;
 mod owner;
 mod problem;
 mod querier;

@@ -4,6 +4,7 @@
 use super::{Dispatcher, mutes::Moment};
 use crate::{
     alert::{Alert, Fingerprint},
+    order,
     route::RouteId,
 };
 use model::{Labels, Matcher};
@@ -26,9 +27,10 @@ pub struct AlertView<'a> {
 pub struct AlertStatus {
     /// Ids of silences.
     pub silenced_by: Vec<String>,
-    /// Alerts.
+    /// The alert by which the first rule does.
     pub inhibited_by: Vec<Fingerprint>,
-    /// Time intervals, when they mute every route that takes it (in a group: the group's).
+    /// Time intervals that mute the group it is seen in. Outside groups it is muted by none: time
+    /// mutes routes.
     pub muted_by: Vec<String>,
 }
 
@@ -71,7 +73,8 @@ impl Dispatcher {
         wanted.map(|(fingerprint, alert)| self.view(*fingerprint, alert, &moment)).collect()
     }
 
-    /// Every group with an alert that is not over, by labels, then receiver.
+    /// Every group with an alert that is not over, by labels, then receiver; its alerts in the order
+    /// in which they are told.
     pub fn groups(&self, now_ms: i64) -> Vec<GroupView<'_>> {
         let moment = self.moment(now_ms);
         let mut groups = Vec::new();
@@ -84,7 +87,8 @@ impl Dispatcher {
                 view.status.muted_by = intervals.to_vec();
                 view
             };
-            let alerts: Vec<_> = firing.map(view).collect();
+            let mut alerts: Vec<_> = firing.map(view).collect();
+            alerts.sort_by(|a, b| order::of_alerts(&a.alert.labels, &b.alert.labels));
             if !alerts.is_empty() {
                 groups.push(GroupView {
                     labels,
@@ -95,25 +99,26 @@ impl Dispatcher {
                 });
             }
         }
-        groups.sort_by(|a, b| (a.labels, a.receiver).cmp(&(b.labels, b.receiver)));
+        groups.sort_by(|a, b| {
+            order::of_label_sets(a.labels, b.labels).then_with(|| a.receiver.cmp(b.receiver))
+        });
         groups
     }
 
     fn view<'a>(&'a self, fingerprint: Fingerprint, alert: &'a Alert, moment: &Moment<'_>) -> AlertView<'a> {
         let routes = self.config.routes.matching(&alert.labels);
-        let is_muted_everywhere = routes.iter().all(|id| !moment.intervals(*id).is_empty());
-        let mut muted_by = Vec::new();
-        if is_muted_everywhere {
-            muted_by.extend(routes.iter().flat_map(|id| moment.intervals(*id)).cloned());
-            muted_by.sort_unstable();
-            muted_by.dedup();
-        }
-        let mutes = moment.mutes_of(&alert.labels);
+        let mut mutes = moment.mutes_of(&alert.labels);
+        // Alertmanager looks no further than the first rule that inhibits.
+        mutes.inhibitors.truncate(1);
         AlertView {
             alert,
             fingerprint,
             receivers: routes.iter().map(|id| self.config.routes.get(*id).receiver.as_str()).collect(),
-            status: AlertStatus { silenced_by: mutes.silences, inhibited_by: mutes.inhibitors, muted_by },
+            status: AlertStatus {
+                silenced_by: mutes.silences,
+                inhibited_by: mutes.inhibitors,
+                muted_by: Vec::new(),
+            },
         }
     }
 }

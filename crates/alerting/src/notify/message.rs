@@ -1,7 +1,7 @@
 //! What is told: the alerts of a group at one flush, and what they have in common.
 
 use crate::alert::Alert;
-use crate::stored;
+use crate::{order, stored};
 use model::Labels;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,7 @@ pub struct Message {
     /// The labels that make the group.
     #[serde(with = "stored::labels")]
     pub group_labels: Labels,
-    /// By job, instance, then all labels.
+    /// In the order of [`order::of_alerts`].
     pub alerts: Vec<NotifiedAlert>,
     /// Why it is sent.
     pub reason: Reason,
@@ -101,11 +101,7 @@ impl Message {
 
 /// The order of alerts in a message.
 pub(crate) fn sort(alerts: &mut [NotifiedAlert]) {
-    let place = |alert: &NotifiedAlert| {
-        let labels = &alert.alert.labels;
-        (labels.value("job").to_owned(), labels.value("instance").to_owned(), labels.clone())
-    };
-    alerts.sort_by_cached_key(place);
+    alerts.sort_by(|a, b| order::of_alerts(&a.alert.labels, &b.alert.labels));
 }
 
 fn common<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> Labels {
