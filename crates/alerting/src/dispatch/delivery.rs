@@ -136,20 +136,41 @@ impl Dispatcher {
         }
     }
 
-    /// After a restart: asks again for everything in the outbox.
-    pub(super) fn resume_deliveries(&mut self, stored: Vec<Delivery>, now_ms: i64) {
-        let groups = if stored.is_empty() { HashMap::new() } else { self.groups_by_key() };
+    /// After a restart: takes over what is in the outbox, before there are groups: an alert that is
+    /// over and about to be told as firing has one.
+    pub(super) fn take_over_deliveries(&mut self, stored: Vec<Delivery>, now_ms: i64) {
+        self.next_delivery = stored.iter().map(|delivery| delivery.id + 1).max().unwrap_or(1);
         for delivery in stored {
             let found = integration(&self.config, &delivery.receiver, &delivery.integration);
-            let group = groups.get(&waiting_for(&delivery)).cloned();
-            match found.filter(|_| delivery.expires_at_ms > now_ms) {
-                Some((receiver, at)) => self.start_delivery(delivery, group, receiver, at),
-                None => {
-                    self.changes.push(Change::remove(Table::Outbox, outbox_key(delivery.id)));
-                    self.history.record(delivery.event(EventKind::Superseded, now_ms));
-                }
+            if found.is_some() && delivery.expires_at_ms > now_ms {
+                self.outbox.insert(delivery, None);
+            } else {
+                self.changes.push(Change::remove(Table::Outbox, outbox_key(delivery.id)));
+                self.history.record(delivery.event(EventKind::Superseded, now_ms));
             }
         }
+    }
+
+    /// After a restart: asks again for everything in the outbox.
+    pub(super) fn resume_deliveries(&mut self) {
+        self.relink_deliveries();
+        for id in self.outbox.ids() {
+            let Some(delivery) = self.outbox.get(id).map(|under_way| under_way.delivery.clone()) else {
+                continue;
+            };
+            let found = integration(&self.config, &delivery.receiver, &delivery.integration);
+            if let Some((receiver, at)) = found {
+                self.effects.push(Effect::Deliver(Box::new(delivery), receiver, at));
+            }
+        }
+    }
+
+    fn relink_deliveries(&mut self) {
+        if self.outbox.len() == 0 {
+            return;
+        }
+        let groups = self.groups_by_key();
+        self.outbox.relink(|delivery| groups.get(&waiting_for(delivery)).cloned());
     }
 
     /// After a reload: deliveries whose integration is what it was go on untouched, the others are
@@ -168,8 +189,7 @@ impl Dispatcher {
                 self.stop_delivery(id);
             }
         }
-        let groups = self.groups_by_key();
-        self.outbox.relink(|delivery| groups.get(&waiting_for(delivery)).cloned());
+        self.relink_deliveries();
     }
 
     /// Every group by receiver and group key.
@@ -195,6 +215,7 @@ impl Dispatcher {
     pub fn finished(&mut self, id: u64, outcome: &Finished, now_ms: i64) {
         let Some(under_way) = self.outbox.remove(id) else { return };
         self.changes.push(Change::remove(Table::Outbox, outbox_key(id)));
+        let is_followed = under_way.is_followed();
         let delivery = under_way.delivery;
         let attempt = Some(under_way.failures + 1);
         let event = match outcome {
@@ -209,7 +230,7 @@ impl Dispatcher {
         }
         let Some(group_id) = under_way.group else { return };
         let Some(group) = self.groups.get_mut(&group_id) else { return };
-        if under_way.stopping {
+        if is_followed {
             group.flush_again();
             self.wake(now_ms);
         } else if let Some(resolved) = group.delivery_ended(id, delivered) {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     alert::Fingerprint,
-    config::{Config, OnMute, Receiver},
+    config::{Config, Integration, OnMute, Receiver},
     history::{Event, EventKind},
     notify::{
         Message, NotifiedAlert,
@@ -156,10 +156,14 @@ impl Dispatcher {
         }
         let delivery = self.decided(to, &key, target, snapshot, now_ms);
         let Some(delivery) = delivery else {
+            let id = under_way.map(|(id, _)| id);
+            if id.is_some_and(|id| self.outdate(id, integration, snapshot)) {
+                return id;
+            }
             // Whatever was on its way is no longer true.
-            under_way.into_iter().for_each(|(id, _)| self.stop_delivery(id));
+            id.into_iter().for_each(|id| self.stop_delivery(id));
             self.record_withheld(to, &key, snapshot, now_ms);
-            return under_way.map(|(id, _)| id);
+            return id;
         };
         if let Some((id, _)) = under_way {
             let is_same =
@@ -182,6 +186,20 @@ impl Dispatcher {
         self.record_decision(&delivery, now_ms);
         self.start_delivery(delivery, Some(to.group.clone()), receiver.clone(), to.at);
         Some(id)
+    }
+
+    /// Lets a notification go on of whose alerts nothing can be said but that they are over, and
+    /// returns whether it is one: its receiver, which could not be reached for a while, hears of the
+    /// beginning and then of the end. Not so where a sign of life would come from the dead.
+    fn outdate(&mut self, id: u64, integration: &Integration, snapshot: &Snapshot) -> bool {
+        let over = snapshot.alerts.iter().filter(|alert| alert.resolved);
+        let over = over.map(|alert| alert.alert.fingerprint());
+        let unmuted: BTreeSet<_> = over.filter(|alert| !snapshot.muted.contains_key(alert)).collect();
+        let Some(under_way) = self.outbox.get_mut(id) else { return false };
+        let begun = &under_way.delivery.firing;
+        let has_ended = !begun.is_empty() && begun.is_subset(&unmuted);
+        under_way.outdated = has_ended && !integration.always_repeats();
+        under_way.outdated
     }
 
     /// What the integration must be told now, if anything.

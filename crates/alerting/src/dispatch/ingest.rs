@@ -27,7 +27,7 @@ pub fn ingest(posted: PostedAlert, resolve_timeout_ms: i64, now_ms: i64) -> Resu
     let invalid = |message: String| Err(PostError::Invalid(message));
     let starts_at_ms = posted.starts_at_ms.or(posted.ends_at_ms).unwrap_or(now_ms);
     let ends_at_ms = posted.ends_at_ms.unwrap_or(now_ms.saturating_add(resolve_timeout_ms));
-    if posted.ends_at_ms.is_some() && ends_at_ms < starts_at_ms {
+    if ends_at_ms < starts_at_ms {
         return invalid("start time must be before end time".to_owned());
     }
     for (kind, pairs) in [("label set", &posted.labels), ("annotations", &posted.annotations)] {
@@ -43,7 +43,7 @@ pub fn ingest(posted: PostedAlert, resolve_timeout_ms: i64, now_ms: i64) -> Resu
         labels,
         annotations: Labels::from_pairs(posted.annotations),
         starts_at_ms,
-        ends_at_ms: ends_at_ms.max(starts_at_ms),
+        ends_at_ms,
         updated_at_ms: now_ms,
         generator_url: posted.generator_url,
         timeout: posted.ends_at_ms.is_none(),
@@ -79,6 +79,11 @@ mod tests {
     fn malformed_alerts_are_refused() {
         let message = |posted| ingest(posted, 500, 100).unwrap_err().to_string();
         assert_eq!(message(posted(Some(50), Some(40))), "start time must be before end time");
+        assert_eq!(
+            message(posted(Some(601), None)),
+            "start time must be before end time",
+            "it would have timed out"
+        );
         assert_eq!(message(PostedAlert::default()), "at least one label pair required");
         let unnamed = PostedAlert { labels: vec![(String::new(), "x".into())], ..posted(None, None) };
         assert!(message(unnamed).contains("invalid name"));

@@ -34,6 +34,7 @@ use crate::{
     history::{Event, EventKind, Recorder},
     journal::{Change, Journal, JournalError, Table},
     notify::dedup::Entry,
+    route::Route,
     silence::{FileSilence, Silence, SilenceError, Silences},
 };
 use flapping::Flapping;
@@ -131,11 +132,10 @@ impl Dispatcher {
             }
             this.alerts.insert(alert.fingerprint(), alert);
         }
-        let waiting: Vec<_> =
-            journal.load::<Delivery>(Table::Outbox)?.into_iter().map(|(_, delivery)| delivery).collect();
-        this.next_delivery = waiting.iter().map(|delivery| delivery.id + 1).max().unwrap_or(1);
+        let waiting = journal.load::<Delivery>(Table::Outbox)?.into_iter().map(|(_, delivery)| delivery);
+        this.take_over_deliveries(waiting.collect(), now_ms);
         this.regroup(now_ms);
-        this.resume_deliveries(waiting, now_ms);
+        this.resume_deliveries();
         Ok(this)
     }
 
@@ -263,26 +263,33 @@ impl Dispatcher {
         }
     }
 
-    fn entries_of<'a>(
-        &'a self,
-        route: &'a crate::route::Route,
-        group_labels: &Labels,
-    ) -> impl Iterator<Item = &'a Entry> {
+    fn entries_of<'a>(&'a self, route: &'a Route, group_labels: &Labels) -> impl Iterator<Item = &'a Entry> {
         let group_key = route.group_key(group_labels);
-        let receiver = self.config.receivers.get(&route.receiver);
-        receiver
-            .into_iter()
-            .flat_map(|receiver| &receiver.integrations)
-            .filter_map(move |it| self.told.get(&Entry::key(&it.key(&route.receiver), &group_key)))
+        self.integrations_of(route).filter_map(move |it| self.told.get(&Entry::key(&it, &group_key)))
     }
 
-    fn is_open(&self, route: &crate::route::Route, group_labels: &Labels, alert: Fingerprint) -> bool {
+    /// The keys of the integrations that a route tells.
+    fn integrations_of<'a>(&'a self, route: &'a Route) -> impl Iterator<Item = String> + use<'a> {
+        let receiver = self.config.receivers.get(&route.receiver).into_iter();
+        receiver.flat_map(|receiver| &receiver.integrations).map(|it| it.key(&route.receiver))
+    }
+
+    /// Whether a receiver takes the alert to be firing, or is about to be told so.
+    fn is_open(&self, route: &Route, group_labels: &Labels, alert: Fingerprint) -> bool {
+        let group_key = route.group_key(group_labels);
+        let is_on_its_way = |integration: String| {
+            let under_way = self.outbox.of_group(&integration, &group_key);
+            under_way.is_some_and(|under_way| under_way.delivery.firing.contains(&alert))
+        };
         self.entries_of(route, group_labels).any(|entry| entry.open.contains(&alert))
+            || self.integrations_of(route).any(is_on_its_way)
     }
 
-    /// When a group that is new to this process was told last.
-    fn told_at(&self, route: &crate::route::Route, group_labels: &Labels) -> Option<i64> {
-        self.entries_of(route, group_labels).map(|entry| entry.at_ms).max()
+    /// When a group that is new to this process was told last, if a receiver still holds anything
+    /// of it open. One that was told to its end begins anew, and waits for company.
+    fn told_at(&self, route: &Route, group_labels: &Labels) -> Option<i64> {
+        let open = self.entries_of(route, group_labels).filter(|entry| !entry.open.is_empty());
+        open.map(|entry| entry.at_ms).max()
     }
 
     /// Takes a new configuration: groups that exist in it go on, others end, deliveries to

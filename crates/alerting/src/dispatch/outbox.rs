@@ -15,6 +15,9 @@ pub(crate) struct UnderWay {
     pub(crate) group: Option<GroupId>,
     /// It was told to stop.
     pub(crate) stopping: bool,
+    /// All that it tells to have begun is over meanwhile. It goes on, because a receiver that could
+    /// not be reached for a while still wants to know what there was.
+    pub(crate) outdated: bool,
     /// Attempts that failed.
     pub(crate) failures: u32,
     /// Why the last one did.
@@ -33,6 +36,13 @@ pub(crate) struct Outbox {
 
 fn group_of(delivery: &Delivery) -> (String, String) {
     (delivery.integration.clone(), delivery.message.group_key.clone())
+}
+
+impl UnderWay {
+    /// Whether its group decides anew what to tell as soon as it has ended.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.stopping || self.outdated
+    }
 }
 
 impl Outbox {
@@ -58,7 +68,8 @@ impl Outbox {
         if group.is_none() {
             self.orphans.insert(id);
         }
-        let under_way = UnderWay { delivery, group, stopping: false, failures: 0, last_error: None };
+        let under_way =
+            UnderWay { delivery, group, stopping: false, outdated: false, failures: 0, last_error: None };
         self.under_way.insert(id, under_way);
     }
 

@@ -160,6 +160,24 @@ fn unchanged_groups_are_repeated() {
 }
 
 #[test]
+fn a_group_that_comes_back_after_a_quiet_time_waits_for_company() {
+    for crashes in [false, true] {
+        let mut stage = Stage::new("group_wait: 3s, group_interval: 2s, repeat_interval: 1h", "");
+        stage.post("+a");
+        stage.until(5.0);
+        stage.post("-a");
+        assert_eq!(stage.until(75.0).len(), 1);
+        if crashes {
+            stage.crash();
+        }
+        stage.post("+b");
+        stage.until(76.0);
+        stage.post("+c");
+        assert_eq!(stage.until(90.0), ["78 r +b +c"], "crashes: {crashes}");
+    }
+}
+
+#[test]
 fn an_alert_that_is_not_renewed_is_over() {
     let mut stage = Stage::new(SIMPLE, "global: {resolve_timeout: 10s}\n");
     stage.post("+a");
@@ -274,9 +292,50 @@ fn an_undelivered_notification_gives_way_to_a_newer_one() {
     stage.post("+b");
     stage.until(5.0);
     assert_ne!(stage.under_way.keys().copied().collect::<Vec<_>>(), first);
-    stage.post("-a -b");
+    stage.silence("a|b", 100);
     stage.until(7.0);
-    assert!(stage.under_way.is_empty(), "nobody was told of the beginning, so nobody needs the end");
+    assert!(stage.under_way.is_empty(), "nobody wants to hear of them any more");
+}
+
+#[test]
+fn what_ends_while_its_receiver_is_away_is_told_when_it_is_back() {
+    for crashes in [false, true] {
+        let mut stage = Stage::new("group_wait: 1s, group_interval: 2s", "");
+        stage.refusing = true;
+        stage.post("+a");
+        stage.until(1.5);
+        let decided: Vec<_> = stage.under_way.values().cloned().collect();
+        stage.post("-a");
+        stage.until(4.2);
+        if crashes {
+            stage.crash();
+        }
+        assert_eq!(stage.under_way.values().cloned().collect::<Vec<_>>(), decided, "crashes: {crashes}");
+        stage.refusing = false;
+        stage.accept();
+        stage.settle();
+        assert_eq!(stage.until(60.0), ["4.2 r +a", "4.2 r -a"]);
+        assert!(
+            stage.dispatcher.alerts.is_empty()
+                && stage.journal.load::<Delivery>(Table::Outbox).unwrap().is_empty()
+        );
+    }
+}
+
+#[test]
+fn what_ends_while_its_receiver_is_away_for_long_is_never_told() {
+    let mut stage = Stage::new("group_wait: 1s, group_interval: 2s", "");
+    stage.refusing = true;
+    stage.post("+a");
+    stage.until(2.0);
+    stage.post("-a");
+    stage.until(10.0);
+    let (id, _) = stage.under_way.pop_first().unwrap();
+    stage.dispatcher.finished(id, &Finished::GivenUp("time is up".into()), stage.now_ms);
+    stage.settle();
+    stage.refusing = false;
+    assert_eq!(stage.until(60.0), [""; 0]);
+    assert!(stage.dispatcher.alerts.is_empty());
 }
 
 #[test]
