@@ -308,6 +308,26 @@ mod tests {
         }
     }
 
+    /// Texts that were written for Alertmanager call what its own are made of.
+    #[test]
+    fn the_pieces_of_alertmanagers_texts_are_there() {
+        let list = expand("{{ template \"__text_alert_list\" .Alerts.Firing }}", false);
+        let expected = "Labels:\n - alertname = Full\n - a = 1\n - instance = h1\nAnnotations:\n";
+        assert!(list.starts_with(expected) && list.contains("\n - summary = disk <full>\n"), "{list}");
+        assert!(list.contains("\nSource: ") && list.ends_with('\n'), "{list}");
+        let list = expand("{{ template \"__text_alert_list_markdown\" .Alerts.Firing }}", false);
+        assert!(list.starts_with("\nLabels:\n  - alertname = Full\n"), "{list}");
+        let alone = Message { alerts: message().alerts.into_iter().take(1).collect(), ..message() };
+        let labels = alone.alerts[0].alert.labels.clone();
+        let alone = data(&Message { group_labels: labels, ..alone }, "", &Sparklines::new());
+        let subject = |name: &str| {
+            let text = format!("{{{{ template \"{name}\" . }}}}");
+            NotificationTemplates::default().expand(&text, &alone, false, 0).unwrap()
+        };
+        assert_eq!(subject("__subject"), "[FIRING:1] Full 1 h1 ");
+        assert_eq!(subject("__headline"), "[FIRING:1] Full 1 h1");
+    }
+
     #[test]
     fn files_may_replace_what_is_ours() {
         let mut templates = NotificationTemplates::default();
