@@ -10,6 +10,7 @@ mod files;
 pub use active::ActiveSilences;
 pub use files::{FileSilence, LoadedSilences, load_silences};
 
+use crate::matchers;
 use model::{Labels, MatchOp, Matcher};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,17 +63,21 @@ fn yes() -> bool {
 
 impl std::fmt::Display for SilenceMatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let op = match (self.is_regex, self.is_equal) {
-            (false, true) => "=",
-            (false, false) => "!=",
-            (true, true) => "=~",
-            (true, false) => "!~",
-        };
-        write!(f, "{}{op}{:?}", self.name, self.value)
+        f.write_str(&matchers::written(&self.name, self.op(), &self.value))
     }
 }
 
 impl SilenceMatcher {
+    /// How it compares.
+    pub fn op(&self) -> MatchOp {
+        match (self.is_regex, self.is_equal) {
+            (false, true) => MatchOp::Equal,
+            (false, false) => MatchOp::NotEqual,
+            (true, true) => MatchOp::Regex,
+            (true, false) => MatchOp::NotRegex,
+        }
+    }
+
     /// Ready for use.
     ///
     /// # Errors
@@ -81,13 +86,8 @@ impl SilenceMatcher {
         if self.name.is_empty() {
             return Err("invalid label name \"\"".to_owned());
         }
-        let op = match (self.is_regex, self.is_equal) {
-            (false, true) => MatchOp::Equal,
-            (false, false) => MatchOp::NotEqual,
-            (true, true) => MatchOp::Regex,
-            (true, false) => MatchOp::NotRegex,
-        };
-        Matcher::new(self.name.as_str(), op, self.value.as_str()).map_err(|error| error.to_string())
+        Matcher::new(self.name.as_str(), self.op(), self.value.as_str())
+            .map_err(|error| format!("invalid regular expression {}: {error}", model::quote(&self.value)))
     }
 }
 
@@ -130,8 +130,12 @@ impl Silence {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum SilenceError {
-    #[error("{0}")]
+    #[error("silence invalid: {0}")]
     Invalid(String),
+    #[error("Failed to create silence: {0}")]
+    WrongTimes(&'static str),
+    #[error("silence `{name}` comes from the file `{file}`; change it there")]
+    OfFile { name: String, file: String },
     #[error("silence not found")]
     NotFound,
     #[error("there are {SILENCES_MAX} silences already")]
@@ -289,10 +293,7 @@ impl Silences {
 
     fn refuse_file(&self, id: &str) -> Result<(), SilenceError> {
         match self.file_of(id) {
-            Some(file) => Err(SilenceError::Invalid(format!(
-                "silence `{}` comes from the file `{}`; change it there",
-                file.name, file.file
-            ))),
+            Some(file) => Err(SilenceError::OfFile { name: file.name.clone(), file: file.file.clone() }),
             None => Ok(()),
         }
     }
@@ -309,11 +310,21 @@ impl Silences {
 }
 
 fn compile(matchers: &[SilenceMatcher]) -> Result<Vec<Matcher>, SilenceError> {
-    matchers.iter().map(|matcher| matcher.compile().map_err(SilenceError::Invalid)).collect()
+    let numbered = |(number, matcher): (usize, &SilenceMatcher)| {
+        let invalid = |error| SilenceError::Invalid(format!("invalid label matcher {number}: {error}"));
+        matcher.compile().map_err(invalid)
+    };
+    matchers.iter().enumerate().map(numbered).collect()
 }
 
 fn validated(silence: &Silence, now_ms: i64) -> Result<Vec<Matcher>, SilenceError> {
     let invalid = |message: String| Err(SilenceError::Invalid(message));
+    if silence.ends_at_ms <= silence.starts_at_ms {
+        return Err(SilenceError::WrongTimes("start time must be before end time"));
+    }
+    if silence.ends_at_ms < now_ms {
+        return Err(SilenceError::WrongTimes("end time can't be in the past"));
+    }
     if silence.matchers.is_empty() {
         return invalid("at least one matcher required".to_owned());
     }
@@ -321,16 +332,16 @@ fn validated(silence: &Silence, now_ms: i64) -> Result<Vec<Matcher>, SilenceErro
         return invalid(format!("more than {MATCHERS_MAX} matchers"));
     }
     let matchers = compile(&silence.matchers)?;
-    if matchers.iter().all(Matcher::matches_empty) {
+    if matchers.iter().all(takes_everything) {
         return invalid("at least one matcher must not match the empty string".to_owned());
     }
-    if silence.ends_at_ms <= silence.starts_at_ms {
-        return invalid("start time must be before end time".to_owned());
-    }
-    if silence.ends_at_ms < now_ms {
-        return invalid("end time can't be in the past".to_owned());
-    }
     Ok(matchers)
+}
+
+/// Whether a matcher takes absent labels, and so almost every alert. One that says which alerts it
+/// does not take is meant so.
+fn takes_everything(matcher: &Matcher) -> bool {
+    matches!(matcher.op(), MatchOp::Equal | MatchOp::Regex) && matcher.matches_empty()
 }
 
 /// Whether `wanted` is the same silence with other words or another end.
@@ -415,17 +426,37 @@ mod tests {
     #[test]
     fn malformed_silences_are_refused() {
         let mut silences = Silences::default();
-        let mut empty = silence("", 10, 20);
-        for bad in [
-            silence("a", 20, 10),
-            silence("a", 1, 5),
-            empty.clone(),
-            Silence { matchers: vec![], ..silence("a", 10, 20) },
+        let of = |name: &str, value: &str, is_regex| {
+            let matcher = SilenceMatcher { name: name.into(), value: value.into(), is_regex, is_equal: true };
+            Silence { matchers: vec![matcher], ..silence("", 10, 20) }
+        };
+        for (bad, expected) in [
+            (silence("a", 20, 10), "Failed to create silence: start time must be before end time"),
+            (silence("a", 1, 5), "Failed to create silence: end time can't be in the past"),
+            (silence("", 10, 20), "silence invalid: at least one matcher must not match the empty string"),
+            (of("", "b", false), "silence invalid: invalid label matcher 0: invalid label name \"\""),
+            (
+                of("a", "(", true),
+                "silence invalid: invalid label matcher 0: invalid regular expression \"(\": ",
+            ),
+            (Silence { matchers: vec![], ..silence("a", 10, 20) }, "silence invalid: at least one matcher"),
         ] {
-            assert!(matches!(silences.set(bad, "1".into(), 8), Err(SilenceError::Invalid(_))));
+            let error = silences.set(bad, "1".into(), 8).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
         }
-        empty.matchers[0] =
-            SilenceMatcher { name: "a".into(), value: "(".into(), is_regex: true, is_equal: true };
-        assert!(silences.set(empty, "1".into(), 8).is_err());
+    }
+
+    #[test]
+    fn a_silence_may_be_for_everything_but_some_alerts() {
+        for (matchers, is_taken) in [
+            (r#"alertname!~"a|b""#, true),
+            ("x!=y", true),
+            (r#"x!="""#, true),
+            (r#"x="",y!=z"#, true),
+            (r#"x="",y=~".*""#, false),
+        ] {
+            let set = Silences::default().set(silence_of("", matchers, 10, 20), "1".into(), 8);
+            assert_eq!(set.is_ok(), is_taken, "{matchers}: {set:?}");
+        }
     }
 }

@@ -252,7 +252,7 @@ mod tests {
         assert_eq!((shown.id.len(), shown.id.as_bytes()[14]), (36, b'8'));
         let id = shown.id.clone();
         assert!(
-            matches!(silences.expire(&id, 0), Err(SilenceError::Invalid(_))),
+            matches!(silences.expire(&id, 0), Err(SilenceError::OfFile { .. })),
             "a file's silence ends in its file"
         );
     }
