@@ -10,12 +10,13 @@ use crate::{
     api::background::{answer, list_to_json},
     app::AppState,
 };
-use alerting::GroupView;
+use alerting::{Fingerprint, GroupView};
 use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// What a group takes beside its alerts, more or less.
 const GROUP_BYTES: usize = 200;
@@ -36,17 +37,37 @@ pub(super) async fn alert_groups(
     let written = alerting.look(move |dispatcher, now_ms| {
         let groups = dispatcher.groups(now_ms);
         let alerts: usize = groups.iter().map(|group| group.alerts.len()).sum();
-        let wanted = groups.iter().filter_map(|group| group_json(group, &filter));
+        let told = told(&groups, &filter);
+        let wanted = groups.iter().filter_map(|group| group_json(group, &told, &filter));
         list_to_json(wanted, alerts * ALERT_BYTES + groups.len() * GROUP_BYTES)
     });
     Ok(answer(written.await?))
 }
 
-fn group_json<'a>(group: &'a GroupView<'a>, filter: &AlertFilter) -> Option<GroupJson<'a>> {
+/// Who is told of an alert in one of the groups asked for, in order.
+type Told<'a> = HashMap<Fingerprint, Vec<&'a str>>;
+
+fn told<'a>(groups: &'a [GroupView<'a>], filter: &AlertFilter) -> Told<'a> {
+    let mut told = Told::new();
+    for group in groups.iter().filter(|group| filter.wants_receiver(group.receiver)) {
+        for view in &group.alerts {
+            told.entry(view.fingerprint).or_default().push(group.receiver);
+        }
+    }
+    for receivers in told.values_mut() {
+        receivers.sort_unstable();
+    }
+    told
+}
+
+fn group_json<'a>(group: &'a GroupView<'a>, told: &Told<'a>, filter: &AlertFilter) -> Option<GroupJson<'a>> {
     if !filter.wants_group(group) {
         return None;
     }
-    let alerts: Vec<_> = group.alerts.iter().filter(|view| filter.wants(view)).map(AlertJson::from).collect();
+    let wanted = group.alerts.iter().filter(|view| filter.wants(view));
+    let shown =
+        wanted.map(|view| AlertJson::of(view, told.get(&view.fingerprint).map_or(&[], Vec::as_slice)));
+    let alerts: Vec<_> = shown.collect();
     let receiver = ReceiverJson { name: group.receiver };
     if alerts.is_empty() {
         return None;

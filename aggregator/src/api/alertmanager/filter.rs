@@ -19,7 +19,8 @@ pub(super) struct AlertFilter {
 }
 
 impl AlertFilter {
-    /// Reads `active`, `silenced`, `inhibited`, `muted`, `unprocessed`, `receiver` and `filter`.
+    /// Reads `active`, `silenced`, `inhibited`, `muted`, `receiver` and `filter`. `unprocessed` says
+    /// nothing: every alert is processed as soon as it is taken.
     ///
     /// # Errors
     /// When one of them cannot be read.
@@ -36,13 +37,11 @@ impl AlertFilter {
         check_patterns(pairs.iter().filter(|(name, _)| name == "filter").map(|(_, value)| value.as_str()))?;
         for (name, value) in pairs {
             match name.as_str() {
-                "active" => filter.active = flag(&name, &value)?,
-                "silenced" => filter.silenced = flag(&name, &value)?,
-                "inhibited" => filter.inhibited = flag(&name, &value)?,
-                "muted" => filter.muted = flag(&name, &value)?,
-                // Every alert is processed as soon as it is taken.
-                "unprocessed" => drop(flag(&name, &value)?),
-                "receiver" => {
+                "active" => filter.active = flag(&value),
+                "silenced" => filter.silenced = flag(&value),
+                "inhibited" => filter.inhibited = flag(&value),
+                "muted" => filter.muted = flag(&value),
+                "receiver" if !value.is_empty() => {
                     let regex = go_regex::compile_anchored(&value);
                     filter.receiver =
                         Some(regex.map_err(|error| {
@@ -64,7 +63,8 @@ impl AlertFilter {
     /// Whether an alert is wanted, whoever is told of it.
     pub(super) fn wants(&self, view: &AlertView<'_>) -> bool {
         let status = &view.status;
-        (self.active || status.state() != "active")
+        let is_active = status.silenced_by.is_empty() && status.inhibited_by.is_empty();
+        (self.active || !is_active)
             && (self.silenced || status.silenced_by.is_empty())
             && (self.inhibited || status.inhibited_by.is_empty())
             && all_match(&self.matchers, &view.alert.labels)
@@ -81,12 +81,11 @@ impl AlertFilter {
     }
 }
 
-fn flag(name: &str, value: &str) -> Result<bool, Refusal> {
-    match value {
-        "" | "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        other => Err(Refusal::bad(format!("{name} in query must be of type boolean: {other:?}"))),
-    }
+/// What counts as yes in Alertmanager's API; anything else is no, and nothing at all is the default.
+const YES: [&str; 11] = ["", "1", "checked", "enabled", "ok", "on", "selected", "t", "true", "y", "yes"];
+
+fn flag(value: &str) -> bool {
+    YES.contains(&value.to_ascii_lowercase().as_str())
 }
 
 /// Regular expressions of one request: each may take megabytes when compiled.
@@ -109,6 +108,19 @@ pub(super) fn matcher(text: &str) -> Result<Matcher, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_and_receivers_are_read_leniently() {
+        let active = |value: &str| {
+            AlertFilter::from_query(Some(&format!("active={value}&receiver=")))
+                .is_ok_and(|filter| filter.active)
+        };
+        for (value, expected) in [("TRUE", true), ("t", true), ("yes", true), ("", true), ("maybe", false)] {
+            assert_eq!(active(value), expected, "{value}");
+        }
+        let filter = AlertFilter::from_query(Some("receiver=")).unwrap();
+        assert!(filter.wants_receiver("ops"), "an empty parameter asks for nothing");
+    }
 
     #[test]
     fn regular_expressions_of_a_request_are_few() {

@@ -50,12 +50,19 @@ struct StatusJson<'a> {
 
 impl<'a> From<&'a AlertView<'a>> for AlertJson<'a> {
     fn from(view: &'a AlertView<'a>) -> Self {
+        AlertJson::of(view, &view.receivers)
+    }
+}
+
+impl<'a> AlertJson<'a> {
+    /// An alert that `receivers` are told of.
+    pub(super) fn of(view: &'a AlertView<'a>, receivers: &[&'a str]) -> Self {
         let alert = view.alert;
         AlertJson {
             annotations: LabelsJson(&alert.annotations),
             ends_at: Millis(alert.ends_at_ms),
             fingerprint: Shown(view.fingerprint),
-            receivers: view.receivers.iter().map(|name| ReceiverJson { name }).collect(),
+            receivers: receivers.iter().map(|name| ReceiverJson { name }).collect(),
             starts_at: Millis(alert.starts_at_ms),
             status: StatusJson {
                 inhibited_by: view.status.inhibited_by.iter().map(|id| Shown(*id)).collect(),

@@ -17,23 +17,54 @@ mod silences;
 mod status;
 #[cfg(test)]
 pub(super) mod tests;
+mod uri;
 
 use crate::app::{App, AppState};
 use alerting::Alerting;
-use axum::{Router, extract::DefaultBodyLimit, routing::get};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, OriginalUri},
+    http::{HeaderMap, Method, header::CONTENT_TYPE},
+    routing::{MethodRouter, any, get},
+};
 use refusal::Refusal;
 use std::sync::Arc;
 
 /// The routes of this protocol.
 pub(crate) fn routes() -> Router<AppState> {
+    let (alerts, silences) = (
+        get(alerts::alerts).post(post_alerts::post_alerts),
+        get(silences::silences).post(post_silences::post_silences),
+    );
+    let silence = get(silence::get_silence).delete(silence::delete_silence);
     Router::new()
-        .route("/api/v2/alerts", get(alerts::alerts).post(post_alerts::post_alerts))
+        .route("/api/v2/alerts", only("POST,GET", alerts))
         .layer(DefaultBodyLimit::max(post_alerts::BODY_BYTES_MAX))
-        .route("/api/v2/alerts/groups", get(alert_groups::alert_groups))
-        .route("/api/v2/receivers", get(receivers::receivers))
-        .route("/api/v2/silence/{id}", get(silence::get_silence).delete(silence::delete_silence))
-        .route("/api/v2/silences", get(silences::silences).post(post_silences::post_silences))
-        .route("/api/v2/status", get(status::status))
+        .route("/api/v2/alerts/groups", only("GET", get(alert_groups::alert_groups)))
+        .route("/api/v2/receivers", only("GET", get(receivers::receivers)))
+        .route("/api/v2/silence/{id}", only("GET,DELETE", silence))
+        .route("/api/v2/silences", only("POST,GET", silences))
+        .route("/api/v2/status", only("GET", get(status::status)))
+        .route("/api/v2/{*rest}", any(async |uri: OriginalUri| Refusal::no_endpoint(uri.path())))
+}
+
+/// An endpoint that says which methods it has to whom asks for another.
+fn only(methods: &'static str, endpoint: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    endpoint.fallback(async move |method: Method| Refusal::other_methods(&method, methods))
+}
+
+/// Refuses a body that is not JSON by its header, or none at all, as Alertmanager does.
+fn check_body(name: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+    if body.is_empty() {
+        return Err(Refusal::required(name));
+    }
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.as_str() {
+        "application/json" => Ok(()),
+        "" => Err(Refusal::other_media_type("application/octet-stream")),
+        other => Err(Refusal::other_media_type(other)),
+    }
 }
 
 /// The running alerting, or the answer that it has not started.

@@ -1,9 +1,9 @@
 //! `POST /api/v2/alerts`: takes alerts. They are durable when this answers.
 
-use super::{alerting, refusal::Refusal};
+use super::{alerting, check_body, refusal::Refusal, uri::is_request_uri};
 use crate::{api::background, app::AppState};
 use alerting::{PostedAlert, timestamp};
-use axum::{body::Bytes, extract::State};
+use axum::{body::Bytes, extract::State, http::HeaderMap};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -21,7 +21,12 @@ struct PostedJson {
     generator_url: Option<String>,
 }
 
-pub(super) async fn post_alerts(State(app): State<AppState>, body: Bytes) -> Result<(), Refusal> {
+pub(super) async fn post_alerts(
+    State(app): State<AppState>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(), Refusal> {
+    check_body("alerts", &headers, &body)?;
     let alerts = background::run(move || read_all(&body)).await?;
     let refused = alerting(&app)?.post(alerts).await?;
     if refused.is_empty() {
@@ -45,11 +50,16 @@ fn read(index: usize, alert: PostedJson) -> Result<PostedAlert, Refusal> {
             timestamp::parse(&text).map_err(|error| Refusal::malformed(format!("{index}.{name}: {error}")))
         }
     };
+    let generator_url = alert.generator_url.unwrap_or_default();
+    if !generator_url.is_empty() && !is_request_uri(&generator_url) {
+        return Err(Refusal::wrong_type(&format!("{index}.generatorURL"), "body", "uri", &generator_url));
+    }
+    let labels = alert.labels.ok_or_else(|| Refusal::required(&format!("{index}.labels")))?;
     Ok(PostedAlert {
-        labels: alert.labels.ok_or_else(|| Refusal::required("labels"))?.into_iter().collect(),
+        labels: labels.into_iter().collect(),
         annotations: alert.annotations.unwrap_or_default().into_iter().collect(),
         starts_at_ms: time("startsAt", alert.starts_at)?,
         ends_at_ms: time("endsAt", alert.ends_at)?,
-        generator_url: alert.generator_url.unwrap_or_default(),
+        generator_url,
     })
 }

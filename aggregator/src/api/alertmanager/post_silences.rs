@@ -1,20 +1,29 @@
 //! `POST /api/v2/silences`: creates a silence, or changes the one of the given id.
 
-use super::{alerting, refusal::Refusal};
+use super::{alerting, check_body, refusal::Refusal};
 use crate::app::AppState;
 use alerting::{Silence, SilenceMatcher, timestamp};
-use axum::{Json, body::Bytes, extract::State};
+use axum::{Json, body::Bytes, extract::State, http::HeaderMap};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PostedSilence {
     id: Option<String>,
-    matchers: Option<Vec<SilenceMatcher>>,
+    matchers: Option<Vec<PostedMatcher>>,
     starts_at: Option<String>,
     ends_at: Option<String>,
     created_by: Option<String>,
     comment: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PostedMatcher {
+    name: Option<String>,
+    value: Option<String>,
+    is_regex: Option<bool>,
+    is_equal: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -25,8 +34,10 @@ pub(super) struct SilenceId {
 
 pub(super) async fn post_silences(
     State(app): State<AppState>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<SilenceId>, Refusal> {
+    check_body("silence", &headers, &body)?;
     let posted: PostedSilence = serde_json::from_slice(&body).map_err(|error| {
         Refusal::malformed(format!("parsing silence body from \"\" failed, because {error}"))
     })?;
@@ -34,21 +45,43 @@ pub(super) async fn post_silences(
     Ok(Json(SilenceId { silence_id }))
 }
 
+/// The silence, or what is missing first in Alertmanager's order of asking.
 fn read(posted: PostedSilence) -> Result<Silence, Refusal> {
-    let time = |name: &str, text: Option<String>| {
-        let text = text.ok_or_else(|| Refusal::required(name))?;
+    let time = |name: &str, text: String| {
         let at_ms =
             timestamp::parse(&text).map_err(|error| Refusal::malformed(format!("{name}: {error}")))?;
         at_ms.ok_or_else(|| Refusal::bad(format!("invalid zero {name}")))
     };
+    let comment = required("comment", posted.comment)?;
+    let created_by = required("createdBy", posted.created_by)?;
+    let ends_at = required("endsAt", posted.ends_at)?;
+    let matchers = required("matchers", posted.matchers)?;
+    if matchers.is_empty() {
+        return Err(Refusal::too_few("matchers"));
+    }
+    let matchers = matchers.into_iter().enumerate().map(|(at, matcher)| read_matcher(at, matcher));
+    let matchers = matchers.collect::<Result<_, _>>()?;
+    let starts_at = required("startsAt", posted.starts_at)?;
     Ok(Silence {
         id: posted.id.unwrap_or_default(),
-        matchers: posted.matchers.ok_or_else(|| Refusal::required("matchers"))?,
-        starts_at_ms: time("startsAt", posted.starts_at)?,
-        ends_at_ms: time("endsAt", posted.ends_at)?,
+        matchers,
+        starts_at_ms: time("startsAt", starts_at)?,
+        ends_at_ms: time("endsAt", ends_at)?,
         updated_at_ms: 0,
-        created_by: posted.created_by.ok_or_else(|| Refusal::required("createdBy"))?,
-        comment: posted.comment.ok_or_else(|| Refusal::required("comment"))?,
+        created_by,
+        comment,
         dormant: false,
     })
+}
+
+fn read_matcher(at: usize, matcher: PostedMatcher) -> Result<SilenceMatcher, Refusal> {
+    let named = |field: &str| format!("matchers.{at}.{field}");
+    let is_regex = required(&named("isRegex"), matcher.is_regex)?;
+    let name = required(&named("name"), matcher.name)?;
+    let value = required(&named("value"), matcher.value)?;
+    Ok(SilenceMatcher { name, value, is_regex, is_equal: matcher.is_equal.unwrap_or(true) })
+}
+
+fn required<T>(field: &str, given: Option<T>) -> Result<T, Refusal> {
+    given.ok_or_else(|| Refusal::required(field))
 }

@@ -1,4 +1,4 @@
-//! `GET /api/v2/receivers`: who can be told.
+//! `GET /api/v2/receivers`: who can be told, in the order of the file.
 
 use super::{alerting, json::ReceiverJson, refusal::Refusal};
 use crate::app::AppState;
@@ -10,6 +10,6 @@ use axum::{
 
 pub(super) async fn receivers(State(app): State<AppState>) -> Result<Response, Refusal> {
     let config = alerting(&app)?.config().await?;
-    let receivers: Vec<_> = config.receivers.keys().map(|name| ReceiverJson { name }).collect();
+    let receivers: Vec<_> = config.receiver_names.iter().map(|name| ReceiverJson { name }).collect();
     Ok(Json(receivers).into_response())
 }

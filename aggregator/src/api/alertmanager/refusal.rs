@@ -4,7 +4,7 @@
 use alerting::{OwnerError, SilenceChangeError};
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -14,10 +14,14 @@ const CODE_REQUIRED: u16 = 602;
 /// The code of "a field has the wrong type".
 const CODE_TYPE: u16 = 601;
 
+/// The code of "a list is too short".
+const CODE_TOO_FEW: u16 = 612;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
+    /// `null` for none.
     body: Value,
 }
 
@@ -31,25 +35,58 @@ impl Refusal {
         Refusal { status: StatusCode::NOT_FOUND, body: Value::String(message.into()) }
     }
 
+    /// What was asked for by its id is not there; the answer has no body.
+    pub(super) fn nothing_there() -> Self {
+        Refusal { status: StatusCode::NOT_FOUND, body: Value::Null }
+    }
+
     /// A body that is not what it must be.
     pub(super) fn malformed(message: impl Into<String>) -> Self {
-        let body = json!({"code": StatusCode::BAD_REQUEST.as_u16(), "message": message.into()});
-        Refusal { status: StatusCode::BAD_REQUEST, body }
+        Refusal::plain(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// There is no such endpoint.
+    pub(super) fn no_endpoint(path: &str) -> Self {
+        Refusal::plain(StatusCode::NOT_FOUND, format!("path {path} was not found"))
+    }
+
+    /// The endpoint has other methods.
+    pub(super) fn other_methods(method: &Method, allowed: &str) -> Self {
+        let message = format!("method {method} is not allowed, but [{allowed}] are");
+        Refusal::plain(StatusCode::METHOD_NOT_ALLOWED, message)
+    }
+
+    /// The body is not said to be JSON.
+    pub(super) fn other_media_type(given: &str) -> Self {
+        let message =
+            format!("unsupported media type {}, only [application/json] are allowed", model::quote(given));
+        Refusal::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
     }
 
     /// A required field of the body is missing.
     pub(super) fn required(field: &str) -> Self {
-        let body = json!({"code": CODE_REQUIRED, "message": format!("{field} in body is required")});
-        Refusal { status: StatusCode::UNPROCESSABLE_ENTITY, body }
+        Refusal::unfit(CODE_REQUIRED, format!("{field} in body is required"))
     }
 
-    /// A part of the path has the wrong form.
-    pub(super) fn wrong_type(name: &str, kind: &str, value: &str) -> Self {
-        let message = format!("{name} in path must be of type {kind}: {value:?}");
-        Refusal {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            body: json!({"code": CODE_TYPE, "message": message}),
-        }
+    /// A list of the body is empty.
+    pub(super) fn too_few(field: &str) -> Self {
+        Refusal::unfit(CODE_TOO_FEW, format!("{field} in body should have at least 1 items"))
+    }
+
+    /// Something in the body or the path has the wrong form.
+    pub(super) fn wrong_type(name: &str, place: &str, kind: &str, value: &str) -> Self {
+        Refusal::unfit(
+            CODE_TYPE,
+            format!("{name} in {place} must be of type {kind}: {}", model::quote(value)),
+        )
+    }
+
+    fn plain(status: StatusCode, message: impl Into<String>) -> Self {
+        Refusal { status, body: json!({"code": status.as_u16(), "message": message.into()}) }
+    }
+
+    fn unfit(code: u16, message: String) -> Self {
+        Refusal { status: StatusCode::UNPROCESSABLE_ENTITY, body: json!({"code": code, "message": message}) }
     }
 
     pub(super) fn starting() -> Self {
@@ -75,9 +112,7 @@ impl From<SilenceChangeError> for Refusal {
             SilenceChangeError::Silence(error @ SilenceError::NotFound) => {
                 Refusal::not_found(error.to_string())
             }
-            SilenceChangeError::Silence(error @ (SilenceError::Invalid(_) | SilenceError::TooMany)) => {
-                Refusal::bad(error.to_string())
-            }
+            SilenceChangeError::Silence(error) => Refusal::bad(error.to_string()),
         }
     }
 }
@@ -85,7 +120,10 @@ impl From<SilenceChangeError> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let retry_later = self.status == StatusCode::SERVICE_UNAVAILABLE;
-        let mut response = (self.status, Json(self.body)).into_response();
+        let mut response = match self.body {
+            Value::Null => self.status.into_response(),
+            body => (self.status, Json(body)).into_response(),
+        };
         if retry_later {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

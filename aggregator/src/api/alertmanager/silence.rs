@@ -2,6 +2,7 @@
 
 use super::{alerting, json::SilenceJson, refusal::Refusal};
 use crate::app::AppState;
+use alerting::{SilenceChangeError, silence::SilenceError};
 use axum::{
     Json,
     extract::{Path, State},
@@ -14,7 +15,7 @@ pub(super) async fn get_silence(
 ) -> Result<Json<SilenceJson>, Refusal> {
     check_uuid(&id)?;
     let silence = alerting(&app)?.silence(&id).await?;
-    let silence = silence.ok_or_else(|| Refusal::not_found("silence not found"))?;
+    let silence = silence.ok_or_else(Refusal::nothing_there)?;
     Ok(Json(SilenceJson::of(&silence, clock::now_ms())))
 }
 
@@ -23,7 +24,10 @@ pub(super) async fn delete_silence(
     Path(id): Path<String>,
 ) -> Result<(), Refusal> {
     check_uuid(&id)?;
-    Ok(alerting(&app)?.expire_silence(&id).await?)
+    alerting(&app)?.expire_silence(&id).await.map_err(|error| match error {
+        SilenceChangeError::Silence(SilenceError::NotFound) => Refusal::nothing_there(),
+        other => other.into(),
+    })
 }
 
 /// Refuses what is not `8-4-4-4-12` hexadecimal digits.
@@ -31,5 +35,5 @@ fn check_uuid(id: &str) -> Result<(), Refusal> {
     let parts: Vec<&str> = id.split('-').collect();
     let lengths = parts.iter().map(|part| part.len());
     let is_uuid = lengths.eq([8, 4, 4, 4, 12]) && id.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
-    if is_uuid { Ok(()) } else { Err(Refusal::wrong_type("silenceID", "uuid", id)) }
+    if is_uuid { Ok(()) } else { Err(Refusal::wrong_type("silenceID", "path", "uuid", id)) }
 }

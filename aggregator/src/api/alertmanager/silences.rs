@@ -11,13 +11,13 @@ use crate::{
     api::background::{self, to_json},
     app::AppState,
 };
-use alerting::{Silence, SilenceState, matchers::all_match};
+use alerting::{Silence, SilenceState};
 use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
 use daemon::clock;
-use model::Labels;
+use model::Matcher;
 
 pub(super) async fn silences(
     State(app): State<AppState>,
@@ -31,17 +31,20 @@ pub(super) async fn silences(
         .map(|(_, text)| matcher(&text))
         .collect::<Result<Vec<_>, _>>()?;
     let mut silences = alerting(&app)?.silences().await?;
-    // A filter sees a silence's matchers as if they were labels.
-    silences.retain(|silence| {
-        let as_labels = silence.matchers.iter().map(|matcher| (&matcher.name, &matcher.value));
-        all_match(&filters, &Labels::from_pairs(as_labels))
-    });
+    silences.retain(|silence| filters.iter().all(|filter| has(silence, filter)));
     let now_ms = clock::now_ms();
     silences.sort_by_key(|silence| place(silence, now_ms));
     let answer = background::json(move || {
         to_json(&silences.iter().map(|silence| SilenceJson::of(silence, now_ms)).collect::<Vec<_>>())
     });
     Ok(answer.await)
+}
+
+/// Whether one of a silence's matchers is the same as `filter`.
+fn has(silence: &Silence, filter: &Matcher) -> bool {
+    silence.matchers.iter().any(|matcher| {
+        (&*matcher.name, matcher.op(), &*matcher.value) == (filter.name(), filter.op(), filter.value())
+    })
 }
 
 fn place(silence: &Silence, now_ms: i64) -> (SilenceState, i64) {

@@ -13,7 +13,7 @@ pub(super) async fn status(State(app): State<AppState>) -> Result<Json<Value>, R
     let alerting = alerting(&app)?;
     let config = alerting.config().await?;
     Ok(Json(json!({
-        "cluster": {"name": "", "peers": [], "status": "disabled"},
+        "cluster": {"peers": [], "status": "disabled"},
         "config": {"original": config.shown},
         "uptime": timestamp::millis(alerting.started_ms()),
         "versionInfo": {

@@ -63,6 +63,8 @@ pub struct Config {
     pub routes: RouteTree,
     /// By name.
     pub receivers: BTreeMap<String, Arc<Receiver>>,
+    /// Their names in the order of the file.
+    pub receiver_names: Vec<String>,
     /// Which alerts silence which.
     pub inhibit_rules: Vec<InhibitRule>,
     /// By name.
@@ -147,6 +149,7 @@ impl Config {
                 hold_flapping_ms,
                 routes,
                 receivers,
+                receiver_names: parsed.receivers.iter().map(|it| it.value.name().to_owned()).collect(),
                 inhibit_rules,
                 time_intervals,
                 templates,
