@@ -149,7 +149,12 @@ impl ResponderYaml {
 
 /// Words between commas.
 fn words(text: &str) -> Vec<&str> {
-    text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect()
+    pieces(text).into_iter().map(str::trim).filter(|word| !word.is_empty()).collect()
+}
+
+/// What stands between commas, blanks included, as Alertmanager sends it.
+fn pieces(text: &str) -> Vec<&str> {
+    text.trim().split(',').filter(|piece| !piece.is_empty()).collect()
 }
 
 impl OpsgenieConfig {
@@ -222,7 +227,7 @@ impl OpsgenieConfig {
         }
         for (name, template) in [("tags", &texts.tags), ("actions", &texts.actions)] {
             let text = telling.text(template)?;
-            set_list(&mut body, name, words(&text).into_iter().map(Value::from).collect());
+            set_list(&mut body, name, pieces(&text).into_iter().map(Value::from).collect());
         }
         let mut responders = Vec::new();
         for responder in &self.responders {
@@ -244,7 +249,7 @@ mod tests {
         let script = Box::leak(Box::new([taken; 4]));
         let sink = Sink::start(script).await;
         let config = format!(
-            "opsgenie_configs: [{{api_key: k, api_url: '{}', tags: 'a, b', priority: P1, update_alerts: true, details: {{x: y}}, responders: [{{name: 'ops, db', type: teams}}, {{username: ann, type: user}}]}}]",
+            "opsgenie_configs: [{{api_key: k, api_url: '{}', tags: ' a,, b', priority: P1, update_alerts: true, details: {{x: y}}, responders: [{{name: 'ops, db', type: teams}}, {{username: ann, type: user}}]}}]",
             sink.url
         );
         sink.send(&config, firing()).await.unwrap();
@@ -258,7 +263,7 @@ mod tests {
             sink.json(0),
             json!({
                 "alias": group_hash(), "message": "[FIRING:1] DiskFull (db-1 critical)", "description": description,
-                "source": "http://bw/#/alerts?receiver=r", "priority": "P1", "tags": ["a", "b"],
+                "source": "http://bw/#/alerts?receiver=r", "priority": "P1", "tags": ["a", " b"],
                 "details": {"alertname": "DiskFull", "instance": "db-1", "severity": "critical", "x": "y"},
                 "responders": [{"name": "ops", "type": "team"}, {"name": "db", "type": "team"}, {"username": "ann", "type": "user"}],
             })

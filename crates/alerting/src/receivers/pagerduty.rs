@@ -91,6 +91,7 @@ pub(crate) struct Yaml {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ImageYaml {
+    #[serde(default)]
     src: String,
     #[serde(default)]
     alt: String,
@@ -101,6 +102,7 @@ struct ImageYaml {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LinkYaml {
+    #[serde(default)]
     href: String,
     #[serde(default)]
     text: String,
@@ -263,7 +265,7 @@ mod tests {
     async fn an_event_triggers_and_the_same_key_resolves() {
         let sink = Sink::start(&[(202, "application/json", "{}"), (202, "application/json", "{}")]).await;
         let config = format!(
-            "pagerduty_configs: [{{routing_key: k, url: '{}', class: c, links: [{{href: 'http://l', text: '{{{{ .Status }}}}'}}], details: {{team: db}}}}]",
+            "pagerduty_configs: [{{routing_key: k, url: '{}', class: c, links: [{{href: 'http://l', text: '{{{{ .Status }}}}'}}, {{text: nowhere}}], images: [{{alt: nothing}}], details: {{team: db}}}}]",
             sink.url
         );
         sink.send(&config, firing()).await.unwrap();

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 /// Longest title that Slack shows.
 const TITLE_CHARS_MAX: usize = 1024;
-const POST_MESSAGE_URL: &str = "https://slack.com/api/chat.postMessage";
+pub(crate) const POST_MESSAGE_URL: &str = "https://slack.com/api/chat.postMessage";
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,7 +157,7 @@ impl Yaml {
             http,
             texts: Texts::of(context, self),
             fields: self.fields.clone(),
-            actions: self.actions.clone(),
+            actions: self.actions.iter().cloned().map(ActionYaml::settled).collect(),
             short_fields: self.short_fields,
             link_names: self.link_names,
             mrkdwn_in: self
@@ -259,6 +259,14 @@ impl SlackConfig {
 }
 
 impl ActionYaml {
+    /// A button that leads to an address sends nothing back; one that sends leads nowhere.
+    fn settled(self) -> Self {
+        if self.url.is_empty() {
+            return self;
+        }
+        ActionYaml { name: String::new(), value: String::new(), confirm: None, ..self }
+    }
+
     fn json(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {
         let mut action = Map::new();
         for (name, template) in [
@@ -336,6 +344,23 @@ mod tests {
         );
         sink.send(&config, resolved()).await.unwrap();
         assert_eq!(sink.json(1)["attachments"][0]["color"], "good");
+    }
+
+    #[tokio::test]
+    async fn a_button_leads_to_an_address_or_sends_something() {
+        let sink = Sink::start(&[]).await;
+        let config = format!(
+            "slack_configs:\n- {{api_url: '{}', actions: [{{type: button, text: a, url: 'http://r', name: n, value: v, confirm: {{text: sure}}}},\n   {{type: button, text: b, name: n, value: v, confirm: {{text: sure}}}}]}}",
+            sink.url
+        );
+        sink.send(&config, firing()).await.unwrap();
+        assert_eq!(
+            sink.json(0)["attachments"][0]["actions"],
+            json!([
+                {"type": "button", "text": "a", "url": "http://r"},
+                {"type": "button", "text": "b", "name": "n", "value": "v", "confirm": {"text": "sure"}},
+            ])
+        );
     }
 
     /// Both its own header and that of `global` went out, or the token of `global` was not used.
