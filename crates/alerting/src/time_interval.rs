@@ -151,11 +151,18 @@ fn index_of(names: &[&str], text: &str, first: i32) -> Option<i32> {
 
 fn zone(file: &str, location: Option<&Spanned<String>>) -> Result<TimeZone, Problem> {
     match location.map(|location| (location.value.as_str(), location)) {
-        None => Ok(TimeZone::UTC),
+        None | Some(("", _)) => Ok(TimeZone::UTC),
         Some(("Local", _)) => Ok(TimeZone::system()),
-        Some((name, at)) => TimeZone::get(name)
-            .map_err(|_| Place::of(at).problem(file, format!("time zone `{name}` is not known"))),
+        Some((name, at)) => {
+            let zone = TimeZone::get(name).ok().filter(|zone| !is_misspelt(name, zone));
+            zone.ok_or_else(|| Place::of(at).problem(file, format!("time zone `{name}` is not known")))
+        }
     }
+}
+
+/// Whether a zone's name is written in other letters, which only some systems understand.
+fn is_misspelt(name: &str, zone: &TimeZone) -> bool {
+    zone.iana_name().is_some_and(|proper| proper != name && proper.eq_ignore_ascii_case(name))
 }
 
 /// Reads `first` or `first:last`.
@@ -169,19 +176,25 @@ fn ranges(
     let one = |at: &Spanned<String>| {
         let text = at.value.as_str();
         let (first, last) = text.split_once(':').unwrap_or((text, text));
-        let bounds = (read(first.trim()), read(last.trim()));
         let good = |value: i32| allowed.contains(&value) && (*allowed.start() >= 0 || value != 0);
-        match bounds {
-            // A range from the start of a month to its end may be written `1:-1`.
-            (Some(first), Some(last))
-                if good(first) && good(last) && (first <= last || last < 0 && first > 0) =>
-            {
+        match (read(first), read(last)) {
+            (Some(first), Some(last)) if good(first) && good(last) && is_in_order(first, last) => {
                 Ok((first, last))
             }
             _ => Err(Place::of(at).problem(file, format!("`{text}` is not a {what} or a range of them"))),
         }
     };
     texts.iter().map(one).collect()
+}
+
+/// Days of the shortest month.
+const DAYS_MIN: i32 = 28;
+
+/// Whether a range is one in any month. It may be written `1:-1`, from the start of a month to its
+/// end, but not from a day that counts from the end to one that counts from the start.
+fn is_in_order(first: i32, last: i32) -> bool {
+    let from_start = |day: i32| if day < 0 { DAYS_MIN + day } else { day };
+    from_start(first) <= from_start(last) && (first >= 0 || last < 0)
 }
 
 impl TimesYaml {
@@ -241,6 +254,11 @@ mod tests {
             "2026-11-23T08:30:00Z",
             true,
         );
+        check(
+            "times: [{start_time: '08:00', end_time: '09:00'}], location: ''",
+            "2026-11-23T08:30:00Z",
+            true,
+        );
         check("", "2026-11-23T12:00:00Z", true);
     }
 
@@ -252,6 +270,13 @@ mod tests {
             ("months: ['5:2']", "`5:2` is not a month"),
             ("times: [{start_time: '9:00', end_time: '10:00'}]", "not a time of the form HH:MM"),
             ("times: [{start_time: '11:00', end_time: '10:00'}]", "must be later"),
+            ("days_of_month: ['-5:5']", "`-5:5` is not a day of the month"),
+            ("days_of_month: ['1:-31']", "`1:-31` is not a day of the month"),
+            ("days_of_month: ['31:-31']", "`31:-31` is not a day of the month"),
+            ("days_of_month: ['5:-30']", "`5:-30` is not a day of the month"),
+            ("days_of_month: ['1 : 5']", "`1 : 5` is not a day of the month"),
+            ("weekdays: ['monday: friday']", "`monday: friday` is not a weekday"),
+            ("location: europe/paris", "`europe/paris` is not known"),
             ("location: Atlantis/Main", "`Atlantis/Main` is not known"),
             ("day: [monday]", "unknown field `day`"),
         ] {
