@@ -34,7 +34,7 @@ pub struct EmailConfig {
     pub insecure_skip_verify: bool,
     /// The name the certificate must have, when it is not the host's.
     pub server_name: Option<String>,
-    /// Further headers, and `Subject`, by name as written.
+    /// Further headers, and `Subject`, by name.
     pub headers: BTreeMap<String, String>,
     /// The HTML part; empty for none.
     pub html: String,
@@ -101,6 +101,41 @@ fn oldest_version(context: &mut Context<'_>, tls: &TlsYaml) -> Option<TlsVersion
     oldest
 }
 
+/// Ports that may be given by the name of what is spoken there.
+const PORTS: [(&str, u16); 4] =
+    [("smtp", 25), ("smtps", IMPLICIT_TLS_PORT), ("submission", 587), ("submissions", IMPLICIT_TLS_PORT)];
+
+/// Host and port of a mail server.
+pub(super) fn read_smarthost(
+    context: &mut Context<'_>,
+    smarthost: &Spanned<String>,
+) -> Option<(String, u16)> {
+    let read_port = |text: &str| {
+        let named = PORTS.iter().find(|(name, _)| *name == text).map(|(_, port)| *port);
+        named.or_else(|| text.parse().ok())
+    };
+    let parsed = smarthost.value.rsplit_once(':').and_then(|(host, port)| Some((host, read_port(port)?)));
+    match parsed.filter(|(host, _)| !host.is_empty()) {
+        Some((host, port)) => Some((host.trim_matches(['[', ']']).to_owned(), port)),
+        None => {
+            let message = format!("`{}` is not a mail server of the form host:port", smarthost.value);
+            context.report(Place::of(smarthost), message);
+            None
+        }
+    }
+}
+
+/// The name with a capital at the start of each word, as Alertmanager sends it.
+fn with_capitals(name: &str) -> String {
+    let mut is_start = true;
+    let capital = |c: char| {
+        let shown = if is_start { c.to_ascii_uppercase() } else { c };
+        is_start = !(c.is_alphanumeric() || c == '_');
+        shown
+    };
+    name.chars().map(capital).collect()
+}
+
 impl EmailYaml {
     pub(super) const SEND_RESOLVED: bool = false;
 
@@ -114,7 +149,8 @@ impl EmailYaml {
             context.report(place, "missing `to` address in email config");
             return None;
         };
-        let Some(from) = self.from.as_ref().or(global.smtp_from.as_ref()) else {
+        let froms = [self.from.as_ref(), global.smtp_from.as_ref()].into_iter().flatten();
+        let Some(from) = froms.filter(|from| !from.is_empty()).next() else {
             context.report(place, "no `from` address: set it here or as `smtp_from`");
             return None;
         };
@@ -144,9 +180,14 @@ impl EmailYaml {
             server_name: tls_config.and_then(|tls| Some(tls.server_name.as_ref()?.value.clone())),
             headers: self.headers(context),
             html: context.text(self.html.as_ref(), DEFAULT_HTML),
-            text: context.text(self.text.as_ref(), DEFAULT_TEXT),
+            text: context.text(self.text.as_ref(), self.default_text()),
             threading: self.threading.as_ref().is_none_or(|threading| threading.enabled),
         })
+    }
+
+    /// Whoever writes the HTML part means no other, unless it is to be left out.
+    fn default_text(&self) -> &'static str {
+        if self.html.as_ref().is_none_or(|html| html.value.is_empty()) { DEFAULT_TEXT } else { "" }
     }
 
     fn smarthost(
@@ -155,20 +196,12 @@ impl EmailYaml {
         global: &GlobalYaml,
         place: Place,
     ) -> Option<(String, u16)> {
-        let Some(smarthost) = self.smarthost.as_ref().or(global.smtp_smarthost.as_ref()) else {
+        let own = self.smarthost.as_ref().filter(|smarthost| !smarthost.value.is_empty());
+        let Some(smarthost) = own.or(global.smtp_smarthost.as_ref()) else {
             context.report(place, "no mail server: set `smarthost` here or `smtp_smarthost`");
             return None;
         };
-        let parsed =
-            smarthost.value.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-        match parsed.filter(|(host, _)| !host.is_empty()) {
-            Some((host, port)) => Some((host.trim_matches(['[', ']']).to_owned(), port)),
-            None => {
-                let message = format!("`{}` is not a mail server of the form host:port", smarthost.value);
-                context.report(Place::of(smarthost), message);
-                None
-            }
-        }
+        read_smarthost(context, smarthost)
     }
 
     fn auth(&self, context: &mut Context<'_>, global: &GlobalYaml, place: Place) -> Option<(String, Secret)> {
@@ -207,7 +240,7 @@ impl EmailYaml {
             if !seen.insert(name.to_ascii_lowercase()) {
                 context.report(Place::of(value), format!("duplicate header `{name}` in email config"));
             }
-            headers.insert(name.clone(), context.text(Some(value), ""));
+            headers.insert(with_capitals(name), context.text(Some(value), ""));
         }
         if !seen.contains("subject") {
             headers.insert("Subject".to_owned(), DEFAULT_SUBJECT.to_owned());

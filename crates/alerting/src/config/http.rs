@@ -91,6 +91,9 @@ pub enum Authorization {
 pub(crate) struct HttpYaml {
     basic_auth: Option<BasicAuthYaml>,
     authorization: Option<AuthorizationYaml>,
+    /// The older form of an `authorization` without a type.
+    bearer_token: Option<Secret>,
+    bearer_token_file: Option<PathBuf>,
     oauth2: Option<Spanned<Oauth2Yaml>>,
     tls_config: Option<TlsYaml>,
     proxy_url: Option<Spanned<String>>,
@@ -172,13 +175,21 @@ impl HttpYaml {
 
     /// Whether requests say who sends them.
     pub(crate) fn authorizes(&self) -> bool {
-        self.basic_auth.is_some() || self.authorization.is_some() || self.oauth2.is_some()
+        self.basic_auth.is_some() || self.has_credentials() || self.oauth2.is_some()
+    }
+
+    fn has_credentials(&self) -> bool {
+        self.authorization.is_some() || self.has_bearer_token()
+    }
+
+    fn has_bearer_token(&self) -> bool {
+        self.bearer_token.is_some() || self.bearer_token_file.is_some()
     }
 
     fn oauth2(&self, context: &mut Context<'_>, allow_link_local: bool) -> Option<Arc<Oauth2>> {
         let written = self.oauth2.as_ref()?;
         let place = Place::of(written);
-        if self.basic_auth.is_some() || self.authorization.is_some() {
+        if self.basic_auth.is_some() || self.has_credentials() {
             context.report(place, "at most one of `basic_auth`, `authorization` and `oauth2` must be set");
         }
         written.value.build(context, place, allow_link_local).map(Arc::new)
@@ -206,30 +217,38 @@ impl HttpYaml {
     }
 
     fn authorization(&self, context: &mut Context<'_>, place: Place) -> Option<Authorization> {
-        match (&self.basic_auth, &self.authorization) {
-            (Some(_), Some(_)) => {
-                context.report(place, "at most one of `basic_auth` and `authorization` must be set");
-                None
-            }
-            (Some(basic), None) => Some(Authorization::Basic {
-                username: basic.username.clone(),
-                password: secret(
-                    context,
-                    place,
-                    "password",
-                    basic.password.as_ref(),
-                    basic.password_file.as_ref(),
-                ),
-            }),
-            (None, Some(given)) => {
-                let inline = given.credentials.as_ref();
-                let credentials =
-                    secret(context, place, "credentials", inline, given.credentials_file.as_ref())?;
-                let scheme = given.r#type.clone().unwrap_or_else(|| "Bearer".to_owned());
-                Some(Authorization::Credentials { scheme, credentials })
-            }
-            (None, None) => None,
+        if self.basic_auth.is_some() && self.has_credentials() {
+            context.report(place, "at most one of `basic_auth` and `authorization` must be set");
+            return None;
         }
+        if self.authorization.is_some() && self.has_bearer_token() {
+            context.report(place, "at most one of `authorization` and `bearer_token` must be set");
+            return None;
+        }
+        if let Some(basic) = &self.basic_auth {
+            let (inline, file) = (basic.password.as_ref(), basic.password_file.as_ref());
+            let password = secret(context, place, "password", inline, file);
+            return Some(Authorization::Basic { username: basic.username.clone(), password });
+        }
+        let (scheme, name, inline, file) = match &self.authorization {
+            Some(given) => (given.scheme(), "credentials", &given.credentials, &given.credentials_file),
+            None => (BEARER, "bearer_token", &self.bearer_token, &self.bearer_token_file),
+        };
+        if scheme.eq_ignore_ascii_case("basic") {
+            context.report(place, "an `authorization` cannot be of type `Basic`; use `basic_auth`");
+            return None;
+        }
+        let credentials = secret(context, place, name, inline.as_ref(), file.as_ref())?;
+        Some(Authorization::Credentials { scheme: scheme.to_owned(), credentials })
+    }
+}
+
+/// The type of an `authorization` that does not say.
+const BEARER: &str = "Bearer";
+
+impl AuthorizationYaml {
+    fn scheme(&self) -> &str {
+        self.r#type.as_deref().map(str::trim).filter(|scheme| !scheme.is_empty()).unwrap_or(BEARER)
     }
 }
 
@@ -323,6 +342,11 @@ pub(crate) fn check_target(
     allow_link_local: bool,
 ) -> Option<SecretUrl> {
     let url = match Url::parse(text) {
+        // What stands behind three slashes would be taken for the host.
+        Ok(_) if text.split_once("://").is_some_and(|(_, rest)| rest.starts_with(['/', '?', '#', '\\'])) => {
+            context.report(place, format!("missing host in `{name}`"));
+            return None;
+        }
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
         Ok(url) => {
             context.report(place, format!("unsupported scheme `{}` in `{name}`", url.scheme()));

@@ -88,7 +88,7 @@ impl Default for Config {
 #[serde(deny_unknown_fields)]
 struct ConfigYaml {
     #[serde(default)]
-    global: Option<GlobalYaml>,
+    global: Option<Spanned<GlobalYaml>>,
     route: Option<Spanned<RouteYaml>>,
     #[serde(default, deserialize_with = "or_default")]
     receivers: Vec<Spanned<ReceiverYaml>>,
@@ -126,7 +126,10 @@ impl Config {
         let parsed: ConfigYaml =
             parse_yaml(text, file).map_err(|problem| Problems(vec![name_the_supported(problem)]))?;
         let mut context = Context { file, folder, problems: Vec::new(), texts: Vec::new() };
-        let global = parsed.global.unwrap_or_default();
+        if let Some(global) = &parsed.global {
+            global.value.check(&mut context, Place::of(global));
+        }
+        let global = parsed.global.map(|global| global.value).unwrap_or_default();
         let receivers = receivers(&mut context, &global, &parsed.receivers);
         let time_intervals =
             time_intervals(&mut context, &parsed.time_intervals, &parsed.mute_time_intervals);
@@ -276,11 +279,15 @@ fn templates(context: &mut Context<'_>, patterns: &[Spanned<String>]) -> Notific
 }
 
 /// The files of `folder/pattern`, in order; only the last part may have `*` and `?`. As in
-/// Alertmanager, whose sample names such a folder, it need not exist.
+/// Alertmanager, whose sample names such a folder, neither it nor a file need exist.
 fn template_files(pattern: &Path) -> std::io::Result<Vec<PathBuf>> {
     let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if !name.contains(['*', '?']) {
-        return Ok(vec![pattern.to_owned()]);
+        let exists = pattern.try_exists()?;
+        if !exists {
+            tracing::warn!(file = %pattern.display(), "a file of `templates` does not exist");
+        }
+        return Ok(exists.then(|| pattern.to_owned()).into_iter().collect());
     }
     let regex = regex::escape(&name).replace(r"\*", ".*").replace(r"\?", ".");
     let regex = regex::Regex::new(&format!("^{regex}$")).map_err(std::io::Error::other)?;

@@ -30,7 +30,7 @@ route: {receiver: a}
 receivers:
 - name: a
   email_configs:
-  - {to: 'x@example.org, y@example.org', headers: {subject: s, X-Team: db}, send_resolved: true}
+  - {to: 'x@example.org, y@example.org', headers: {subject: s, x-my team: db}, send_resolved: true}
   - {to: z@example.org, smarthost: 'other:465'}
   - {to: z@example.org, require_tls: false, threading: {enabled: false}}
   webhook_configs:
@@ -59,7 +59,8 @@ receivers:
     );
     assert!(
         !emails[2].threading
-            && emails[0].headers.contains_key("subject")
+            && emails[0].headers.contains_key("Subject")
+            && emails[0].headers.contains_key("X-My Team")
             && emails[1].headers.contains_key("Subject")
     );
     let IntegrationConfig::Webhook(webhook) = &integrations[0].config else { panic!("a webhook") };
@@ -192,6 +193,79 @@ fn problems_of_newer_settings_say_what_to_do() {
     }
 }
 
+/// What Alertmanager takes.
+#[test]
+fn older_and_looser_forms_are_read() {
+    let with = |global: &str, receiver: &str| {
+        let text =
+            format!("global: {{{global}}}\nroute: {{receiver: r}}\nreceivers:\n- name: r\n  {receiver}\n");
+        parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    };
+    let bearer = |config: &Config| {
+        let IntegrationConfig::Webhook(webhook) = &config.receivers["r"].integrations[0].config else {
+            panic!("a webhook")
+        };
+        match &webhook.http.authorization {
+            Some(Authorization::Credentials { scheme, credentials }) => {
+                format!("{scheme} {}", credentials.expose())
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let own = "webhook_configs: [{url: 'http://x/', http_config: {bearer_token: t}}]";
+    assert_eq!(bearer(&with("", own)), "Bearer t");
+    let plain = "webhook_configs: [{url: 'http://x/'}]";
+    assert_eq!(bearer(&with("http_config: {bearer_token: g}", plain)), "Bearer g");
+    let mail = "email_configs: [{to: a@b, from: '', smarthost: 'h:submission'}]";
+    let config = with("smtp_from: c@d", mail);
+    let IntegrationConfig::Email(email) = &config.receivers["r"].integrations[0].config else {
+        panic!("a mail")
+    };
+    assert_eq!((email.from.as_str(), email.port), ("c@d", 587));
+    with("slack_api_url: 'https://slack.com/api/chat.postMessage', slack_app_token: t", plain);
+    assert!(parse("route: {receiver: r}\nreceivers: [{name: r}]\ntemplates: [nothing.tmpl]\n").is_ok());
+}
+
+/// What Alertmanager refuses, although no receiver uses it.
+#[test]
+fn global_is_checked_as_a_whole() {
+    let global =
+        |text: &str| format!("global: {{{text}}}\nroute: {{receiver: r}}\nreceivers: [{{name: r}}]\n");
+    let webhook = |text: &str| {
+        format!("route: {{receiver: r}}\nreceivers: [{{name: r, webhook_configs: [{{{text}}}]}}]\n")
+    };
+    for (text, expected) in [
+        (global("opsgenie_api_key: a, opsgenie_api_key_file: b"), "at most one of `opsgenie_api_key`"),
+        (global("slack_api_url: 'http://x/', slack_api_url_file: b"), "at most one of `slack_api_url`"),
+        (global("smtp_auth_password: a, smtp_auth_password_file: b"), "at most one of `smtp_auth_password`"),
+        (global("slack_api_url: x"), "`slack_api_url` is not an address"),
+        (global("smtp_smarthost: h"), "not a mail server of the form host:port"),
+        (global("slack_app_token: t, slack_api_url: 'http://x/'"), "at most one of `slack_app_token`"),
+        (webhook("url: 'http:///x'"), "missing host in `url`"),
+        (
+            webhook("url: 'http://x/', http_config: {authorization: {type: basic, credentials: c}}"),
+            "use `basic_auth`",
+        ),
+        (
+            webhook("url: 'http://x/', http_config: {authorization: {credentials: c}, bearer_token: t}"),
+            "at most one of `authorization` and `bearer_token`",
+        ),
+        (
+            format!(
+                "{}  ",
+                webhook("url: 'http://x/'").replace(
+                    "webhook_configs: [{url: 'http://x/'}]",
+                    "email_configs: [{to: a@b, from: '', smarthost: 'h:25'}]"
+                )
+            ),
+            "no `from` address",
+        ),
+    ] {
+        let error = parse(&text).err().unwrap_or_else(|| panic!("{text} is taken"));
+        assert!(error.contains(expected) && error.starts_with("am.yml:"), "{text}: {error}");
+    }
+}
+
 #[test]
 fn a_broken_template_file_names_its_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -241,7 +315,7 @@ global:
   smtp_tls_config: {insecure_skip_verify: true, min_version: TLS13}
   slack_app_token: s3cret-03
   slack_app_url: https://slack.example.org/api/chat.postMessage
-  slack_api_url: https://hooks.example.org/s3cret-04
+  mattermost_webhook_url: https://hooks.example.org/s3cret-04
   rocketchat_api_url: https://chat.example.org
   rocketchat_token: s3cret-05
   rocketchat_token_id: s3cret-06
@@ -280,6 +354,7 @@ receivers:
   - {url: 'https://h.example.org/x?token=s3cret-30', secret: s3cret-31}
   - {url: 'https://h.example.org/{{ .GroupLabels.alertname }}/s3cret-32'}
   - {url: 'https://h.example.org/', http_config: {basic_auth: {username: u, password: s3cret-33}}}
+  - {url: 'https://h.example.org/', http_config: {bearer_token: s3cret-41}}
   - {url: 'https://h.example.org/', http_config: {basic_auth: {username: u, password: 7305152}}}
   - {url: 'https://h.example.org/', http_config: {http_headers: {X-Team: {values: [7305153]}}}}
   discord_configs: [{webhook_url: 'https://d.example.org/s3cret-34'}]
@@ -308,7 +383,7 @@ fn a_token_of_global_is_for_those_that_say_nothing_else() {
     let text = r"
 global:
   slack_app_token: xoxb
-  slack_api_url: 'https://slack.example.org/hook'
+  slack_api_url: 'https://slack.com/api/chat.postMessage'
   http_config: {authorization: {credentials: of-global}}
 route: {receiver: a}
 receivers:

@@ -119,12 +119,14 @@ pub(crate) fn compose(config: &EmailConfig, telling: &Telling<'_>) -> Result<Mai
     }
     let text = expand(&config.text, false)?;
     let html = expand(&config.html, true)?;
-    let built = match (text.is_empty(), html.is_empty()) {
-        (false, true) => builder.singlepart(SinglePart::plain(text)),
-        (true, false) => builder.singlepart(SinglePart::html(html)),
-        _ => builder.multipart(MultiPart::alternative_plain_html(text, html)),
-    };
-    built.map_err(|error| permanent(error.to_string()))
+    let plain = (!text.is_empty() || html.is_empty()).then(|| SinglePart::plain(text));
+    let rich = (!html.is_empty()).then(|| SinglePart::html(html));
+    // One part, too, is one of several: so whoever reads it need not tell the two apart.
+    let mut parts = MultiPart::alternative().build();
+    for part in plain.into_iter().chain(rich) {
+        parts = parts.singlepart(part);
+    }
+    builder.multipart(parts).map_err(|error| permanent(error.to_string()))
 }
 
 fn raw_header(name: &str, value: String) -> Result<HeaderValue, AttemptError> {
@@ -138,4 +140,54 @@ where
     T::Err: std::fmt::Display,
 {
     text.trim().parse().map_err(|error| permanent(format!("`{text}` in `{field}`: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::IntegrationConfig,
+        expand::NotificationTemplates,
+        notify::sparkline::Sparklines,
+        receivers::sink::{config, firing},
+    };
+
+    /// The mail of a receiver with `settings`.
+    fn mail(settings: &str) -> String {
+        let config = config(&format!(
+            "email_configs: [{{to: a@example.org, from: b@example.org, smarthost: 'h:25'{settings}}}]"
+        ));
+        let IntegrationConfig::Email(email) = &config.receivers["r"].integrations[0].config else {
+            panic!("it is a mail")
+        };
+        let (client, templates, message) =
+            (reqwest::Client::new(), NotificationTemplates::default(), firing());
+        let telling = Telling::new((&client, "http://bw"), &templates, &message, "n", Sparklines::new(), 0);
+        String::from_utf8(compose(email, &telling).unwrap().formatted()).unwrap()
+    }
+
+    #[test]
+    fn the_parts_are_those_that_are_written() {
+        for (settings, expected) in [
+            ("", &["text/plain", "text/html"][..]),
+            (", html: '<b>x</b>'", &["text/html"]),
+            (", html: '<b>x</b>', text: x", &["text/plain", "text/html"]),
+            (", html: '', text: x", &["text/plain"]),
+            (", html: ''", &["text/plain"]),
+        ] {
+            let mail = mail(settings);
+            let kinds = mail.lines().filter_map(|line| line.strip_prefix("Content-Type: "));
+            let mut kinds: Vec<_> = kinds.map(|kind| kind.split(';').next().unwrap_or_default()).collect();
+            assert_eq!(kinds.remove(0), "multipart/alternative", "{settings}");
+            assert_eq!(kinds, expected, "{settings}");
+        }
+        let text = mail(", html: '', text: x");
+        assert!(text.contains("\r\n\r\nx\r\n--"), "nothing is added to the text: {text}");
+    }
+
+    #[test]
+    fn names_of_headers_begin_with_capitals() {
+        let mail = mail(", headers: {subject: s, x-lower: y}");
+        assert!(mail.contains("\r\nX-Lower: y\r\n") && mail.contains("\r\nSubject: s\r\n"), "{mail}");
+    }
 }
