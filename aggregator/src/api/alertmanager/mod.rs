@@ -23,8 +23,8 @@ use crate::app::{App, AppState};
 use alerting::Alerting;
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, OriginalUri},
-    http::{HeaderMap, Method, header::CONTENT_TYPE},
+    extract::DefaultBodyLimit,
+    http::{HeaderMap, Method, Uri, header::CONTENT_TYPE},
     routing::{MethodRouter, any, get},
 };
 use refusal::Refusal;
@@ -45,7 +45,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/api/v2/silence/{id}", only("GET,DELETE", silence))
         .route("/api/v2/silences", only("POST,GET", silences))
         .route("/api/v2/status", only("GET", get(status::status)))
-        .route("/api/v2/{*rest}", any(async |uri: OriginalUri| Refusal::no_endpoint(uri.path())))
+        .route("/api/v2/{*rest}", any(async |uri: Uri| Refusal::no_endpoint(uri.path())))
 }
 
 /// An endpoint that says which methods it has to whom asks for another.

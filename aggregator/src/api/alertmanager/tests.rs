@@ -133,8 +133,114 @@ async fn alerts_are_taken_shown_and_filtered() {
     let receivers: Vec<_> =
         groups.as_array().unwrap().iter().map(|group| &group["receiver"]["name"]).collect();
     assert_eq!(receivers, ["dba", "ops"]);
-    for (path, expected) in [("/api/v2/alerts?filter=%7B%7B%7B", 400), ("/api/v2/alerts?active=maybe", 400)] {
-        assert_eq!(stage.send(Method::GET, path, "").await.0.as_u16(), expected, "{path}");
+    assert_eq!(stage.send(Method::GET, "/api/v2/alerts?filter=%7B%7B%7B", "").await.0.as_u16(), 400);
+    assert_eq!(stage.get("/api/v2/alerts?active=maybe").await, json!([]), "what is no yes is a no");
+    assert_eq!(names(&stage.get("/api/v2/alerts?active=TRUE&receiver=").await).len(), 2);
+}
+
+const BOTH: &str = "route: {receiver: z, routes: [{receiver: z, group_by: [b, c], continue: true}, {receiver: a, group_by: [a]}]}\n\
+                    receivers: [{name: z}, {name: a}]\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_stand_in_alertmanagers_order() {
+    let stage = Stage::new().await;
+    std::fs::write(stage.folder.path().join("am.yml"), BOTH).unwrap();
+    assert_eq!(stage.send(Method::POST, "/-/reload", "").await.0, StatusCode::OK);
+    let posted = json!([
+        {"labels": {"alertname": "X", "b": "1", "c": "1"}},
+        {"labels": {"alertname": "Y", "a": "1", "b": "2"}},
+        {"labels": {"alertname": "A", "instance": "i", "b": "2"}},
+    ]);
+    assert_eq!(stage.post("/api/v2/alerts", &posted).await.0, 200);
+    let shown = |groups: &Value| -> Vec<String> {
+        let group = |group: &Value| {
+            let alerts = names(&group["alerts"]).join(" ");
+            format!("{} {}: {alerts}", group["receiver"]["name"].as_str().unwrap(), group["labels"])
+        };
+        groups.as_array().unwrap().iter().map(group).collect()
+    };
+    let groups = stage.get("/api/v2/alerts/groups").await;
+    let expected = [
+        "a {}: Down A X",
+        "z {}: Down",
+        "z {\"b\":\"2\"}: A Y",
+        "a {\"a\":\"1\"}: Y",
+        "z {\"b\":\"1\",\"c\":\"1\"}: X",
+    ];
+    let mut found = shown(&groups);
+    found.sort();
+    let mut sorted = expected.map(str::to_owned);
+    sorted.sort();
+    assert_eq!(found, sorted);
+    let receivers: Vec<_> =
+        groups.as_array().unwrap().iter().map(|group| group["labels"].to_string()).collect();
+    assert_eq!(receivers, ["{}", "{}", r#"{"b":"2"}"#, r#"{"a":"1"}"#, r#"{"b":"1","c":"1"}"#]);
+    assert_eq!(groups[0]["alerts"][0]["receivers"], json!([{"name": "a"}, {"name": "z"}]));
+    let of_one = stage.get("/api/v2/alerts/groups?receiver=a").await;
+    assert_eq!(of_one[0]["alerts"][0]["receivers"], json!([{"name": "a"}]), "only those that were asked for");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn odd_requests_are_answered_in_alertmanagers_words() {
+    let stage = Stage::new().await;
+    let no_such = "/api/v2/silence/00000000-0000-4000-8000-000000000000";
+    for (method, path, status, expected) in [
+        (
+            Method::GET,
+            "/api/v2/nothing",
+            404,
+            json!({"code": 404, "message": "path /api/v2/nothing was not found"}),
+        ),
+        (
+            Method::POST,
+            "/api/v2/status",
+            405,
+            json!({"code": 405, "message": "method POST is not allowed, but [GET] are"}),
+        ),
+        (Method::GET, no_such, 404, json!("")),
+        (Method::DELETE, no_such, 404, json!("")),
+        (
+            Method::POST,
+            "/api/v2/silences",
+            422,
+            json!({"code": 602, "message": "silence in body is required"}),
+        ),
+        (Method::POST, "/api/v2/alerts", 422, json!({"code": 602, "message": "alerts in body is required"})),
+    ] {
+        let (found, answer) = stage.send(method, path, "").await;
+        assert_eq!((found.as_u16(), answer), (status, expected), "{path}");
+    }
+    let plain =
+        Request::builder().method(Method::POST).uri("/api/v2/alerts").header("content-type", "text/plain");
+    let router = crate::api::open_router(&stage.app);
+    let response = router.oneshot(plain.body(Body::from("[]")).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silences_are_refused_in_alertmanagers_words() {
+    let stage = Stage::new().await;
+    let with = |matchers: Value| json!({"matchers": matchers, "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2100-01-01T00:00:00Z", "createdBy": "me", "comment": "c"});
+    for (matchers, status, expected) in [
+        (json!([]), 422, "matchers in body should have at least 1 items"),
+        (json!([{"name": "a", "value": "b"}]), 422, "matchers.0.isRegex in body is required"),
+        (json!([{"value": "b", "isRegex": false}]), 422, "matchers.0.name in body is required"),
+        (json!([{"name": "a", "isRegex": false}]), 422, "matchers.0.value in body is required"),
+        (
+            json!([{"name": "a", "value": "", "isRegex": false}]),
+            400,
+            "silence invalid: at least one matcher must not",
+        ),
+        (json!([{"name": "a", "value": "b", "isRegex": false, "isEqual": null}]), 200, "silenceID"),
+        (json!([{"name": "a", "value": "b|c", "isRegex": true, "isEqual": false}]), 200, "silenceID"),
+    ] {
+        let (found, answer) = stage.post("/api/v2/silences", &with(matchers.clone())).await;
+        assert!(found == status && answer.to_string().contains(expected), "{matchers}: {found} {answer}");
+    }
+    for (filter, expected) in [("a%3Db", 1), ("a!~%22b%7Cc%22", 1), ("a%3D~b", 0), ("a!%3Dx", 0), ("b%3D", 0)]
+    {
+        let found = stage.get(&format!("/api/v2/silences?filter={filter}")).await;
+        assert_eq!(found.as_array().unwrap().len(), expected, "{filter}");
     }
 }
 
@@ -144,7 +250,12 @@ async fn malformed_alerts_are_refused_in_alertmanagers_words() {
     for (body, status, expected) in [
         (json!({"labels": {}}), 400, "parsing alerts body"),
         (json!([{"labels": {}}]), 400, "at least one label pair required"),
-        (json!([{}]), 422, "labels in body is required"),
+        (json!([{"labels": {"a": "b"}}, {}]), 422, "\"1.labels in body is required"),
+        (
+            json!([{"labels": {"a": "b"}, "generatorURL": "not a url"}]),
+            422,
+            r#"0.generatorURL in body must be of type uri: \"not a url\""#,
+        ),
         (json!([{"labels": {"a": "b"}, "startsAt": "soon"}]), 400, "`soon` is not a time"),
         (
             json!([{"labels": {"a": "b"}, "startsAt": "2020-01-02T00:00:00Z", "endsAt": "2020-01-01T00:00:00Z"}]),
@@ -204,8 +315,8 @@ async fn status_receivers_and_reload() {
     let stage = Stage::new().await;
     let status = stage.get("/api/v2/status").await;
     assert!(status["config"]["original"].as_str().unwrap().contains("receiver: ops"), "{status}");
-    assert_eq!(status["cluster"]["status"], "disabled");
-    assert_eq!(stage.get("/api/v2/receivers").await, json!([{"name": "dba"}, {"name": "ops"}]));
+    assert_eq!(status["cluster"], json!({"peers": [], "status": "disabled"}));
+    assert_eq!(stage.get("/api/v2/receivers").await, json!([{"name": "ops"}, {"name": "dba"}]));
     assert_eq!(stage.send(Method::POST, "/-/reload", "").await.0, StatusCode::OK);
     std::fs::write(stage.folder.path().join("am.yml"), "route: {receiver: nobody}\nreceivers: []\n").unwrap();
     let (status, answer) = stage.send(Method::POST, "/-/reload", "").await;
