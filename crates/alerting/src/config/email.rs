@@ -149,8 +149,8 @@ impl EmailYaml {
             context.report(place, "missing `to` address in email config");
             return None;
         };
-        let froms = [self.from.as_ref(), global.smtp_from.as_ref()].into_iter().flatten();
-        let Some(from) = froms.filter(|from| !from.is_empty()).next() else {
+        let mut froms = [self.from.as_ref(), global.smtp_from.as_ref()].into_iter().flatten();
+        let Some(from) = froms.find(|from| !from.is_empty()) else {
             context.report(place, "no `from` address: set it here or as `smtp_from`");
             return None;
         };
