@@ -125,6 +125,7 @@ pub(crate) fn key_of(matchers: &[Matcher]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::GroupBy;
     use crate::config::Config;
     use model::Labels;
     use std::path::Path;
@@ -135,7 +136,7 @@ route:
   group_by: [alertname]
   routes:
   - {matchers: [team="db"], receiver: db, continue: true, routes: [{matchers: ['severity =~ "warn|crit"'], receiver: page}]}
-  - {match_re: {team: 'db|web'}, receiver: all, group_by: ['...'], group_wait: 5s}
+  - {match_re: {team: 'db|web'}, receiver: all, group_by: ['...'], group_wait: 5s, routes: [{matchers: [team=all], group_by: []}]}
 receivers: [{name: root}, {name: db}, {name: page}, {name: all}]
 "#;
 
@@ -169,5 +170,7 @@ receivers: [{name: root}, {name: db}, {name: page}, {name: all}]
         assert_eq!(all.key, r#"{}/{team=~"^(?:db|web)$"}"#);
         assert_eq!((all.group_wait_ms, all.group_interval_ms), (5_000, 300_000));
         assert_eq!(all.group_labels(&labels), labels);
+        let below = config.routes.get(all.children[0]);
+        assert_eq!(below.group_by, GroupBy::All, "an empty list says nothing");
     }
 }

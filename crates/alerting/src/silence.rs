@@ -229,7 +229,7 @@ impl Silences {
         self.active(now_ms).muting(labels)
     }
 
-    /// Creates a silence (empty id) or changes one. When matchers, or a start that has passed,
+    /// Creates a silence (empty id) or changes one. A start of 0 is now. When matchers, or a start that has passed,
     /// change, the old silence expires and a new one with `fresh_id` takes its place.
     ///
     /// # Errors
@@ -242,6 +242,9 @@ impl Silences {
     ) -> Result<Changed, SilenceError> {
         self.refuse_file(&wanted.id)?;
         let matchers = validated(&wanted, now_ms)?;
+        if wanted.starts_at_ms == 0 {
+            wanted.starts_at_ms = now_ms;
+        }
         wanted.updated_at_ms = now_ms;
         let mut changed = Vec::new();
         if !wanted.id.is_empty() {
@@ -395,6 +398,8 @@ mod tests {
         let mut silences = Silences::default();
         let labels = Labels::from_pairs([("alertname", "a")]);
         silences.set(silence("a", 20, 100), "1".into(), 10).unwrap();
+        let begun_now = silences.set(silence("other", 0, 100), "0".into(), 10).unwrap();
+        assert_eq!(begun_now[0].starts_at_ms, 10);
         assert!(silences.muting(&labels, 10).is_empty());
         assert_eq!(silences.muting(&labels, 20), ["1"]);
         assert!(silences.muting(&labels, 100).is_empty());

@@ -48,9 +48,7 @@ pub(super) async fn post_silences(
 /// The silence, or what is missing first in Alertmanager's order of asking.
 fn read(posted: PostedSilence) -> Result<Silence, Refusal> {
     let time = |name: &str, text: String| {
-        let at_ms =
-            timestamp::parse(&text).map_err(|error| Refusal::malformed(format!("{name}: {error}")))?;
-        at_ms.ok_or_else(|| Refusal::bad(format!("invalid zero {name}")))
+        timestamp::parse(&text).map_err(|error| Refusal::malformed(format!("{name}: {error}")))
     };
     let comment = required("comment", posted.comment)?;
     let created_by = required("createdBy", posted.created_by)?;
@@ -65,8 +63,8 @@ fn read(posted: PostedSilence) -> Result<Silence, Refusal> {
     Ok(Silence {
         id: posted.id.unwrap_or_default(),
         matchers,
-        starts_at_ms: time("startsAt", starts_at)?,
-        ends_at_ms: time("endsAt", ends_at)?,
+        starts_at_ms: time("startsAt", starts_at)?.unwrap_or(0),
+        ends_at_ms: time("endsAt", ends_at)?.ok_or_else(|| Refusal::bad("invalid zero endsAt"))?,
         updated_at_ms: 0,
         created_by,
         comment,

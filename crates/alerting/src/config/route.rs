@@ -164,7 +164,8 @@ impl Builder<'_, '_> {
     }
 
     fn group_by(&mut self, written: &RouteYaml, inherited: Option<&Route>) -> GroupBy {
-        let Some(names) = &written.group_by else {
+        // As in Alertmanager, an empty list says no more than none.
+        let Some(names) = written.group_by.as_ref().filter(|names| !names.is_empty()) else {
             return inherited.map_or(GroupBy::Labels(Vec::new()), |route| route.group_by.clone());
         };
         let mut seen = BTreeSet::new();
