@@ -38,7 +38,7 @@ const DELIVERIES_MAX: usize = 64;
 /// Of these, so many to one integration: one that hangs leaves room for the others.
 const DELIVERIES_EACH_MAX: usize = 8;
 /// No further closure joins a transaction once it has been put together for so long.
-const APPLY_MAX: Duration = Duration::from_millis(20);
+const APPLY_MAX: Duration = Duration::from_millis(5);
 
 /// Between two tries to reach the thread when it is busy.
 const RETRY_EVERY: Duration = Duration::from_millis(20);

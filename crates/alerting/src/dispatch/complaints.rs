@@ -213,7 +213,7 @@ fn groups_wait_while_busier_ones_are_told() {
     let many: Vec<String> = (0..1_200).map(|number| format!("+a{number}")).collect();
     stage.post(&many.join(" "));
     stage.post("+last");
-    let told = stage.until(2.0);
+    let told = stage.until(3.0);
     assert!(told.iter().any(|line| line.ends_with(" other +last")), "{} told", told.len());
 }
 

@@ -24,7 +24,7 @@ use std::{
 };
 
 /// Groups flushed at one tick; the next tick goes on at once. Between ticks others are served.
-const FLUSHES_MAX: usize = 500;
+const FLUSHES_MAX: usize = 100;
 /// A delivery is tried for at least this long, however short the group's interval.
 const DELIVERY_MS_MIN: i64 = 10_000;
 
