@@ -115,7 +115,9 @@ pub(super) fn read_smarthost(
         named.or_else(|| text.parse().ok())
     };
     let parsed = smarthost.value.rsplit_once(':').and_then(|(host, port)| Some((host, read_port(port)?)));
-    match parsed.filter(|(host, _)| !host.is_empty()) {
+    // Colons of an address stand in brackets.
+    let is_host = |host: &str| !host.is_empty() && (host.starts_with('[') || !host.contains(':'));
+    match parsed.filter(|(host, _)| is_host(host)) {
         Some((host, port)) => Some((host.trim_matches(['[', ']']).to_owned(), port)),
         None => {
             let message = format!("`{}` is not a mail server of the form host:port", smarthost.value);

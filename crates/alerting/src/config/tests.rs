@@ -240,6 +240,7 @@ fn global_is_checked_as_a_whole() {
         (global("smtp_auth_password: a, smtp_auth_password_file: b"), "at most one of `smtp_auth_password`"),
         (global("slack_api_url: x"), "`slack_api_url` is not an address"),
         (global("smtp_smarthost: h"), "not a mail server of the form host:port"),
+        (global("smtp_smarthost: 'h:25:3'"), "not a mail server of the form host:port"),
         (global("slack_app_token: t, slack_api_url: 'http://x/'"), "at most one of `slack_app_token`"),
         (webhook("url: 'http:///x'"), "missing host in `url`"),
         (
