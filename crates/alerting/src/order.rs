@@ -7,13 +7,46 @@ use std::cmp::Ordering;
 /// Labels that say where an alert comes from; alerts from one place stand together.
 const PLACE: [&str; 2] = ["job", "instance"];
 
-/// Of two alerts: by place, those without one last, then as [`of_label_sets`].
-pub(crate) fn of_alerts(a: &Labels, b: &Labels) -> Ordering {
-    let by_place = PLACE.into_iter().map(|name| match (a.get(name), b.get(name)) {
-        (Some(a), Some(b)) => a.cmp(b),
-        (one, other) => other.is_some().cmp(&one.is_some()),
-    });
-    by_place.fold(Ordering::Equal, Ordering::then).then_with(|| of_label_sets(a, b))
+/// Puts alerts in order: by place, those without one last, then as [`of_label_sets`]. Their labels
+/// are looked through once each: there may be thousands, with others waiting.
+pub(crate) fn sort_alerts<T>(alerts: Vec<T>, labels: impl Fn(&T) -> &Labels) -> Vec<T> {
+    if alerts.len() < 2 {
+        return alerts;
+    }
+    let mut order: Vec<usize> = (0..alerts.len()).collect();
+    order.sort_by_cached_key(|&at| AlertKey::of(labels(&alerts[at])));
+    let mut alerts: Vec<Option<T>> = alerts.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|at| alerts[at].take()).collect()
+}
+
+/// An alert's place in the order.
+#[derive(PartialEq, Eq)]
+struct AlertKey<'a> {
+    place: [Option<&'a str>; PLACE.len()],
+    labels: &'a Labels,
+}
+
+impl<'a> AlertKey<'a> {
+    fn of(labels: &'a Labels) -> Self {
+        AlertKey { place: PLACE.map(|name| labels.get(name)), labels }
+    }
+}
+
+impl Ord for AlertKey<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let of_places = |(a, b): (&Option<&str>, &Option<&str>)| match (a, b) {
+            (Some(a), Some(b)) => a.cmp(b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        };
+        let by_place = self.place.iter().zip(&other.place).map(of_places).find(|order| order.is_ne());
+        by_place.unwrap_or_else(|| of_label_sets(self.labels, other.labels))
+    }
+}
+
+impl PartialOrd for AlertKey<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// Of two label sets: the smaller one first; of equally large ones the first name that only one
@@ -60,7 +93,7 @@ mod tests {
     #[test]
     fn alerts_go_by_job_and_instance_first() {
         check(
-            of_alerts,
+            |a, b| AlertKey::of(a).cmp(&AlertKey::of(b)),
             &[
                 &[("job", "a"), ("instance", "1"), ("x", "1"), ("y", "1")],
                 &[("job", "a"), ("instance", "2")],
@@ -72,5 +105,14 @@ mod tests {
                 &[("x", "1"), ("y", "1")],
             ],
         );
+    }
+
+    #[test]
+    fn all_alerts_are_kept_and_equal_ones_stay_as_they_are() {
+        let alert = |job: &str, number: u32| (Labels::from_pairs([("job", job)]), number);
+        let sorted =
+            sort_alerts(vec![alert("b", 1), alert("a", 2), alert("b", 3), alert("a", 4)], |it| &it.0);
+        assert_eq!(sorted, [alert("a", 2), alert("a", 4), alert("b", 1), alert("b", 3)]);
+        assert_eq!(sort_alerts(vec![alert("b", 1)], |it| &it.0), [alert("b", 1)]);
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     notify::{
         Message, NotifiedAlert,
         dedup::{Entry, Now, decide},
-        message::sort,
+        message::sorted,
     },
     route::{Route, RouteId},
 };
@@ -77,13 +77,11 @@ impl Dispatcher {
     fn snapshot(&self, id: &GroupId, moment: &Moment<'_>) -> Snapshot {
         let now_ms = moment.now_ms;
         let alerts = self.groups[id].alerts().filter_map(|fingerprint| self.alerts.get(&fingerprint));
-        let mut alerts: Vec<_> = alerts
-            .map(|alert| {
-                let resolved = self.is_over(alert.fingerprint(), alert, now_ms);
-                NotifiedAlert { alert: alert.clone(), resolved }
-            })
-            .collect();
-        sort(&mut alerts);
+        let notified = alerts.map(|alert| {
+            let resolved = self.is_over(alert.fingerprint(), alert, now_ms);
+            NotifiedAlert { alert: alert.clone(), resolved }
+        });
+        let alerts = sorted(notified.collect());
         let mutes = |alert: &NotifiedAlert| {
             let mutes = moment.mutes_of(&alert.alert.labels);
             (!mutes.is_empty()).then(|| (alert.alert.fingerprint(), mutes))
@@ -231,7 +229,7 @@ impl Dispatcher {
         let mut alerts = firing;
         if integration.send_resolved {
             alerts.extend(resolved);
-            sort(&mut alerts);
+            alerts = sorted(alerts);
         }
         let message = Message {
             receiver: to.receiver.name.clone(),

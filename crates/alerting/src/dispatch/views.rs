@@ -87,8 +87,7 @@ impl Dispatcher {
                 view.status.muted_by = intervals.to_vec();
                 view
             };
-            let mut alerts: Vec<_> = firing.map(view).collect();
-            alerts.sort_by(|a, b| order::of_alerts(&a.alert.labels, &b.alert.labels));
+            let alerts = order::sort_alerts(firing.map(view).collect(), |view| &view.alert.labels);
             if !alerts.is_empty() {
                 groups.push(GroupView {
                     labels,

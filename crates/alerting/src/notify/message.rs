@@ -66,7 +66,7 @@ pub struct Message {
     /// The labels that make the group.
     #[serde(with = "stored::labels")]
     pub group_labels: Labels,
-    /// In the order of [`order::of_alerts`].
+    /// In the order of [`order::sort_alerts`].
     pub alerts: Vec<NotifiedAlert>,
     /// Why it is sent.
     pub reason: Reason,
@@ -99,9 +99,9 @@ impl Message {
     }
 }
 
-/// The order of alerts in a message.
-pub(crate) fn sort(alerts: &mut [NotifiedAlert]) {
-    alerts.sort_by(|a, b| order::of_alerts(&a.alert.labels, &b.alert.labels));
+/// Alerts in the order of a message.
+pub(crate) fn sorted(alerts: Vec<NotifiedAlert>) -> Vec<NotifiedAlert> {
+    order::sort_alerts(alerts, |alert| &alert.alert.labels)
 }
 
 fn common<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> Labels {
