@@ -65,6 +65,12 @@ impl WindowSpec {
         Bounds { from_ms: to_ms.saturating_sub(self.widened(step).length_ms), to_ms }
     }
 
+    /// As [`WindowSpec::bounds`], where every window is a step further than the one before and as long.
+    pub(super) fn regular_bounds(&self, grid: Grid, step: usize) -> Option<Bounds> {
+        let is_regular = self.at_ms.is_none() && self.widened.is_none() && grid.step_ms > 0;
+        is_regular.then(|| self.bounds(grid, step))
+    }
+
     fn widened(&self, step: usize) -> Widened {
         let as_asked = Widened { length_ms: self.range_ms, resolution_ms: 0 };
         self.widened.as_ref().map_or(as_asked, |all| all[step])

@@ -6,6 +6,7 @@ mod over_time;
 mod rate;
 mod rates;
 mod regression;
+mod regular;
 mod smoothed;
 mod tiers;
 

@@ -9,9 +9,10 @@ use super::{
     super::{
         EvalResult, Evaluator, Grid,
         column::{Charge, Column},
-        window::{CHECK_STEPS, RangeSeries},
+        window::{CHECK_STEPS, RangeSeries, WindowSpec},
     },
     rate::{Interval, Kind},
+    regular::Regular,
 };
 
 /// Windows over samples of certain times, those of two samples or more. One function over one range uses
@@ -39,6 +40,14 @@ struct Stretch {
     reach_back: f64,
     /// From the change between the samples to the result, unless the counter was zero in the window.
     factor: f64,
+}
+
+impl Stretch {
+    /// Whether the series' line back from the first sample meets zero before the window's edge.
+    fn passes_zero(&self, kind: Kind, first: f64, change: f64) -> bool {
+        let is_rising = kind.is_counter & (change > 0.0) & (first >= 0.0);
+        is_rising & (self.sampled * (first / change) < self.reach_back)
+    }
 }
 
 /// What a [`Stretch`] follows from: where first and last sample lie in a window of some length.
@@ -94,11 +103,16 @@ impl<'q> Evaluator<'q> {
         plan: &mut Plan<'q>,
         column: &mut Column<'_>,
     ) -> EvalResult<()> {
-        if plan.times != series.samples.timestamps_ms {
+        let (times, values) = (&series.samples.timestamps_ms, series.samples.values.as_slice());
+        let resets = if kind.is_counter { resets_of(values) } else { Vec::new() };
+        if resets.is_empty()
+            && let Some(regular) = Regular::of(times, series.spec, grid)
+        {
+            return self.fill_regular(series, grid, kind, regular, column);
+        }
+        if plan.times != *times {
             self.plan_rates(series, grid, kind, plan)?;
         }
-        let values = series.samples.values.as_slice();
-        let resets = if kind.is_counter { resets_of(values) } else { Vec::new() };
         let mut next_reset = 0;
         for windows in plan.windows.chunks(CHECK_STEPS) {
             self.context.check()?;
@@ -114,12 +128,69 @@ impl<'q> Evaluator<'q> {
                     inside.for_each(|reset| change += values[reset - 1]);
                 }
                 let mut factor = window.stretch.factor;
-                let is_rising = kind.is_counter && change > 0.0 && values[first] >= 0.0;
-                let stretch = &window.stretch;
-                if is_rising && stretch.sampled * (values[first] / change) < stretch.reach_back {
-                    factor = since_zero(series, grid, kind, window, values[first] / change);
+                if window.stretch.passes_zero(kind, values[first], change) {
+                    let times = &times[first..=last];
+                    factor = since_zero(
+                        times,
+                        series.spec,
+                        grid,
+                        kind,
+                        window.step as usize,
+                        values[first] / change,
+                    );
                 }
                 column.floats[window.step as usize] = change * factor;
+            }
+        }
+        Ok(())
+    }
+
+    /// [`Evaluator::fill_rates`] of a series without resets.
+    fn fill_regular(
+        &self,
+        series: &RangeSeries<'_>,
+        grid: Grid,
+        kind: Kind,
+        regular: Regular,
+        column: &mut Column<'_>,
+    ) -> EvalResult<()> {
+        let (times, values) = (series.samples.timestamps_ms.as_slice(), series.samples.values.as_slice());
+        let alone = |step: usize, floats: &mut [f64]| {
+            let (first, end) = regular.window(step);
+            if end - first >= 2 {
+                let stretch = stretch(&times[first..end], series.spec, grid, kind, step);
+                let change = values[end - 1] - values[first];
+                let mut factor = stretch.factor;
+                if stretch.passes_zero(kind, values[first], change) {
+                    factor =
+                        since_zero(&times[first..end], series.spec, grid, kind, step, values[first] / change);
+                }
+                floats[step] = change * factor;
+            }
+        };
+        for step in 0..regular.classes {
+            self.context.check()?;
+            let class = regular.class(step, grid.count);
+            let floats = &mut column.floats;
+            let behind = class.step + class.windows * regular.classes;
+            (step..class.step).step_by(regular.classes).for_each(|step| alone(step, floats));
+            (behind..grid.count).step_by(regular.classes).for_each(|step| alone(step, floats));
+            if class.windows == 0 || class.end - class.first < 2 {
+                continue;
+            }
+            let stretch = stretch(&times[class.first..class.end], series.spec, grid, kind, class.step);
+            let firsts = values[class.first..].iter().step_by(class.stride);
+            let lasts = values[class.end - 1..].iter().step_by(class.stride);
+            let pairs = firsts.zip(lasts).take(class.windows);
+            let places = floats[class.step..].iter_mut().step_by(regular.classes);
+            let mut passes_zero = false;
+            for (place, (first, last)) in places.zip(pairs) {
+                let change = last - first;
+                passes_zero |= stretch.passes_zero(kind, *first, change);
+                *place = change * stretch.factor;
+            }
+            if passes_zero {
+                (class.step..behind).step_by(regular.classes).for_each(|step| alone(step, floats));
             }
         }
         Ok(())
@@ -159,11 +230,8 @@ impl<'q> Evaluator<'q> {
                 length_ms: series.spec.length_ms(step),
                 resolution_ms: series.spec.resolution_ms(step),
             };
-            let stretch = plan.known.get(place, || {
-                let interval = Interval::new(&times[first..end], bounds, place.resolution_ms);
-                let factor = kind.scaled(interval.extended(None), place.length_ms, series.spec.range_ms);
-                Stretch { sampled: interval.sampled, reach_back: interval.reach_back(), factor }
-            });
+            let stretch =
+                plan.known.get(place, || stretch(&times[first..end], series.spec, grid, kind, step));
             plan.windows.push(Planned {
                 step: step as u32,
                 first: first as u32,
@@ -185,11 +253,16 @@ impl<'q> Evaluator<'q> {
     }
 }
 
+/// The stretch of a window with samples at these times, unless the counter was zero in it.
+fn stretch(times: &[i64], spec: &WindowSpec, grid: Grid, kind: Kind, step: usize) -> Stretch {
+    let interval = Interval::new(times, spec.bounds(grid, step), spec.resolution_ms(step));
+    let factor = kind.scaled(interval.extended(None), spec.length_ms(step), spec.range_ms);
+    Stretch { sampled: interval.sampled, reach_back: interval.reach_back(), factor }
+}
+
 /// From the change to the result, where the counter was zero in the window; `zero_share` as
 /// [`Interval::extended`] wants it.
-fn since_zero(series: &RangeSeries<'_>, grid: Grid, kind: Kind, window: &Planned, zero_share: f64) -> f64 {
-    let (step, spec) = (window.step as usize, series.spec);
-    let times = &series.samples.timestamps_ms[window.first as usize..=window.last as usize];
+fn since_zero(times: &[i64], spec: &WindowSpec, grid: Grid, kind: Kind, step: usize, zero_share: f64) -> f64 {
     let interval = Interval::new(times, spec.bounds(grid, step), spec.resolution_ms(step));
     kind.scaled(interval.extended(Some(zero_share)), spec.length_ms(step), spec.range_ms)
 }
@@ -218,7 +291,10 @@ mod tests {
 
     /// Several series in a row, some with the times of the one before.
     fn series() -> impl Strategy<Value = Vec<Samples>> {
-        let gaps = prop::collection::vec(prop_oneof![Just(15_000), Just(15_000), 1i64..200_000], 1..60);
+        let irregular = prop::collection::vec(prop_oneof![Just(15_000), Just(15_000), 1i64..200_000], 1..60);
+        let gap = prop_oneof![Just(15_000), Just(60_000), Just(10_000), 1i64..50_000];
+        let regular = (gap, 1usize..60).prop_map(|(gap, count)| vec![gap; count]);
+        let gaps = prop_oneof![irregular, regular];
         let value =
             prop_oneof![0.0..50.0, -5.0..5.0, Just(0.0), Just(1e6), Just(f64::NAN), Just(f64::INFINITY)];
         let one = (any::<bool>(), gaps, prop::collection::vec(value, 60));
@@ -244,13 +320,17 @@ mod tests {
         })
     }
 
+    fn step() -> impl Strategy<Value = i64> {
+        prop_oneof![5_000i64..90_000, Just(5_000), Just(15_000), Just(45_000), Just(60_000)]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn planned_rates_are_those_of_each_window(all in series(), range_ms in 10_000i64..400_000, step_ms in 5_000i64..90_000) {
+        fn planned_rates_are_those_of_each_window(all in series(), range_ms in 10_000i64..400_000, step_ms in step(), start_ms in -50_000i64..700_000) {
             let (store, context, options) = (MemMetricStore::new(), QueryContext::default(), EvalOptions::default());
-            let grid = Grid::range(0, 1_000_000, step_ms);
+            let grid = Grid::range(start_ms, 1_000_000, step_ms);
             let evaluator = Evaluator::new(grid, grid.time_ms(grid.count - 1), true, &store, &options, &context);
             let spec = evaluator.subquery_spec(range_ms, 0, None);
             let labels = Labels::empty();
