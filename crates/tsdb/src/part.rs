@@ -14,7 +14,7 @@ mod meta;
 mod page;
 mod writer;
 
-pub(crate) use cache::Cache;
+pub(crate) use cache::{Cache, FLOATS_GENERATION_BYTES};
 pub(crate) use deletions::Deletions;
 pub(crate) use listing::Listing;
 pub(crate) use merge::{SeriesSink, merge};
@@ -27,12 +27,13 @@ use crate::{
     codec::values::{self, Scratch},
     listing::{Found, Listed},
 };
-use cache::{Cached, Item};
+use cache::{Cached, Floats, Item};
 use disk::{Dir, ReadFile};
 use index::PartIndex;
 use listing::{Recent, Stretch};
 use matching::Unmatched;
 use model::{Labels, Matcher, Samples, TimeRange, Value};
+use page::Block;
 use roaring::RoaringBitmap;
 use std::{
     io,
@@ -370,13 +371,72 @@ impl Part {
             if stretch.wanted.is_empty() {
                 continue;
             }
-            let values = recent.values(self, page)?;
-            let values = block.values_of(&values);
-            bytes += values.len() as u64 + stretch.times.len() as u64;
-            read_block(&stretch, values, &deleted, &mut recent.scratch, into)
-                .map_err(|error| self.damage("block of series", ordinal as usize, error))?;
+            bytes += u64::from(block.length) + stretch.times.len() as u64;
+            let read = match deleted.is_empty() && recent.keeps_floats {
+                true => self.read_kept(page, block, &stretch, recent, into)?,
+                false => {
+                    let values = recent.values(self, page)?;
+                    read_block(&stretch, block.values_of(&values), &deleted, &mut recent.scratch, into)
+                }
+            };
+            read.map_err(|error| self.damage("block of series", ordinal as usize, error))?;
         }
         Ok(bytes)
+    }
+
+    /// As [`read_block`] of a block without deletions, whose values are kept when they are floats.
+    fn read_kept(
+        &self,
+        page: &Page,
+        block: &Block,
+        stretch: &Stretch,
+        recent: &mut Recent,
+        into: &mut Samples,
+    ) -> Result<Result<(), Malformed>, PartError> {
+        let Stretch { times, wanted } = stretch;
+        let key = (self.id(), Item::Floats(page.number(), block.offset));
+        if let Some(Cached::Floats(floats)) = self.files.cache.get(key)
+            && let Some(found) = floats.get(wanted.clone())
+        {
+            push_floats(&times[wanted.clone()], found, into);
+            return Ok(Ok(()));
+        }
+        let page_values = recent.values(self, page)?;
+        let bytes = block.values_of(&page_values);
+        if !values::is_coded_floats(bytes) {
+            return Ok(read_block(stretch, bytes, &[], &mut recent.scratch, into));
+        }
+        let decoded = values::decoded_with(wanted, times.len());
+        let mut samples = Samples::default();
+        samples.values.reserve_exact(decoded.len());
+        if let Err(malformed) =
+            values::decode(bytes, times.len(), decoded.clone(), &mut recent.scratch, &mut samples)
+        {
+            return Ok(Err(malformed));
+        }
+        let floats = Floats { first: decoded.start, values: samples.values };
+        let Some(found) = floats.get(wanted.clone()) else { return Ok(Err(Malformed)) };
+        push_floats(&times[wanted.clone()], found, into);
+        let kept_bytes = size_of_val(floats.values.as_slice());
+        self.files.cache.put(key, Cached::Floats(Arc::new(floats)), kept_bytes);
+        Ok(Ok(()))
+    }
+
+    /// Samples of a series in the closed range, about.
+    pub(crate) fn samples_in(&self, range: TimeRange) -> f64 {
+        let Meta { time_range: own, series, samples, .. } = self.meta();
+        let length = |range: TimeRange| range.end.saturating_sub(range.start).max(0) as f64 + 1.0;
+        let shared = TimeRange::new(own.start.max(range.start), own.end.min(range.end));
+        *samples as f64 / (*series).max(1) as f64 * length(shared) / length(*own)
+    }
+}
+
+/// Appends floats that are not known to have begun at some time.
+fn push_floats(times: &[i64], floats: &[f64], into: &mut Samples) {
+    into.timestamps_ms.extend_from_slice(times);
+    into.values.extend_from_slice(floats);
+    if !into.starts_ms.is_empty() {
+        into.starts_ms.resize(into.values.len(), 0);
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     columns::{append_run, split_off},
     head::Head,
-    part::{Listing, Page, Part, PartError},
+    part::{FLOATS_GENERATION_BYTES, Listing, Page, Part, PartError},
     sort::sort_checked,
     store_impl::{Tsdb, View},
     tiers::{PlannedPart, plan},
@@ -15,6 +15,8 @@ use store::{Aggregate, QueryContext, SeriesReader, SeriesSet, StopReason, StoreE
 
 /// The context is asked whether to go on once in this many series.
 pub(crate) const CHECK_EVERY: usize = 1024;
+/// Samples that are decoded beside those that are wanted of a series, about.
+const DECODED_BESIDE: f64 = 128.0;
 /// Memory charged for a sample that is read.
 const SAMPLE_BYTES: u64 = 16;
 
@@ -44,6 +46,8 @@ pub(crate) struct TsdbSeriesSet {
     range: TimeRange,
     /// Samples that were not folded stand for how many they are: one.
     is_count: bool,
+    /// Decoded values are put into the cache: all of them have room there.
+    keeps_floats: bool,
     labels: Vec<Labels>,
     /// Sources of series i: `ends[i - 1]..ends[i]`.
     ends: Vec<u32>,
@@ -80,6 +84,7 @@ impl TsdbSeriesSet {
             pages: Vec::new(),
             range,
             is_count: reading.aggregate == Aggregate::Count,
+            keeps_floats: false,
             labels: Vec::new(),
             ends: Vec::new(),
             sources: Vec::new(),
@@ -100,7 +105,16 @@ impl TsdbSeriesSet {
         }
         set.pages = finder.pages;
         set.parts = parts;
+        set.keeps_floats = set.has_room_to_keep();
         Ok(set)
+    }
+
+    /// Whether the samples of parts, and those that are decoded with them, fit into a generation of the
+    /// cache: of more, none would be there when they are asked for again.
+    fn has_room_to_keep(&self) -> bool {
+        let of_part = |planned: &PlannedPart| planned.part.samples_in(planned.range) + DECODED_BESIDE;
+        let samples: f64 = self.parts.iter().map(of_part).sum();
+        samples * self.len() as f64 * size_of::<f64>() as f64 <= FLOATS_GENERATION_BYTES as f64
     }
 
     fn sources(&self, index: usize) -> &[Source] {
@@ -127,7 +141,7 @@ impl<'s> Reader<'s> {
         let slot = &mut self.listings[number as usize];
         let listing = match slot {
             Some(listing) => listing,
-            None => slot.insert(planned.part.listing_among(self.set.parts.len())?),
+            None => slot.insert(planned.part.listing_among(self.set.parts.len(), self.set.keeps_floats)?),
         };
         Ok((planned, listing))
     }

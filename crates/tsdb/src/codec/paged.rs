@@ -13,7 +13,7 @@ use pco::{
 use std::ops::Range;
 
 /// Numbers of a page, the last one excepted: what `pco` decodes at once.
-const PAGE: usize = pco::FULL_BATCH_N;
+pub(super) const PAGE: usize = pco::FULL_BATCH_N;
 
 /// What decoding works in, made when it is first needed: it is larger than many columns.
 pub(crate) type Scratch = Option<DecompressorScratch>;

@@ -146,6 +146,17 @@ pub(crate) fn decode(
     Ok(())
 }
 
+/// Whether these are floats with nothing beside them that take decoding.
+pub(crate) fn is_coded_floats(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(&(DECIMAL | XOR | PCO | PAGED)))
+}
+
+/// `wanted`, and what is decoded with it anyway.
+pub(crate) fn decoded_with(wanted: &Range<usize>, count: usize) -> Range<usize> {
+    let page = paged::PAGE;
+    wanted.start / page * page..wanted.end.next_multiple_of(page).min(count)
+}
+
 fn decode_histograms(
     reader: &mut Reader<'_>,
     count: usize,

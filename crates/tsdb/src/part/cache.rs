@@ -1,15 +1,21 @@
-//! Pages, their values, and timestamp columns, shared by all parts of a store.
+//! Pages, their values, and timestamp columns, shared by all parts of a store; beside them decoded
+//! values, for panels and rules that ask the same series again and again.
 //!
 //! Two generations approximate least-recently-used without a list: what is used moves to the young
 //! one; when that is full it becomes the old one, and what stayed in the old one is dropped.
-//! Bound: twice [`GENERATION_BYTES`], and one entry beyond.
+//! Bound: twice [`GENERATION_BYTES`] and twice [`FLOATS_GENERATION_BYTES`], and one entry each beyond.
 
 use super::page::Page;
 use hashbrown::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// Bytes of one generation.
 const GENERATION_BYTES: usize = 12 << 20;
+/// Bytes of one generation of decoded values.
+pub(crate) const FLOATS_GENERATION_BYTES: usize = 6 << 20;
 /// What an entry takes beside its bytes.
 const ENTRY_BYTES: usize = 96;
 
@@ -19,6 +25,20 @@ pub(super) enum Cached {
     /// Those of a page, as they are on disk.
     Values(Arc<Vec<u8>>),
     Column(Arc<[i64]>),
+    Floats(Arc<Floats>),
+}
+
+/// Values of a block, from the one at `first` on.
+pub(super) struct Floats {
+    pub(super) first: usize,
+    pub(super) values: Vec<f64>,
+}
+
+impl Floats {
+    /// Those at these places of the block, if they are all here.
+    pub(super) fn get(&self, wanted: Range<usize>) -> Option<&[f64]> {
+        self.values.get(wanted.start.checked_sub(self.first)?..wanted.end.checked_sub(self.first)?)
+    }
 }
 
 /// What of a part is cached, by its number there.
@@ -27,26 +47,42 @@ pub(super) enum Item {
     Page(usize),
     Values(usize),
     Column(u32),
+    /// Of the block that begins at an offset of a page's values.
+    Floats(usize, u32),
 }
 
 type Key = (u64, Item);
 
 /// See the module.
-#[derive(Default)]
 pub(crate) struct Cache {
-    state: Mutex<State>,
+    read: Mutex<State>,
+    floats: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    generation_bytes: usize,
     young: HashMap<Key, (Cached, usize)>,
     old: HashMap<Key, (Cached, usize)>,
     young_bytes: usize,
 }
 
+impl Default for Cache {
+    fn default() -> Self {
+        Cache {
+            read: Mutex::new(State::new(GENERATION_BYTES)),
+            floats: Mutex::new(State::new(FLOATS_GENERATION_BYTES)),
+        }
+    }
+}
+
 impl Cache {
+    fn state(&self, item: Item) -> MutexGuard<'_, State> {
+        let state = if matches!(item, Item::Floats(..)) { &self.floats } else { &self.read };
+        state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn get(&self, key: Key) -> Option<Cached> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state(key.1);
         if let Some((found, _)) = state.young.get(&key) {
             return Some(found.clone());
         }
@@ -56,22 +92,31 @@ impl Cache {
     }
 
     pub(super) fn put(&self, key: Key, value: Cached, bytes: usize) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.insert(key, value, bytes + ENTRY_BYTES);
+        self.state(key.1).insert(key, value, bytes + ENTRY_BYTES);
     }
 
     /// Drops everything, as after a merge that leaves most of it without a part.
     pub(crate) fn clear(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
+        for state in [&self.read, &self.floats] {
+            state.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 }
 
 impl State {
+    fn new(generation_bytes: usize) -> Self {
+        State { generation_bytes, young: HashMap::new(), old: HashMap::new(), young_bytes: 0 }
+    }
+
+    fn clear(&mut self) {
+        *self = State::new(self.generation_bytes);
+    }
+
     fn insert(&mut self, key: Key, value: Cached, bytes: usize) {
         if self.young.insert(key, (value, bytes)).is_none() {
             self.young_bytes += bytes;
         }
-        if self.young_bytes > GENERATION_BYTES {
+        if self.young_bytes > self.generation_bytes {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
         }

@@ -6,8 +6,8 @@ use crate::codec::values::Scratch;
 use model::{Samples, TimeRange};
 use std::{ops::Range, sync::Arc};
 
-/// Timestamp columns that a reader keeps of all its parts together: those of some hundred targets, as
-/// they come again with each metric. A column is at most 16 KiB.
+/// Timestamp columns that a reader keeps, shared between its parts as long as each has enough: those of
+/// some hundred targets, as they come again with each metric. A column is at most 16 KiB.
 const COLUMNS_KEPT: usize = 256;
 /// Those of one part at least, and of one that is merged, which must not take more memory than need be.
 const COLUMNS_KEPT_MIN: usize = 8;
@@ -30,6 +30,8 @@ pub(super) struct Recent {
     columns_max: usize,
     /// Everything is read once: values are not put into the cache.
     is_passing: bool,
+    /// Decoded values are put into the cache.
+    pub(super) keeps_floats: bool,
     pub(super) scratch: Scratch,
 }
 
@@ -52,6 +54,7 @@ impl Recent {
             values: None,
             columns_max,
             is_passing: false,
+            keeps_floats: false,
             scratch: Scratch::default(),
         }
     }
@@ -97,12 +100,14 @@ impl Recent {
 impl Part {
     /// Looks at series one after the other.
     pub(crate) fn listing(&self) -> Result<Listing<'_>, PartError> {
-        self.listing_among(1)
+        self.listing_among(1, false)
     }
 
-    /// As [`Part::listing`], where so many parts are looked into at once.
-    pub(crate) fn listing_among(&self, parts: usize) -> Result<Listing<'_>, PartError> {
-        let recent = Recent::keeping((COLUMNS_KEPT / parts.max(1)).max(COLUMNS_KEPT_MIN));
+    /// As [`Part::listing`], where so many parts are looked into at once; decoded values that are worth it
+    /// are kept in the cache or not.
+    pub(crate) fn listing_among(&self, parts: usize, keeps_floats: bool) -> Result<Listing<'_>, PartError> {
+        let columns_max = (COLUMNS_KEPT / parts.max(1)).max(COLUMNS_KEPT_MIN);
+        let recent = Recent { keeps_floats, ..Recent::keeping(columns_max) };
         Ok(Listing { part: self, index: self.index()?, page: None, recent })
     }
 }

@@ -64,8 +64,8 @@ pub(super) fn read_checked(
 #[derive(Clone, Copy)]
 pub(super) struct Block {
     pub(super) column: u32,
-    offset: u32,
-    length: u32,
+    pub(super) offset: u32,
+    pub(super) length: u32,
 }
 
 /// A decoded page.
