@@ -40,7 +40,7 @@ impl<'a> Listed<'a> {
 
 /// What has been found so far, and the question that is put to series.
 pub(crate) struct Found<'q> {
-    texts: BTreeSet<String>,
+    texts: BTreeSet<Arc<str>>,
     context: &'q QueryContext,
     asked: usize,
 }
@@ -59,7 +59,7 @@ impl Found<'_> {
         for series in series {
             self.note_asked()?;
             if is_live(series)? {
-                self.texts.insert(text.to_owned());
+                self.texts.insert(text.into());
                 return Ok(());
             }
         }
@@ -70,17 +70,30 @@ impl Found<'_> {
     pub(crate) fn add_live(&mut self, text: &str) -> Result<(), StoreError> {
         self.note_asked()?;
         if !self.has(text) {
-            self.texts.insert(text.to_owned());
+            self.texts.insert(text.into());
         }
         Ok(())
     }
 
-    fn note_asked(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn note_asked(&mut self) -> Result<(), StoreError> {
         self.asked += 1;
         if self.asked.is_multiple_of(CHECK_EVERY) {
             self.context.check()?;
         }
         Ok(())
+    }
+
+    /// Adds all of an ascending list, which series with samples have.
+    fn add_all(&mut self, texts: &[Arc<str>]) {
+        self.texts.extend(texts.iter().cloned());
+    }
+
+    /// Whether all of an ascending list are known already.
+    fn has_all(&self, texts: &[Arc<str>]) -> bool {
+        if texts.len() == self.texts.len() {
+            return self.texts.iter().eq(texts);
+        }
+        texts.len() < self.texts.len() && texts.iter().all(|text| self.texts.contains(text))
     }
 
     /// Whether it is known already.
@@ -128,7 +141,7 @@ impl Tsdb {
         for head in sparse {
             list_head(head, listed, selectors, visible, &mut found)?;
         }
-        Ok(found.texts.into_iter().collect())
+        Ok(found.texts.iter().map(|text| text.to_string()).collect())
     }
 
     fn list_part(
@@ -138,8 +151,14 @@ impl Tsdb {
         range: TimeRange,
         found: &mut Found<'_>,
     ) -> Result<(), StoreError> {
-        if part.is_within(range) {
-            return part.list_all(listed, found);
+        match part.texts(listed, found)? {
+            Some(texts) if found.has_all(&texts) => return Ok(()),
+            Some(texts) if part.is_within(range) => {
+                found.add_all(&texts);
+                return Ok(());
+            }
+            None if part.is_within(range) => return part.list_all(listed, found),
+            _ => {}
         }
         let mut listing = part.listing()?;
         let mut is_live = |ordinal| self.is_live(&mut listing, ordinal, range);

@@ -27,7 +27,7 @@ use crate::{
     codec::values::{self, Scratch},
     listing::{Found, Listed},
 };
-use cache::{Cached, Floats, Item};
+use cache::{Cached, Floats, Item, Texts};
 use disk::{Dir, ReadFile};
 use index::PartIndex;
 use listing::{Recent, Stretch};
@@ -52,6 +52,10 @@ const DELETED: &str = "deleted";
 /// First bytes of `data` and `index`: magic and version.
 const DATA_MAGIC: &[u8; 8] = b"BWMD\x01\0\0\0";
 const INDEX_MAGIC: &[u8; 8] = b"BWMI\x01\0\0\0";
+
+/// Longest list of names or values that is kept in memory, and what an entry takes beside its text.
+const TEXTS_BYTES_MAX: usize = 128 << 10;
+const TEXT_BYTES: usize = 48;
 
 /// Why a part could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -275,6 +279,43 @@ impl Part {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(())
+    }
+
+    /// All names, or values of a name, ascending; `None` when they are too many to be kept.
+    pub(crate) fn texts(
+        &self,
+        listed: Listed<'_>,
+        found: &mut Found<'_>,
+    ) -> Result<Option<Arc<[Arc<str>]>>, StoreError> {
+        let label = match listed {
+            Listed::Names => None,
+            Listed::Values(name) => Some(name),
+        };
+        let hash = label.map_or(0, |name| xxhash_rust::xxh3::xxh3_64(name.as_bytes()));
+        let key = (self.id(), Item::Texts(hash));
+        if let Some(Cached::Texts(texts)) = self.files.cache.get(key)
+            && texts.are(listed)
+        {
+            return Ok(texts.all.clone());
+        }
+        let bad = |Malformed| StoreError::from(self.bad_postings());
+        let (mut all, mut bytes) = (Vec::<Arc<str>>::new(), 0);
+        let is_whole = matching::for_each_key(&*self.index()?, listed, bad, |text, _| {
+            found.note_asked()?;
+            if all.last().is_none_or(|last| **last != *text) {
+                all.push(text.into());
+                bytes += text.len() + TEXT_BYTES;
+            }
+            Ok::<_, StoreError>(if bytes > TEXTS_BYTES_MAX {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        })?;
+        let all = is_whole.then(|| Arc::from(all));
+        let texts = Texts { label: label.map(str::to_owned), all: all.clone() };
+        self.files.cache.put(key, Cached::Texts(Arc::new(texts)), bytes);
+        Ok(all)
     }
 
     /// Adds names, or values of a name, that a series has which passes `is_live`, of all series or

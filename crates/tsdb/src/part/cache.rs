@@ -1,11 +1,12 @@
-//! Pages, their values, and timestamp columns, shared by all parts of a store; beside them decoded
-//! values, for panels and rules that ask the same series again and again.
+//! Pages, their values, timestamp columns and short lists of label values, shared by all parts of a
+//! store; beside them decoded values, for panels and rules that ask the same series again and again.
 //!
 //! Two generations approximate least-recently-used without a list: what is used moves to the young
 //! one; when that is full it becomes the old one, and what stayed in the old one is dropped.
 //! Bound: twice [`GENERATION_BYTES`] and twice [`FLOATS_GENERATION_BYTES`], and one entry each beyond.
 
 use super::page::Page;
+use crate::listing::Listed;
 use hashbrown::HashMap;
 use std::{
     ops::Range,
@@ -26,6 +27,25 @@ pub(super) enum Cached {
     Values(Arc<Vec<u8>>),
     Column(Arc<[i64]>),
     Floats(Arc<Floats>),
+    Texts(Arc<Texts>),
+}
+
+/// What a part has of [`Listed`].
+pub(super) struct Texts {
+    /// The label whose values these are; `None` where they are the labels' names.
+    pub(super) label: Option<String>,
+    /// Ascending; `None` when they are too many to be kept.
+    pub(super) all: Option<Arc<[Arc<str>]>>,
+}
+
+impl Texts {
+    /// Whether these are what is listed.
+    pub(super) fn are(&self, listed: Listed<'_>) -> bool {
+        match listed {
+            Listed::Names => self.label.is_none(),
+            Listed::Values(name) => self.label.as_deref() == Some(name),
+        }
+    }
 }
 
 /// Values of a block, from the one at `first` on.
@@ -49,6 +69,8 @@ pub(super) enum Item {
     Column(u32),
     /// Of the block that begins at an offset of a page's values.
     Floats(usize, u32),
+    /// By a hash of what is listed.
+    Texts(u64),
 }
 
 type Key = (u64, Item);

@@ -83,10 +83,13 @@ fn compare(store: &dyn MetricStore, reference: &dyn MetricStore, range: TimeRang
         Matcher::new("host", MatchOp::Regex, "host-[12]").unwrap(),
         Matcher::new("__name__", MatchOp::NotEqual, "metric_1").unwrap(),
     ];
-    assert_same(&select(store, &matchers, range), &select(reference, &matchers, range), "selected");
+    let expected = select(reference, &matchers, range);
+    for place in ["selected", "selected again, from what was kept in memory"] {
+        assert_same(&select(store, &matchers, range), &expected, place);
+    }
     let context = QueryContext::default();
     let selectors = [matchers.to_vec(), vec![Matcher::equal("__name__", "metric_1")]];
-    for selectors in [&selectors[..], &[]] {
+    for selectors in [&selectors[..], &[], &[]] {
         assert_eq!(
             store.series(selectors, range, 100, &context).unwrap(),
             reference.series(selectors, range, 100, &context).unwrap()
