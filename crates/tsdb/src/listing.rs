@@ -7,7 +7,7 @@
 
 use crate::{
     head::Head,
-    part::{self, Part},
+    part::{self, Part, Text},
     query::{CHECK_EVERY, matching_any, set_aside},
     store_impl::Tsdb,
     tiers::plan,
@@ -84,16 +84,16 @@ impl Found<'_> {
     }
 
     /// Adds all of an ascending list, which series with samples have.
-    fn add_all(&mut self, texts: &[Arc<str>]) {
-        self.texts.extend(texts.iter().cloned());
+    fn add_all(&mut self, texts: &[Text]) {
+        self.texts.extend(texts.iter().map(|(text, _)| text.clone()));
     }
 
     /// Whether all of an ascending list are known already.
-    fn has_all(&self, texts: &[Arc<str>]) -> bool {
+    fn has_all(&self, texts: &[Text]) -> bool {
         if texts.len() == self.texts.len() {
-            return self.texts.iter().eq(texts);
+            return self.texts.iter().eq(texts.iter().map(|(text, _)| text));
         }
-        texts.len() < self.texts.len() && texts.iter().all(|text| self.texts.contains(text))
+        texts.len() < self.texts.len() && texts.iter().all(|(text, _)| self.texts.contains(text))
     }
 
     /// Whether it is known already.
@@ -126,7 +126,11 @@ impl Tsdb {
         for head in full {
             list_head(head, listed, selectors, visible, &mut found)?;
         }
-        for planned in plan(&view, (visible, range), self.tier_oldest_ms(), 0, Aggregate::Last) {
+        let planned = plan(&view, (visible, range), self.tier_oldest_ms(), 0, Aggregate::Last);
+        // What parts that lie within the range have needs no asking, and others mostly have nothing more.
+        let (whole, cut): (Vec<_>, Vec<_>) =
+            planned.into_iter().partition(|planned| planned.part.is_within(planned.range));
+        for planned in whole.iter().chain(&cut) {
             let (part, range) = (&planned.part, planned.range);
             let done = if selectors.is_empty() {
                 self.list_part(part, listed, range, &mut found)
@@ -151,10 +155,11 @@ impl Tsdb {
         range: TimeRange,
         found: &mut Found<'_>,
     ) -> Result<(), StoreError> {
-        match part.texts(listed, found)? {
-            Some(texts) if found.has_all(&texts) => return Ok(()),
+        let kept = part.texts(listed, found)?;
+        match &kept {
+            Some(texts) if found.has_all(texts) => return Ok(()),
             Some(texts) if part.is_within(range) => {
-                found.add_all(&texts);
+                found.add_all(texts);
                 return Ok(());
             }
             None if part.is_within(range) => return part.list_all(listed, found),
@@ -162,8 +167,10 @@ impl Tsdb {
         }
         let mut listing = part.listing()?;
         let mut is_live = |ordinal| self.is_live(&mut listing, ordinal, range);
-        part.list(listed, None, found, &mut is_live)?;
-        Ok(())
+        match (kept, listed) {
+            (Some(texts), Listed::Values(_)) => part.list_kept(&texts, found, &mut is_live),
+            _ => part.list(listed, None, found, &mut is_live).map(drop),
+        }
     }
 
     fn list_matched(

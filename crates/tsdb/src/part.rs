@@ -53,6 +53,9 @@ const DELETED: &str = "deleted";
 const DATA_MAGIC: &[u8; 8] = b"BWMD\x01\0\0\0";
 const INDEX_MAGIC: &[u8; 8] = b"BWMI\x01\0\0\0";
 
+/// A name or a value, and where its series are: of a name, those of its first value.
+pub(crate) type Text = (Arc<str>, u64);
+
 /// Longest list of names or values that is kept in memory, and what an entry takes beside its text.
 const TEXTS_BYTES_MAX: usize = 128 << 10;
 const TEXT_BYTES: usize = 48;
@@ -286,7 +289,7 @@ impl Part {
         &self,
         listed: Listed<'_>,
         found: &mut Found<'_>,
-    ) -> Result<Option<Arc<[Arc<str>]>>, StoreError> {
+    ) -> Result<Option<Arc<[Text]>>, StoreError> {
         let label = match listed {
             Listed::Names => None,
             Listed::Values(name) => Some(name),
@@ -299,11 +302,11 @@ impl Part {
             return Ok(texts.all.clone());
         }
         let bad = |Malformed| StoreError::from(self.bad_postings());
-        let (mut all, mut bytes) = (Vec::<Arc<str>>::new(), 0);
-        let is_whole = matching::for_each_key(&*self.index()?, listed, bad, |text, _| {
+        let (mut all, mut bytes) = (Vec::<Text>::new(), 0);
+        let is_whole = matching::for_each_key(&*self.index()?, listed, bad, |text, offset| {
             found.note_asked()?;
-            if all.last().is_none_or(|last| **last != *text) {
-                all.push(text.into());
+            if all.last().is_none_or(|(last, _)| **last != *text) {
+                all.push((text.into(), offset));
                 bytes += text.len() + TEXT_BYTES;
             }
             Ok::<_, StoreError>(if bytes > TEXTS_BYTES_MAX {
@@ -316,6 +319,24 @@ impl Part {
         let texts = Texts { label: label.map(str::to_owned), all: all.clone() };
         self.files.cache.put(key, Cached::Texts(Arc::new(texts)), bytes);
         Ok(all)
+    }
+
+    /// As [`Part::list`] of all series, of values that are known.
+    pub(crate) fn list_kept(
+        &self,
+        values: &[Text],
+        found: &mut Found<'_>,
+        is_live: &mut dyn FnMut(u32) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let index = self.index()?;
+        for (value, offset) in values {
+            if found.has(value) {
+                continue;
+            }
+            let series = matching::postings_at(&index, *offset).map_err(|Malformed| self.bad_postings())?;
+            found.add(value, series.into_iter(), &mut *is_live)?;
+        }
+        Ok(())
     }
 
     /// Adds names, or values of a name, that a series has which passes `is_live`, of all series or
