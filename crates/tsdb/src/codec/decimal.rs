@@ -75,11 +75,12 @@ pub(crate) fn unscale(mantissa: i64, exponent: u8) -> f64 {
 
 /// Appends the floats that mantissas stand for.
 pub(crate) fn unscale_all(mantissas: impl ExactSizeIterator<Item = i64>, exponent: u8, into: &mut Vec<f64>) {
-    if exponent == 0 {
-        into.extend(mantissas.map(|mantissa| mantissa as f64));
-    } else {
+    let start = into.len();
+    into.extend(mantissas.map(|mantissa| mantissa as f64));
+    if exponent != 0 {
+        // By itself, since several are divided in one go.
         let power = POWERS[usize::from(exponent)];
-        into.extend(mantissas.map(|mantissa| mantissa as f64 / power));
+        into[start..].iter_mut().for_each(|value| *value /= power);
     }
 }
 

@@ -179,15 +179,14 @@ impl<'q> Evaluator<'q> {
                 continue;
             }
             let stretch = stretch(&times[class.first..class.end], series.spec, grid, kind, class.step);
-            let firsts = values[class.first..].iter().step_by(class.stride);
-            let lasts = values[class.end - 1..].iter().step_by(class.stride);
-            let pairs = firsts.zip(lasts).take(class.windows);
-            let places = floats[class.step..].iter_mut().step_by(regular.classes);
+            let (firsts, lasts) = (&values[class.first..], &values[class.end - 1..]);
+            let places = &mut floats[class.step..];
             let mut passes_zero = false;
-            for (place, (first, last)) in places.zip(pairs) {
-                let change = last - first;
-                passes_zero |= stretch.passes_zero(kind, *first, change);
-                *place = change * stretch.factor;
+            for window in 0..class.windows {
+                let first = firsts[window * class.stride];
+                let change = lasts[window * class.stride] - first;
+                passes_zero |= stretch.passes_zero(kind, first, change);
+                places[window * regular.classes] = change * stretch.factor;
             }
             if passes_zero {
                 (class.step..behind).step_by(regular.classes).for_each(|step| alone(step, floats));
