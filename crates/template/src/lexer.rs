@@ -228,26 +228,49 @@ impl Lexer<'_> {
 
     fn number(&mut self) -> Result<(), Failure> {
         let rest = self.rest();
-        let signed = usize::from(rest.starts_with(['+', '-']));
-        let hexadecimal = rest[signed..].starts_with("0x") || rest[signed..].starts_with("0X");
-        let mut length = signed;
-        let mut previous = ' ';
-        for c in rest[signed..].chars() {
-            let exponent = if hexadecimal { ['p', 'P'] } else { ['e', 'E'] };
-            let sign = matches!(c, '+' | '-') && exponent.contains(&previous);
-            if !(c.is_ascii_alphanumeric() || c == '.' || c == '_' || sign) {
-                break;
-            }
-            previous = c;
-            length += 1;
-        }
+        let length = number_length(rest);
         let text = &rest[..length];
-        if parse_number(text).is_none() || !ends_a_word(&rest[length..]) {
+        let next = rest[length..].chars().next();
+        if let Some(c) = next.filter(|c| is_name(*c)) {
+            return self.fail(format!("bad number syntax: {:?}", &rest[..length + c.len_utf8()]));
+        }
+        if text.ends_with('i') || matches!(next, Some('+' | '-')) {
             return self.fail(format!("bad number syntax: {text:?}"));
         }
+        parse_number(text).or_else(|message| self.fail(message))?;
         self.push(Kind::Number, length);
         Ok(())
     }
+}
+
+/// Bytes at the start that are of one number, whether or not it is a good one.
+fn number_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = usize::from(text.starts_with(['+', '-']));
+    let is_prefix = |letters: [u8; 2]| {
+        bytes.get(at) == Some(&b'0') && bytes.get(at + 1).is_some_and(|byte| letters.contains(byte))
+    };
+    let radix = [(*b"xX", 16), (*b"oO", 8), (*b"bB", 2)].into_iter().find(|(letters, _)| is_prefix(*letters));
+    let radix = radix.map_or(10, |(_, radix)| radix);
+    at += if radix == 10 { 0 } else { 2 };
+    let digits = |from: usize, radix: u32| {
+        let is_digit = |byte: &&u8| **byte == b'_' || char::from(**byte).is_digit(radix);
+        from + bytes[from..].iter().take_while(is_digit).count()
+    };
+    at = digits(at, radix);
+    if bytes.get(at) == Some(&b'.') {
+        at = digits(at + 1, radix);
+    }
+    let has_exponent = match (radix, bytes.get(at)) {
+        (10, Some(b'e' | b'E')) | (16, Some(b'p' | b'P')) => true,
+        _ => false,
+    };
+    if has_exponent {
+        at += 1;
+        at += usize::from(matches!(bytes.get(at), Some(b'+' | b'-')));
+        at = digits(at, 10);
+    }
+    at + usize::from(bytes.get(at) == Some(&b'i'))
 }
 
 /// An integer or a float.
@@ -258,35 +281,90 @@ pub(crate) enum Number {
 }
 
 /// Reads a Go number literal with an optional sign.
-pub(crate) fn parse_number(text: &str) -> Option<Number> {
-    let (negative, digits) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
+///
+/// # Errors
+/// Go's message, when it is none or too large.
+pub(crate) fn parse_number(text: &str) -> Result<Number, String> {
+    let illegal = || format!("illegal number syntax: {text:?}");
+    let (is_negative, digits) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
         _ => (false, text),
     };
-    let plain = digits.replace('_', "");
-    if let Some(magnitude) = parse_integer(&plain) {
-        let signed = if negative { -magnitude } else { magnitude };
-        return i64::try_from(signed).ok().map(Number::Int);
+    if !underscores_separate_digits(digits) {
+        return Err(illegal());
     }
-    let starts_like_a_float = plain.starts_with(|c: char| c.is_ascii_digit() || c == '.');
-    let value: f64 = plain.parse().ok().filter(|_| starts_like_a_float)?;
-    Some(Number::Float(if negative { -value } else { value }))
+    let plain = digits.replace('_', "").to_ascii_lowercase();
+    if let Some(magnitude) = parse_integer(&plain) {
+        let signed = if is_negative { -magnitude } else { magnitude };
+        return match i64::try_from(signed) {
+            Ok(value) => Ok(Number::Int(value)),
+            Err(_) if u64::try_from(signed).is_ok() => Err(format!("{text} overflows int")),
+            Err(_) => Err(format!("integer overflow: {text:?}")),
+        };
+    }
+    let value = match plain.strip_prefix("0x") {
+        Some(hexadecimal) => parse_hexadecimal_float(hexadecimal),
+        None => plain.parse().ok(),
+    };
+    let value: f64 = value.filter(|value: &f64| value.is_finite()).ok_or_else(illegal)?;
+    if !plain.contains(['.', 'e', 'p']) {
+        // `08`, which is no octal number, among others.
+        return Err(format!("integer overflow: {text:?}"));
+    }
+    Ok(Number::Float(if is_negative { -value } else { value }))
 }
 
+/// Whether each underscore has a digit, or the letter of a base, before it and a digit behind it.
+fn underscores_separate_digits(digits: &str) -> bool {
+    let bytes = digits.as_bytes();
+    let has_base = bytes.first() == Some(&b'0') && bytes.get(1).is_some_and(|b| b"xXoObB".contains(b));
+    let is_digit = |at: Option<usize>| {
+        let byte = at.and_then(|at| bytes.get(at));
+        let is_hexadecimal = has_base && bytes[1].eq_ignore_ascii_case(&b'x');
+        byte.is_some_and(|byte| byte.is_ascii_digit() || (is_hexadecimal && byte.is_ascii_hexdigit()))
+    };
+    let underscores = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'_').map(|(at, _)| at);
+    let is_after_base = |at: usize| has_base && at == 2;
+    underscores
+        .into_iter()
+        .all(|at| (is_digit(at.checked_sub(1)) || is_after_base(at)) && is_digit(Some(at + 1)))
+}
+
+/// In lower case, without underscores. A leading zero makes it octal.
 fn parse_integer(digits: &str) -> Option<i128> {
-    let lower = digits.to_ascii_lowercase();
-    let (radix, rest) = match lower.as_bytes() {
-        [b'0', b'x', ..] => (16, &lower[2..]),
-        [b'0', b'o', ..] => (8, &lower[2..]),
-        [b'0', b'b', ..] => (2, &lower[2..]),
-        [b'0', _, ..] => (8, &lower[1..]),
-        _ => (10, lower.as_str()),
+    let (radix, rest) = match digits.as_bytes() {
+        [b'0', b'x', ..] => (16, &digits[2..]),
+        [b'0', b'o', ..] => (8, &digits[2..]),
+        [b'0', b'b', ..] => (2, &digits[2..]),
+        [b'0', _, ..] => (8, &digits[1..]),
+        _ => (10, digits),
     };
     if !rest.starts_with(|c: char| c.is_ascii_hexdigit()) {
         return None;
     }
     i128::from_str_radix(rest, radix).ok()
+}
+
+/// What follows `0x`, as `1.8p3`: the exponent, which must be there, is of two.
+fn parse_hexadecimal_float(text: &str) -> Option<f64> {
+    /// Digits of a mantissa that no number needs more of.
+    const DIGITS_MAX: usize = 28;
+    let (mantissa, exponent) = text.split_once('p')?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    if whole.len() + fraction.len() == 0 {
+        return None;
+    }
+    let kept = &digits[..digits.len().min(DIGITS_MAX)];
+    let magnitude = if kept.is_empty() { 0 } else { u128::from_str_radix(kept, 16).ok()? };
+    let exponent: i32 = exponent.parse().ok()?;
+    let shift = i32::try_from(digits.len() - kept.len()).ok()? - i32::try_from(fraction.len()).ok()?;
+    let exponent = shift.checked_mul(4)?.checked_add(exponent)?;
+    // In two steps: one power of two alone may be out of reach.
+    let half = exponent / 2;
+    Some(magnitude as f64 * 2f64.powi(half) * 2f64.powi(exponent - half))
 }
 
 fn is_space(c: char) -> bool {

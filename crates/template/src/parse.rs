@@ -479,16 +479,19 @@ impl Parser<'_> {
                 }
             },
             Kind::Number => match parse_number(&token.text) {
-                Some(Number::Int(value)) => OperandKind::Int(value, token.text),
-                Some(Number::Float(value)) => OperandKind::Float(value, token.text),
-                None => return self.fail(format!("bad number syntax: {:?}", token.text)),
+                Ok(Number::Int(value)) => OperandKind::Int(value, token.text),
+                Ok(Number::Float(value)) => OperandKind::Float(value, token.text),
+                Err(message) => return Err(self.error_at(token.position, message)),
             },
             Kind::CharConstant => {
-                let text = self.unquote(&token)?;
-                match (text.chars().next(), text.chars().nth(1)) {
-                    (Some(c), None) => OperandKind::Int(i64::from(u32::from(c)), token.text),
-                    _ => return self.fail(format!("malformed character constant: {}", token.text)),
+                let mut rest = token.text[1..token.text.len() - 1].chars();
+                let Some(unit) = unescape_one(&mut rest, '\'') else {
+                    return Err(self.error_at(token.position, "invalid syntax"));
+                };
+                if rest.next().is_some() {
+                    return self.fail(format!("malformed character constant: {}", token.text));
                 }
+                OperandKind::Int(unit.code().into(), token.text)
             }
             Kind::LeftParen => {
                 let pipeline =
@@ -541,38 +544,60 @@ fn describe(token: &Token) -> String {
 fn unescape(inner: &str) -> Option<String> {
     let mut out: Vec<u8> = Vec::with_capacity(inner.len());
     let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            continue;
+    while !chars.as_str().is_empty() {
+        match unescape_one(&mut chars, '"')? {
+            Unit::Byte(byte) => out.push(byte),
+            Unit::Char(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
-        let escape = chars.next()?;
-        let byte = match escape {
-            'a' => 7,
-            'b' => 8,
-            'f' => 12,
-            'n' => b'\n',
-            'r' => b'\r',
-            't' => b'\t',
-            'v' => 11,
-            '\\' | '"' | '\'' => escape as u8,
-            'x' => u8::try_from(number(&mut chars, 2, 16)?).ok()?,
-            '0'..='7' => {
-                let rest = number(&mut chars, 2, 8)?;
-                u8::try_from(escape.to_digit(8)? * 64 + rest).ok()?
-            }
-            'u' | 'U' => {
-                let digits = if escape == 'u' { 4 } else { 8 };
-                let c = char::from_u32(number(&mut chars, digits, 16)?)?;
-                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                continue;
-            }
-            _ => return None,
-        };
-        out.push(byte);
     }
     // Values are text: bytes that are none are shown as Go shows them.
     Some(crate::format::text_of_bytes(&out))
+}
+
+/// What one character or escape of a literal stands for.
+enum Unit {
+    Byte(u8),
+    Char(char),
+}
+
+impl Unit {
+    fn code(self) -> u32 {
+        match self {
+            Unit::Byte(byte) => byte.into(),
+            Unit::Char(c) => c.into(),
+        }
+    }
+}
+
+/// Takes one character or escape; only the quote around the literal may be escaped.
+fn unescape_one(chars: &mut std::str::Chars<'_>, quote: char) -> Option<Unit> {
+    let c = chars.next()?;
+    if c != '\\' {
+        return Some(Unit::Char(c));
+    }
+    let escape = chars.next()?;
+    let byte = match escape {
+        'a' => 7,
+        'b' => 8,
+        'f' => 12,
+        'n' => b'\n',
+        'r' => b'\r',
+        't' => b'\t',
+        'v' => 11,
+        '\\' => b'\\',
+        _ if escape == quote => escape as u8,
+        'x' => u8::try_from(number(chars, 2, 16)?).ok()?,
+        '0'..='7' => {
+            let rest = number(chars, 2, 8)?;
+            u8::try_from(escape.to_digit(8)? * 64 + rest).ok()?
+        }
+        'u' | 'U' => {
+            let digits = if escape == 'u' { 4 } else { 8 };
+            return char::from_u32(number(chars, digits, 16)?).map(Unit::Char);
+        }
+        _ => return None,
+    };
+    Some(Unit::Byte(byte))
 }
 
 fn number(chars: &mut std::str::Chars<'_>, digits: usize, radix: u32) -> Option<u32> {

@@ -150,6 +150,68 @@ fn parse_errors_have_gos_words() {
     }
 }
 
+/// Recorded from Go by way of amtool 0.25.
+#[test]
+fn numbers_are_read_as_in_go() {
+    for (text, expected) in [
+        ("017", "15 int"),
+        ("-017", "-15 int"),
+        ("0o17", "15 int"),
+        ("0B11", "3 int"),
+        ("1_000", "1000 int"),
+        ("0_17", "15 int"),
+        ("0x_ff", "255 int"),
+        ("0x1e", "30 int"),
+        ("00", "0 int"),
+        ("-0", "0 int"),
+        ("9223372036854775807", "9223372036854775807 int"),
+        ("0x1p-2", "0.25 float64"),
+        ("0x1.8p1", "3 float64"),
+        ("0X1P+2", "4 float64"),
+        ("-0x1p4", "-16 float64"),
+        ("0x.8p1", "1 float64"),
+        ("1E3", "1000 float64"),
+        ("1_0.5_0e1_0", "1.05e+11 float64"),
+        (".5e1", "5 float64"),
+        ("+.5", "0.5 float64"),
+        ("5.", "5 float64"),
+        ("09.5", "9.5 float64"),
+        ("'a'", "97 int"),
+        (r"'\n'", "10 int"),
+        (r"'\x41'", "65 int"),
+        (r"'\u00e9'", "233 int"),
+        (r"'\101'", "65 int"),
+        (r"'\xff'", "255 int"),
+        (r"'\''", "39 int"),
+        ("'é'", "233 int"),
+    ] {
+        check(&format!("{{{{ print ({text}) }}}} {{{{ printf \"%T\" ({text}) }}}}"), expected);
+    }
+    for (text, expected) in [
+        ("08", "integer overflow: \"08\""),
+        ("18446744073709551616", "integer overflow: \"18446744073709551616\""),
+        ("9223372036854775808", "9223372036854775808 overflows int"),
+        ("0x1.8", "illegal number syntax: \"0x1.8\""),
+        ("1__0", "illegal number syntax: \"1__0\""),
+        ("1_", "illegal number syntax: \"1_\""),
+        ("1e", "illegal number syntax: \"1e\""),
+        ("1e400", "illegal number syntax: \"1e400\""),
+        ("0x1_p1", "illegal number syntax: \"0x1_p1\""),
+        ("0b1.1", "illegal number syntax: \"0b1.1\""),
+        ("0x", "illegal number syntax: \"0x\""),
+        ("0b12", "bad number syntax: \"0b12\""),
+        ("0xg", "bad number syntax: \"0xg\""),
+        ("1abc", "bad number syntax: \"1a\""),
+        ("0o1e1", "bad number syntax: \"0o1e\""),
+        (r#"'\"'"#, "invalid syntax"),
+        (r#""\'""#, "invalid syntax"),
+        ("'ab'", "malformed character constant: 'ab'"),
+        ("''", "invalid syntax"),
+    ] {
+        check_error(&format!("{{{{ print {text} }}}}"), &format!("template: t:1: {expected}"));
+    }
+}
+
 #[test]
 fn execution_errors_say_where() {
     check_error(
