@@ -1,6 +1,9 @@
 //! Label matchers, as in `{job="api", code!~"2.."}`.
 
-use crate::{go_regex, quote::Quoted};
+use crate::{
+    go_regex::{self, Dot},
+    quote::Quoted,
+};
 use std::fmt;
 
 /// How a [`Matcher`] compares.
@@ -48,10 +51,23 @@ impl Matcher {
     /// # Errors
     /// When `op` is a regular expression that Go would refuse, or one too large to compile.
     pub fn new(name: impl Into<String>, op: MatchOp, value: impl Into<String>) -> Result<Self, MatcherError> {
+        Matcher::with_dot(name, op, value, Dot::Any)
+    }
+
+    /// As [`Matcher::new`], with a say in what `.` matches.
+    ///
+    /// # Errors
+    /// As [`Matcher::new`].
+    pub fn with_dot(
+        name: impl Into<String>,
+        op: MatchOp,
+        value: impl Into<String>,
+        dot: Dot,
+    ) -> Result<Self, MatcherError> {
         let value = value.into();
         let regex = match op {
             MatchOp::Regex | MatchOp::NotRegex => {
-                Some(go_regex::compile_anchored(&value).map_err(MatcherError)?)
+                Some(go_regex::compile_anchored(&value, dot).map_err(MatcherError)?)
             }
             MatchOp::Equal | MatchOp::NotEqual => None,
         };

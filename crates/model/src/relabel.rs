@@ -3,7 +3,10 @@
 //!
 //! A [`RelabelStep`] is checked when it is made; applying a list of them cannot fail.
 
-use crate::{Labels, LabelsBuilder, go_regex};
+use crate::{
+    Labels, LabelsBuilder,
+    go_regex::{self, Dot},
+};
 use md5::{Digest, Md5};
 use regex::Regex;
 
@@ -108,7 +111,7 @@ impl TryFrom<&RelabelSpec> for RelabelStep {
             action: spec.action,
             source_labels: spec.source_labels.clone(),
             separator: spec.separator.clone().unwrap_or_else(|| ";".to_owned()),
-            regex: go_regex::compile_anchored(regex).map_err(RelabelError::Regex)?,
+            regex: go_regex::compile_anchored(regex, Dot::Any).map_err(RelabelError::Regex)?,
             modulus: spec.modulus,
             target_label: spec.target_label.clone().unwrap_or_default(),
             replacement: spec.replacement.clone().unwrap_or_else(|| "$1".to_owned()),

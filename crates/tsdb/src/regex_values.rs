@@ -25,7 +25,7 @@ pub(crate) fn values_of(matcher: &Matcher) -> Values {
 }
 
 fn of_regex(pattern: &str) -> Option<Values> {
-    let hir = regex_syntax::parse(&format!("(?s:{})", go_regex::translate(pattern))).ok()?;
+    let hir = regex_syntax::parse(&format!("(?s:{})", go_regex::translate(pattern).ok()?)).ok()?;
     let mut extractor = Extractor::new();
     extractor.kind(ExtractKind::Prefix).limit_total(ALTERNATIVES_MAX).limit_class(ALTERNATIVES_MAX);
     let sequence = extractor.extract(&hir);

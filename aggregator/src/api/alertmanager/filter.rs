@@ -5,7 +5,10 @@ use alerting::{
     AlertView, GroupView,
     matchers::{all_match, parse_matcher},
 };
-use model::{Matcher, go_regex};
+use model::{
+    Matcher,
+    go_regex::{self, Dot},
+};
 
 /// See the module.
 pub(super) struct AlertFilter {
@@ -42,7 +45,7 @@ impl AlertFilter {
                 "inhibited" => filter.inhibited = flag(&value),
                 "muted" => filter.muted = flag(&value),
                 "receiver" if !value.is_empty() => {
-                    let regex = go_regex::compile_anchored(&value);
+                    let regex = go_regex::compile_anchored(&value, Dot::NotNewline);
                     filter.receiver =
                         Some(regex.map_err(|error| {
                             Refusal::bad(format!("failed to parse receiver param: {error}"))

@@ -2,11 +2,12 @@
 
 use super::{Evaluation, Table};
 use crate::{EvalError, ast::LabelReplace};
-use model::go_regex;
+use model::go_regex::{self, Dot};
 
 impl Evaluation<'_> {
     pub(super) fn label_replace(&self, replace: &LabelReplace) -> Result<Table, EvalError> {
-        let regex = go_regex::compile_anchored(&replace.regex).map_err(EvalError::Invalid)?;
+        let regex =
+            go_regex::compile_anchored(&replace.regex, Dot::NotNewline).map_err(EvalError::Invalid)?;
         let mut rows = self.rows(&replace.inner)?;
         for row in &mut rows {
             let source = row.labels.value(&replace.source).to_owned();

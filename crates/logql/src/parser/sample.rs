@@ -10,6 +10,7 @@ use crate::{
     lexer::Kind,
     validate,
 };
+use model::go_regex::{self, Dot};
 
 /// How tightly an operator binds; only `^` binds to the right.
 fn precedence(op: BinaryOp) -> u8 {
@@ -218,7 +219,7 @@ impl Parser<'_> {
         let mut next = || texts.next().unwrap_or_default();
         let replace =
             LabelReplace { inner, destination: next(), replacement: next(), source: next(), regex: next() };
-        if let Err(reason) = model::go_regex::compile_anchored(&replace.regex) {
+        if let Err(reason) = go_regex::compile_anchored(&replace.regex, Dot::NotNewline) {
             return Err(ParseError::new(format!("invalid regex in label_replace: {reason}")));
         }
         Ok(SampleExpr::LabelReplace(Box::new(replace)))

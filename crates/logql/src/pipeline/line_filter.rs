@@ -57,7 +57,7 @@ fn compile(op: LineOp, needle: &Needle) -> Result<Test, String> {
 fn compile_regex(pattern: &str) -> Result<(String, Regex), String> {
     // The check in Go's dialect gives the message.
     go_regex::compile(pattern)?;
-    let translated = go_regex::translate(pattern);
+    let translated = go_regex::translate(pattern)?;
     let regex = RegexBuilder::new(&translated)
         .size_limit(PROGRAM_BYTES_MAX)
         .build()

@@ -16,6 +16,9 @@ pub(super) struct Extractor {
 impl Extractor {
     pub(super) fn new(text: &str) -> Result<Self, String> {
         let regex = go_regex::compile(text)?;
+        if let Some(name) = go_regex::repeated_name(text) {
+            return Err(format!("duplicate extracted label name '{name}'"));
+        }
         let groups: Vec<_> = regex
             .capture_names()
             .enumerate()

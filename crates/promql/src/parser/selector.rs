@@ -73,8 +73,7 @@ impl Parser {
         if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
             self.patterns.add(&value).map_err(|problem| error(label.span, problem))?;
         }
-        Matcher::new(name, op, value.as_str())
-            .map_err(|problem| error(label.span, go_wording(problem.to_string(), &value)))
+        Matcher::new(name, op, value).map_err(|problem| error(label.span, problem.to_string()))
     }
 
     /// `(a, b)` after `by`, `on` and the like.
@@ -95,16 +94,6 @@ impl Parser {
         }
         Ok(labels)
     }
-}
-
-/// What Go says of parentheses that do not match, naming the pattern as it is matched.
-fn go_wording(problem: String, pattern: &str) -> String {
-    for (ours, go) in [("unclosed group", "missing closing )"), ("unopened group", "unexpected )")] {
-        if problem == format!("error parsing regexp: {ours}: `{pattern}`") {
-            return format!("error parsing regexp: {go}: `^(?s:{pattern})$`");
-        }
-    }
-    problem
 }
 
 fn text(token: &Token) -> Parsed<String> {

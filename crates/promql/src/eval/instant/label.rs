@@ -4,7 +4,7 @@ use super::super::{EvalResult, Evaluator, Grid, Series, Sink, fail, name};
 use crate::{ast::Expr, quote::quote_bytes};
 use model::{
     Labels, METRIC_NAME,
-    go_regex::{self, EXPANDED_BYTES_MAX},
+    go_regex::{self, Dot, EXPANDED_BYTES_MAX},
 };
 
 impl<'q> Evaluator<'q> {
@@ -18,7 +18,7 @@ impl<'q> Evaluator<'q> {
     ) -> EvalResult<()> {
         let [dst, replacement, src, regex] = rest else { return fail("label_replace needs four texts") };
         let (replacement, src, pattern) = (self.text(replacement)?, self.text(src)?, self.text(regex)?);
-        let Ok(regex) = go_regex::compile_anchored(&pattern) else {
+        let Ok(regex) = go_regex::compile_anchored(&pattern, Dot::Any) else {
             return fail(format!("invalid regular expression in label_replace(): {pattern}"));
         };
         let dst = self.argument_name(dst, "destination", "label_replace")?;
