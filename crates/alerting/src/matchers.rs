@@ -4,7 +4,7 @@
 //! the newer one allows any UTF-8 name in quotes and requires balance. Text that the classic
 //! dialect reads means what it meant there; everything else is read in the newer dialect.
 
-use model::{MatchOp, Matcher};
+use model::{MatchOp, Matcher, go_regex::Dot};
 
 /// Reads `{a="b", c=~"d|e"}`, with or without braces.
 ///
@@ -26,6 +26,14 @@ pub fn parse_matcher(text: &str) -> Result<Matcher, String> {
         Ok([matcher]) => Ok(matcher),
         Err(several) => Err(format!("expected one matcher in `{text}`, found {}", several.len())),
     }
+}
+
+/// A matcher whose `.` stops at a newline, as everywhere in Alertmanager.
+///
+/// # Errors
+/// When the regular expression does not compile.
+pub(crate) fn matcher(name: &str, op: MatchOp, value: &str) -> Result<Matcher, model::MatcherError> {
+    Matcher::with_dot(name, op, value, Dot::NotNewline)
 }
 
 /// Whether all of `matchers` match `labels`, an absent label being "".
@@ -56,7 +64,7 @@ fn build(name: &str, op: &str, value: &str) -> Result<Matcher, String> {
         "=~" => MatchOp::Regex,
         _ => MatchOp::NotRegex,
     };
-    Matcher::new(name, op, value).map_err(|error| error.to_string())
+    matcher(name, op, value).map_err(|error| error.to_string())
 }
 
 /// Splits an operator off the front.
@@ -269,6 +277,13 @@ mod tests {
         ] {
             assert_eq!(written(name, MatchOp::Equal, value), expected);
         }
+    }
+
+    #[test]
+    fn a_dot_stops_at_a_newline() {
+        let labels = model::Labels::from_pairs([("a", "x\ny")]);
+        assert!(!all_match(&parse_matchers(r#"a=~"x.y""#).unwrap(), &labels));
+        assert!(all_match(&parse_matchers(r#"a=~"(?s)x.y",a!~".*""#).unwrap(), &labels));
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl SilenceMatcher {
         if self.name.is_empty() {
             return Err("invalid label name \"\"".to_owned());
         }
-        Matcher::new(self.name.as_str(), self.op(), self.value.as_str())
+        crate::matchers::matcher(&self.name, self.op(), &self.value)
             .map_err(|error| format!("invalid regular expression {}: {error}", model::quote(&self.value)))
     }
 }

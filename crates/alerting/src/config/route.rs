@@ -2,7 +2,7 @@
 
 use super::{Context, Receiver};
 use crate::{
-    matchers::parse_matchers,
+    matchers::{matcher, parse_matchers},
     problem::Place,
     route::{GroupBy, Route, RouteId, RouteTree, key_of},
     time_interval::TimeInterval,
@@ -216,7 +216,7 @@ pub(crate) fn matchers(
     // So Alertmanager reads the older form, and so it stands in the keys of groups.
     let regex = regex.iter().map(|(name, at)| (name, MatchOp::Regex, at, format!("^(?:{})$", at.value)));
     for (name, op, value, text) in equal.chain(regex) {
-        let matcher = Matcher::new(name.as_str(), op, text);
+        let matcher = matcher(name, op, &text);
         matchers.push(matcher.map_err(|error| Place::of(value).problem(file, error.to_string()))?);
     }
     for text in texts {
