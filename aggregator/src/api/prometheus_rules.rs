@@ -9,6 +9,7 @@ use crate::{
     rules_git::{ProblemJson, Status},
 };
 use alerting::{
+    Annotations,
     matchers::all_match,
     rules::{ActiveAlert, AlertState, Group, Health, RuleKind, RuleState},
     timestamp,
@@ -268,7 +269,7 @@ struct EvaluationJson<'a> {
 #[serde(rename_all = "camelCase")]
 struct AlertJson<'a> {
     labels: LabelsJson<'a>,
-    annotations: LabelsJson<'a>,
+    annotations: &'a Annotations,
     state: &'static str,
     active_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -295,7 +296,7 @@ impl<'a> From<&'a ActiveAlert> for AlertJson<'a> {
     fn from(alert: &'a ActiveAlert) -> Self {
         AlertJson {
             labels: LabelsJson(&alert.labels),
-            annotations: LabelsJson(&alert.annotations),
+            annotations: &alert.annotations,
             state: alert.state.as_str(),
             active_at: timestamp::shortest(alert.active_at_ms),
             keep_firing_since: alert.keep_firing_since_ms.map(timestamp::shortest),

@@ -259,13 +259,10 @@ impl Past {
             }
             for alert in rule.active.iter().filter(|alert| alert.state == AlertState::Firing) {
                 let earlier = walker.firing.remove(&alert.labels);
-                let pairs = |labels: &Labels| {
-                    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-                };
                 let episode = earlier.unwrap_or_else(|| Episode {
                     group: group.clone(),
-                    labels: pairs(&alert.labels),
-                    annotations: pairs(&alert.annotations),
+                    labels: pairs(alert.labels.iter()),
+                    annotations: pairs(alert.annotations.iter()),
                     active_at_ms: alert.active_at_ms,
                     fired_at_ms: alert.fired_at_ms.unwrap_or(at_ms),
                     resolved_at_ms: None,
@@ -295,6 +292,10 @@ fn tell(answer: &mut Answer, episode: Episode) {
     } else {
         answer.truncated = true;
     }
+}
+
+fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, String> {
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 #[cfg(test)]

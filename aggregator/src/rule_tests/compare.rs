@@ -4,7 +4,7 @@ use super::schema::{AlertYaml, DecisionYaml, NotificationYaml, NotifiedYaml, Sam
 use alerting::{
     Reading,
     dispatch::Told,
-    rules::{AlertState, Group, RuleKind, RuleState},
+    rules::{AlertState, Group, RuleState},
 };
 use model::{Labels, METRIC_NAME, Value, duration_to_string, format_float};
 use promql::description::{histogram_text, parse_series_line};
@@ -34,8 +34,8 @@ pub(super) fn pairs(texts: &Texts) -> Pairs {
     all.map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect()
 }
 
-fn labels_as_pairs(labels: &Labels) -> Pairs {
-    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+fn owned_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Pairs {
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The alerts called `name` that are in `state`.
@@ -48,17 +48,9 @@ pub(super) fn alerts(groups: &[Group], name: &str, state: AlertState) -> Vec<Ale
 }
 
 fn shapes(rule: &RuleState, state: AlertState) -> Vec<AlertShape> {
-    // An annotation that expands to nothing is there all the same.
-    let empty: Pairs = match &rule.definition.kind {
-        RuleKind::Alert { annotations, .. } => {
-            annotations.iter().map(|(name, _)| (name.clone(), String::new())).collect()
-        }
-        RuleKind::Record { .. } => Pairs::new(),
-    };
-    let shape = |alert: &alerting::rules::ActiveAlert| {
-        let mut annotations = empty.clone();
-        annotations.extend(labels_as_pairs(&alert.annotations));
-        AlertShape { labels: labels_as_pairs(&alert.labels), annotations }
+    let shape = |alert: &alerting::rules::ActiveAlert| AlertShape {
+        labels: owned_pairs(alert.labels.iter()),
+        annotations: owned_pairs(alert.annotations.iter()),
     };
     rule.active.iter().filter(|alert| alert.state == state).map(shape).collect()
 }
@@ -147,7 +139,7 @@ pub(super) fn is_told(expected: &NotificationYaml, told: &Told, start_ms: i64) -
         && same(&expected.status, message.status())
         && same(&expected.reason, message.reason.as_str())
         && (expected.group_labels.is_none()
-            || pairs(&expected.group_labels) == labels_as_pairs(&message.group_labels))
+            || pairs(&expected.group_labels) == owned_pairs(message.group_labels.iter()))
         && expected.alerts.as_deref().is_none_or(|alerts| same_notified(alerts, told)))
 }
 
@@ -156,9 +148,9 @@ fn same_notified(expected: &[NotifiedYaml], told: &Told) -> bool {
     for alert in expected {
         let is_it = |found: &&alerting::notify::NotifiedAlert| {
             alert.status.as_deref().unwrap_or("firing") == found.status()
-                && pairs(&alert.labels) == labels_as_pairs(&found.alert.labels)
+                && pairs(&alert.labels) == owned_pairs(found.alert.labels.iter())
                 && (alert.annotations.is_none()
-                    || pairs(&alert.annotations) == labels_as_pairs(&found.alert.annotations))
+                    || pairs(&alert.annotations) == owned_pairs(found.alert.annotations.iter()))
         };
         match open.iter().position(is_it) {
             Some(at) => open.remove(at),

@@ -3,7 +3,7 @@
 //! Invariants: `labels` holds at least one pair; `starts_at_ms <= ends_at_ms`. Whether an alert is
 //! resolved depends on the time asked for, because most alerts end by not being renewed.
 
-use crate::stored;
+use crate::{Annotations, stored, timestamp::Written};
 use model::Labels;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -47,12 +47,17 @@ pub struct Alert {
     #[serde(with = "stored::labels")]
     pub labels: Labels,
     /// What is said about it.
-    #[serde(with = "stored::labels")]
-    pub annotations: Labels,
+    pub annotations: Annotations,
     /// When it began to fire.
     pub starts_at_ms: i64,
     /// When it ends, or ended; in the future while it fires.
     pub ends_at_ms: i64,
+    /// How its sender wrote the beginning.
+    #[serde(default, skip_serializing_if = "Written::is_plain")]
+    pub starts_written: Written,
+    /// How its sender wrote the end.
+    #[serde(default, skip_serializing_if = "Written::is_plain")]
+    pub ends_written: Written,
     /// When it was last heard of.
     pub updated_at_ms: i64,
     /// Where it comes from, as a link.
@@ -121,13 +126,12 @@ impl Alert {
 
     /// The earliest start, the newest annotations, and the end that counts.
     fn merged(&self, mut newer: Alert, now_ms: i64) -> Alert {
-        newer.starts_at_ms = newer.starts_at_ms.min(self.starts_at_ms);
-        if newer.is_resolved(now_ms) {
-            if self.is_resolved(now_ms) {
-                newer.ends_at_ms = newer.ends_at_ms.max(self.ends_at_ms);
-            }
-        } else if !self.timeout {
-            newer.ends_at_ms = newer.ends_at_ms.max(self.ends_at_ms);
+        if self.starts_at_ms < newer.starts_at_ms {
+            (newer.starts_at_ms, newer.starts_written) = (self.starts_at_ms, self.starts_written);
+        }
+        let may_end_later = if newer.is_resolved(now_ms) { self.is_resolved(now_ms) } else { !self.timeout };
+        if may_end_later && self.ends_at_ms > newer.ends_at_ms {
+            (newer.ends_at_ms, newer.ends_written) = (self.ends_at_ms, self.ends_written);
         }
         newer
     }
@@ -137,7 +141,10 @@ impl Alert {
     pub fn renew_after_restart(&mut self, now_ms: i64) {
         if !self.ended_explicitly() {
             let lease_ms = self.ends_at_ms.saturating_sub(self.updated_at_ms);
-            self.ends_at_ms = self.ends_at_ms.max(now_ms.saturating_add(lease_ms));
+            let renewed_ms = now_ms.saturating_add(lease_ms);
+            if renewed_ms > self.ends_at_ms {
+                (self.ends_at_ms, self.ends_written) = (renewed_ms, Written::default());
+            }
         }
     }
 }
@@ -152,15 +159,22 @@ mod tests {
     fn alert(starts_at_ms: i64, ends_at_ms: i64, updated_at_ms: i64) -> Alert {
         Alert {
             labels: Labels::from_pairs([("alertname", "test")]),
-            annotations: Labels::empty(),
+            annotations: Annotations::empty(),
             starts_at_ms,
             ends_at_ms,
+            starts_written: Written::default(),
+            ends_written: Written::default(),
             updated_at_ms,
             generator_url: String::new(),
             timeout: false,
             held: false,
             measure: None,
         }
+    }
+
+    fn written(offset: &str) -> Written {
+        let text = format!("2026-11-27T03:51:08{offset}");
+        crate::timestamp::parse_written(&text).unwrap().unwrap().1
     }
 
     #[test]
@@ -186,6 +200,17 @@ mod tests {
         assert_eq!((resolved.starts_at_ms, resolved.ends_at_ms), (10, 90));
         let later = alert(10, 50, 50).succeeded_by(alert(60, 300, 100), now);
         assert_eq!((later.starts_at_ms, later.ends_at_ms), (60, 300), "another episode");
+        let posted = Alert {
+            starts_written: written("+02:00"),
+            ends_written: written("+03:00"),
+            ..alert(10, 200, 10)
+        };
+        let merged = posted.succeeded_by(alert(20, 300, 100), now);
+        assert_eq!(
+            (merged.starts_written, merged.ends_written),
+            (written("+02:00"), written("Z")),
+            "each time is told as it was written"
+        );
         let derived = Alert { timeout: true, ..alert(10, 200, 10) };
         assert_eq!(derived.succeeded_by(alert(20, 150, 100), now).ends_at_ms, 150);
     }

@@ -121,14 +121,17 @@ impl InhibitRule {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::{Annotations, timestamp::Written};
     use std::path::Path;
 
     fn alert(labels: &[(&str, &str)], ends_at_ms: i64) -> Alert {
         Alert {
             labels: Labels::from_pairs(labels.iter().copied()),
-            annotations: Labels::empty(),
+            annotations: Annotations::empty(),
             starts_at_ms: 0,
             ends_at_ms,
+            starts_written: Written::default(),
+            ends_written: Written::default(),
             updated_at_ms: 0,
             generator_url: String::new(),
             timeout: false,

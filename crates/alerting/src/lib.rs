@@ -18,6 +18,7 @@
 //! nobody is told twice by a restart or an edit of the routing, nor forgotten.
 
 mod alert;
+mod annotations;
 pub mod config;
 pub mod dispatch;
 mod expand;
@@ -41,6 +42,7 @@ pub mod time_interval;
 pub mod timestamp;
 
 pub use alert::{ALERT_NAME, Alert, Fingerprint, Measure};
+pub use annotations::Annotations;
 pub use dispatch::{AlertView, Explanation, GroupView, PostError, PostedAlert};
 pub use expand::{ExpandError, NotificationTemplates};
 pub use history::{Event, EventFilter, EventKind, HistoryPage};

@@ -1,6 +1,6 @@
 //! The shapes of answers.
 
-use alerting::{AlertView, Fingerprint, Silence, SilenceMatcher, timestamp};
+use alerting::{AlertView, Annotations, Fingerprint, Silence, SilenceMatcher, timestamp::Written};
 use model::Labels;
 use serde::{Serialize, Serializer};
 use std::fmt::Display;
@@ -27,7 +27,7 @@ pub(super) const ALERT_BYTES: usize = 700;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AlertJson<'a> {
-    annotations: LabelsJson<'a>,
+    annotations: &'a Annotations,
     ends_at: Millis,
     fingerprint: Shown<Fingerprint>,
     receivers: Vec<ReceiverJson<'a>>,
@@ -59,18 +59,18 @@ impl<'a> AlertJson<'a> {
     pub(super) fn of(view: &'a AlertView<'a>, receivers: &[&'a str]) -> Self {
         let alert = view.alert;
         AlertJson {
-            annotations: LabelsJson(&alert.annotations),
-            ends_at: Millis(alert.ends_at_ms),
+            annotations: &alert.annotations,
+            ends_at: Millis(alert.ends_at_ms, alert.ends_written),
             fingerprint: Shown(view.fingerprint),
             receivers: receivers.iter().map(|name| ReceiverJson { name }).collect(),
-            starts_at: Millis(alert.starts_at_ms),
+            starts_at: Millis(alert.starts_at_ms, alert.starts_written),
             status: StatusJson {
                 inhibited_by: view.status.inhibited_by.iter().map(|id| Shown(*id)).collect(),
                 muted_by: &view.status.muted_by,
                 silenced_by: &view.status.silenced_by,
                 state: view.status.state(),
             },
-            updated_at: Millis(alert.updated_at_ms),
+            updated_at: Millis::plain(alert.updated_at_ms),
             generator_url: &alert.generator_url,
             labels: LabelsJson(&alert.labels),
         }
@@ -87,11 +87,17 @@ impl<T: Display> Serialize for Shown<T> {
 }
 
 /// An instant with three digits of fraction.
-struct Millis(i64);
+struct Millis(i64, Written);
+
+impl Millis {
+    fn plain(at_ms: i64) -> Self {
+        Millis(at_ms, Written::default())
+    }
+}
 
 impl Serialize for Millis {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&timestamp::millis(self.0))
+        serializer.serialize_str(&self.1.millis(self.0))
     }
 }
 
@@ -119,12 +125,12 @@ impl SilenceJson {
         SilenceJson {
             id: silence.id.clone(),
             status: SilenceStatusJson { state: silence.state(now_ms).as_str() },
-            updated_at: Millis(silence.updated_at_ms),
+            updated_at: Millis::plain(silence.updated_at_ms),
             comment: silence.comment.clone(),
             created_by: silence.created_by.clone(),
-            ends_at: Millis(silence.ends_at_ms),
+            ends_at: Millis::plain(silence.ends_at_ms),
             matchers: silence.matchers.clone(),
-            starts_at: Millis(silence.starts_at_ms),
+            starts_at: Millis::plain(silence.starts_at_ms),
         }
     }
 }

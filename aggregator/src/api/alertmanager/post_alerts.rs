@@ -46,20 +46,23 @@ fn read_all(body: &[u8]) -> Result<Vec<PostedAlert>, Refusal> {
 fn read(index: usize, alert: PostedJson) -> Result<PostedAlert, Refusal> {
     let time = |name: &str, text: Option<String>| match text {
         None => Ok(None),
-        Some(text) => {
-            timestamp::parse(&text).map_err(|error| Refusal::malformed(format!("{index}.{name}: {error}")))
-        }
+        Some(text) => timestamp::parse_written(&text)
+            .map_err(|error| Refusal::malformed(format!("{index}.{name}: {error}"))),
     };
     let generator_url = alert.generator_url.unwrap_or_default();
     if !generator_url.is_empty() && !is_request_uri(&generator_url) {
         return Err(Refusal::wrong_type(&format!("{index}.generatorURL"), "body", "uri", &generator_url));
     }
+    let (starts_at_ms, starts_written) = time("startsAt", alert.starts_at)?.unzip();
+    let (ends_at_ms, ends_written) = time("endsAt", alert.ends_at)?.unzip();
     let labels = alert.labels.ok_or_else(|| Refusal::required(&format!("{index}.labels")))?;
     Ok(PostedAlert {
         labels: labels.into_iter().collect(),
         annotations: alert.annotations.unwrap_or_default().into_iter().collect(),
-        starts_at_ms: time("startsAt", alert.starts_at)?,
-        ends_at_ms: time("endsAt", alert.ends_at)?,
+        starts_at_ms,
+        ends_at_ms,
+        starts_written: starts_written.unwrap_or_default(),
+        ends_written: ends_written.unwrap_or_default(),
         generator_url,
     })
 }

@@ -3,6 +3,7 @@
 
 use super::{Dispatcher, mutes::Moment, outbox::UnderWay};
 use crate::{
+    Annotations,
     alert::{Alert, Fingerprint},
     config::Receiver,
     notify::dedup::Entry,
@@ -24,8 +25,7 @@ pub struct Explanation {
     #[serde(with = "stored::labels")]
     pub labels: Labels,
     /// Its annotations.
-    #[serde(with = "stored::labels")]
-    pub annotations: Labels,
+    pub annotations: Annotations,
     /// Since when it is in that state.
     pub since_ms: Option<i64>,
     /// For one that is pending: when it fires if nothing changes.
@@ -150,7 +150,7 @@ impl Dispatcher {
             state: "unknown",
             fingerprint: Fingerprint::of(labels).to_string(),
             labels: labels.clone(),
-            annotations: Labels::empty(),
+            annotations: Annotations::empty(),
             since_ms: None,
             fires_at_ms: None,
             routes: routes.into_iter().map(|id| self.explain_route(id, labels, moment)).collect(),

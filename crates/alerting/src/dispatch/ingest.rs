@@ -1,7 +1,7 @@
 //! From an alert as it was posted to one that can be held.
 
 use super::PostError;
-use crate::alert::Alert;
+use crate::{Annotations, alert::Alert, timestamp::Written};
 use model::Labels;
 
 /// An alert as a client of the API gives it.
@@ -15,6 +15,10 @@ pub struct PostedAlert {
     pub starts_at_ms: Option<i64>,
     /// When it ends; after `resolve_timeout` when not given.
     pub ends_at_ms: Option<i64>,
+    /// How the beginning was written.
+    pub starts_written: Written,
+    /// How the end was written.
+    pub ends_written: Written,
     /// Where it comes from, as a link.
     pub generator_url: String,
 }
@@ -39,9 +43,12 @@ pub fn ingest(posted: PostedAlert, resolve_timeout_ms: i64, now_ms: i64) -> Resu
     if labels.is_empty() {
         return invalid("at least one label pair required".to_owned());
     }
+    let starts_as_it_ends = posted.starts_at_ms.is_none() && posted.ends_at_ms.is_some();
     Ok(Alert {
+        starts_written: if starts_as_it_ends { posted.ends_written } else { posted.starts_written },
+        ends_written: posted.ends_written,
         labels,
-        annotations: Labels::from_pairs(posted.annotations),
+        annotations: Annotations::from_pairs(posted.annotations),
         starts_at_ms,
         ends_at_ms,
         updated_at_ms: now_ms,
@@ -58,7 +65,8 @@ mod tests {
 
     fn posted(starts_at_ms: Option<i64>, ends_at_ms: Option<i64>) -> PostedAlert {
         let labels = vec![("alertname".to_owned(), "a".to_owned()), ("empty".to_owned(), String::new())];
-        PostedAlert { labels, starts_at_ms, ends_at_ms, ..PostedAlert::default() }
+        let annotations = vec![("empty".to_owned(), String::new())];
+        PostedAlert { labels, annotations, starts_at_ms, ends_at_ms, ..PostedAlert::default() }
     }
 
     #[test]
@@ -72,6 +80,7 @@ mod tests {
             let alert = ingest(posted(starts, ends), 500, 100).unwrap();
             assert_eq!((alert.starts_at_ms, alert.ends_at_ms, alert.timeout), expected);
             assert_eq!(alert.labels.len(), 1);
+            assert_eq!(alert.annotations.get("empty"), Some(""), "an annotation may be empty");
         }
     }
 

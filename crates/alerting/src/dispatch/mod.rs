@@ -36,6 +36,7 @@ use crate::{
     notify::dedup::Entry,
     route::Route,
     silence::{FileSilence, Silence, SilenceError, Silences},
+    timestamp::Written,
 };
 use flapping::Flapping;
 use group::AlertGroup;
@@ -224,7 +225,7 @@ impl Dispatcher {
         };
         let mut ended = Vec::new();
         for alert in self.alerts.values_mut().filter(orphaned) {
-            alert.ends_at_ms = now_ms;
+            (alert.ends_at_ms, alert.ends_written) = (now_ms, Written::default());
             alert.updated_at_ms = now_ms;
             ended.push(alert.clone());
         }

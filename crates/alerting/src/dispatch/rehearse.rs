@@ -95,6 +95,7 @@ impl Rehearsal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Annotations, timestamp::Written};
     use model::Labels;
     use std::path::Path;
 
@@ -106,9 +107,11 @@ receivers: [{name: r, webhook_configs: [{url: 'http://sink.test/'}]}]
     fn alert(starts_at_ms: i64, ends_at_ms: i64, updated_at_ms: i64) -> Alert {
         Alert {
             labels: Labels::from_pairs([("alertname", "A")]),
-            annotations: Labels::empty(),
+            annotations: Annotations::empty(),
             starts_at_ms,
             ends_at_ms,
+            starts_written: Written::default(),
+            ends_written: Written::default(),
             updated_at_ms,
             generator_url: String::new(),
             timeout: false,

@@ -3,8 +3,10 @@
 
 use super::{NotificationTemplates, notification::data};
 use crate::{
+    Annotations,
     alert::Alert,
     notify::{Message, NotifiedAlert, Reason},
+    timestamp::Written,
 };
 use model::Labels;
 
@@ -19,9 +21,11 @@ fn message() -> Message {
                 ("instance", instance),
                 ("severity", "page"),
             ]),
-            annotations: Labels::from_pairs([("summary", "disk <sda> is \"full\" & slow")]),
+            annotations: Annotations::from_pairs([("summary", "disk <sda> is \"full\" & slow")]),
             starts_at_ms,
             ends_at_ms,
+            starts_written: Written::default(),
+            ends_written: Written::default(),
             updated_at_ms: 0,
             generator_url: "http://prom.test/graph?g0.expr=a+%3E+b&g0.tab=1".into(),
             timeout: false,

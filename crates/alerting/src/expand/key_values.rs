@@ -1,14 +1,15 @@
 //! `template.KV`: labels or annotations with the methods that notification templates call.
 
-use model::Labels;
+use crate::Annotations;
 use template::{Map, Object, Value};
 
 /// A `map[string]string` with the methods that notification templates call on it.
-pub(crate) fn key_values(labels: &Labels) -> Value {
-    Value::object(KeyValues(labels.clone()))
+pub(crate) fn key_values<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+    Value::object(KeyValues(Annotations::from_pairs(pairs)))
 }
 
-struct KeyValues(Labels);
+/// Labels or annotations: the latter may be empty.
+struct KeyValues(Annotations);
 
 impl KeyValues {
     /// By name, but `alertname` first.
@@ -47,8 +48,8 @@ impl Object for KeyValues {
             ("Names" | "Values", []) => return pairs().method(name, args),
             ("Remove", [Value::List(names)]) => {
                 let removed: Vec<_> = names.iter().map(Value::print).collect();
-                let removed: Vec<_> = removed.iter().map(String::as_str).collect();
-                Ok(key_values(&self.0.without(&removed)))
+                let stays = |(name, _): &(&str, &str)| !removed.iter().any(|removed| removed == name);
+                Ok(key_values(self.0.iter().filter(stays)))
             }
             ("Remove", _) => Err("wrong type for value; expected []string".to_owned()),
             _ => return None,

@@ -2,6 +2,7 @@
 
 use super::key_values::key_values;
 use crate::notify::{Message, NotifiedAlert, http::form, message::quote_meta, sparkline::Sparklines};
+use crate::timestamp::Written;
 use jiff::{Timestamp, tz::TimeZone};
 use model::Labels;
 use std::{
@@ -88,9 +89,9 @@ pub(crate) fn data(message: &Message, external_url: &str, sparklines: &Sparkline
         receiver: quote_meta(&message.receiver),
         status: message.status(),
         group_key: message.group_key.clone(),
-        group_labels: key_values(&message.group_labels),
-        common_labels: key_values(&message.common_labels()),
-        common_annotations: key_values(&message.common_annotations()),
+        group_labels: key_values(message.group_labels.iter()),
+        common_labels: key_values(message.common_labels().iter()),
+        common_annotations: key_values(message.common_annotations().iter()),
         reason: message.reason.as_str(),
         alerts: Arc::new(AlertList { alerts, world: world.clone() }),
         world,
@@ -184,10 +185,10 @@ impl Object for AlertObject {
         let alert = &self.0.alert;
         Some(match name {
             "Status" => Value::from(self.0.status()),
-            "Labels" => key_values(&alert.labels),
-            "Annotations" => key_values(&alert.annotations),
-            "StartsAt" => time(Some(alert.starts_at_ms)),
-            "EndsAt" => time(self.0.resolved.then_some(alert.ends_at_ms)),
+            "Labels" => key_values(alert.labels.iter()),
+            "Annotations" => key_values(alert.annotations.iter()),
+            "StartsAt" => time(Some((alert.starts_at_ms, alert.starts_written))),
+            "EndsAt" => time(self.0.resolved.then_some((alert.ends_at_ms, alert.ends_written))),
             "GeneratorURL" => Value::from(alert.generator_url.as_str()),
             "Fingerprint" => Value::from(alert.fingerprint().to_string()),
             // Ours: what Alertmanager does not know, because rules are evaluated elsewhere.
@@ -207,16 +208,19 @@ fn silence_url(external_url: &str, labels: &Labels) -> String {
     format!("{external_url}/#/alerts?{}", form([("silence", form(labels.iter()))]))
 }
 
-/// An instant in UTC; `None` is Go's zero time.
-fn time(at_ms: Option<i64>) -> Value {
+/// An instant, as far from UTC as its sender wrote it; `None` is Go's zero time.
+fn time(at: Option<(i64, Written)>) -> Value {
     const GO_ZERO_MS: i64 = -62_135_596_800_000;
-    let at = Timestamp::from_millisecond(at_ms.unwrap_or(GO_ZERO_MS)).unwrap_or(Timestamp::UNIX_EPOCH);
-    Value::from(at.to_zoned_datetime(TimeZone::UTC))
+    let (at_ms, written) = at.unwrap_or((GO_ZERO_MS, Written::default()));
+    let zone = if written.is_plain() { TimeZone::UTC } else { written.offset().to_time_zone() };
+    let at = written.instant(at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    Value::from(at.to_zoned_datetime(zone))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Annotations;
     use crate::{
         alert::{Alert, Measure},
         notify::Reason,
@@ -226,9 +230,11 @@ mod tests {
         let alert = |instance: &str, resolved: bool| NotifiedAlert {
             alert: Alert {
                 labels: Labels::from_pairs([("alertname", "Full"), ("instance", instance), ("a", "1")]),
-                annotations: Labels::from_pairs([("summary", "disk <full>")]),
+                annotations: Annotations::from_pairs([("summary", "disk <full>")]),
                 starts_at_ms: 1_643_114_203_000,
                 ends_at_ms: 1_643_114_263_000,
+                starts_written: Written::default(),
+                ends_written: Written::default(),
                 updated_at_ms: 0,
                 generator_url: "javascript:alert(1)".into(),
                 timeout: false,

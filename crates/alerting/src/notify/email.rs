@@ -160,8 +160,8 @@ mod tests {
         let IntegrationConfig::Email(email) = &config.receivers["r"].integrations[0].config else {
             panic!("it is a mail")
         };
-        let (client, templates, message) =
-            (reqwest::Client::new(), NotificationTemplates::default(), firing());
+        let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
+        let (templates, message) = (NotificationTemplates::default(), firing());
         let telling = Telling::new((&client, "http://bw"), &templates, &message, "n", Sparklines::new(), 0);
         String::from_utf8(compose(email, &telling).unwrap().formatted()).unwrap()
     }

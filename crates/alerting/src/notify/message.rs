@@ -1,7 +1,7 @@
 //! What is told: the alerts of a group at one flush, and what they have in common.
 
 use crate::alert::Alert;
-use crate::{order, stored};
+use crate::{Annotations, order, stored};
 use model::Labels;
 use serde::{Deserialize, Serialize};
 
@@ -80,12 +80,12 @@ impl Message {
 
     /// Labels that all alerts have.
     pub fn common_labels(&self) -> Labels {
-        common(self.alerts.iter().map(|alert| &alert.alert.labels))
+        Labels::from_pairs(common(self.alerts.iter().map(|alert| alert.alert.labels.iter())))
     }
 
     /// Annotations that all alerts have.
-    pub fn common_annotations(&self) -> Labels {
-        common(self.alerts.iter().map(|alert| &alert.alert.annotations))
+    pub fn common_annotations(&self) -> Annotations {
+        Annotations::from_pairs(common(self.alerts.iter().map(|alert| alert.alert.annotations.iter())))
     }
 
     /// Leaves out alerts beyond `alerts_max` (0 for all) and returns how many.
@@ -104,13 +104,20 @@ pub(crate) fn sorted(alerts: Vec<NotifiedAlert>) -> Vec<NotifiedAlert> {
     order::sort_alerts(alerts, |alert| &alert.alert.labels)
 }
 
-fn common<'a>(mut sets: impl Iterator<Item = &'a Labels>) -> Labels {
-    let Some(first) = sets.next() else { return Labels::empty() };
-    let mut common: Vec<(&str, &str)> = first.iter().collect();
+/// The pairs that are in all sets, each of which is in the order of names.
+fn common<'a, S>(mut sets: impl Iterator<Item = S>) -> Vec<(&'a str, &'a str)>
+where
+    S: Iterator<Item = (&'a str, &'a str)>,
+{
+    let mut common: Vec<_> = sets.next().into_iter().flatten().collect();
     for set in sets {
-        common.retain(|(name, value)| set.get(name) == Some(value));
+        let mut set = set.peekable();
+        common.retain(|(name, value)| {
+            while set.next_if(|(other, _)| other < name).is_some() {}
+            set.peek() == Some(&(*name, *value))
+        });
     }
-    Labels::from_pairs(common)
+    common
 }
 
 /// A text that a regular expression matches literally, as Go quotes it.
@@ -132,8 +139,12 @@ mod tests {
     #[test]
     fn common_is_what_all_have() {
         let sets = [[("a", "1"), ("b", "1")], [("a", "1"), ("b", "2")]].map(Labels::from_pairs);
-        assert_eq!(common(sets.iter()).to_string(), r#"{a="1"}"#);
-        assert_eq!(common([].into_iter()), Labels::empty());
+        assert_eq!(common(sets.iter().map(Labels::iter)), [("a", "1")]);
+        let none: [&Labels; 0] = [];
+        assert!(common(none.into_iter().map(Labels::iter)).is_empty());
+        let annotations = Annotations::from_pairs([("a", ""), ("c", "1")]);
+        let fewer = Annotations::from_pairs([("a", ""), ("b", ""), ("d", "1")]);
+        assert_eq!(common([&annotations, &fewer].into_iter().map(Annotations::iter)), [("a", "")]);
         assert_eq!(quote_meta("team.x-1"), r"team\.x-1");
     }
 }

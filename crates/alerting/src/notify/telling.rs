@@ -144,6 +144,7 @@ pub(crate) fn truncate_bytes(text: &str, bytes_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Annotations;
     use crate::{
         notify::{NotifiedAlert, Reason},
         receivers::sink::alert,
@@ -158,7 +159,7 @@ mod tests {
                 ("instance", &instance),
                 ("severity", "critical"),
             ]);
-            let annotations = Labels::from_pairs([("summary", "x".repeat(200))]);
+            let annotations = Annotations::from_pairs([("summary", "x".repeat(200))]);
             NotifiedAlert { alert: alert(labels, annotations), resolved: false }
         };
         Message {
@@ -171,7 +172,8 @@ mod tests {
     }
 
     fn check(message: &Message, template: &str, html: bool) -> String {
-        let (client, templates) = (reqwest::Client::new(), NotificationTemplates::default());
+        let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
+        let templates = NotificationTemplates::default();
         let telling = Telling::new((&client, "http://bw"), &templates, message, "n", Sparklines::new(), 0);
         telling.expand(template, html).unwrap()
     }

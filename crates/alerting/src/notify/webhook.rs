@@ -11,7 +11,6 @@ use crate::{
     timestamp,
 };
 use daemon::http::signature_headers;
-use model::Labels;
 use reqwest::{
     Url,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -59,8 +58,8 @@ pub(crate) fn body(message: &Message, alerts_max: usize, external_url: &str) -> 
         status: message.status(),
         alerts: message.alerts.iter().map(body_alert).collect(),
         group_labels: message.group_labels.iter().collect(),
-        common_labels: owned(&message.common_labels()),
-        common_annotations: owned(&message.common_annotations()),
+        common_labels: owned(message.common_labels().iter()),
+        common_annotations: owned(message.common_annotations().iter()),
         external_url,
         version: "4",
         group_key: &message.group_key,
@@ -71,18 +70,21 @@ pub(crate) fn body(message: &Message, alerts_max: usize, external_url: &str) -> 
     format!("{}\n", escape_html(&text))
 }
 
-fn owned(labels: &Labels) -> BTreeMap<String, String> {
-    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+fn owned<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, String> {
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 fn body_alert(alert: &NotifiedAlert) -> BodyAlert<'_> {
-    let ends_at =
-        if alert.resolved { timestamp::shortest(alert.alert.ends_at_ms) } else { timestamp::ZERO.to_owned() };
+    let ends_at = if alert.resolved {
+        alert.alert.ends_written.shortest(alert.alert.ends_at_ms)
+    } else {
+        timestamp::ZERO.to_owned()
+    };
     BodyAlert {
         status: alert.status(),
         labels: alert.alert.labels.iter().collect(),
         annotations: alert.alert.annotations.iter().collect(),
-        starts_at: timestamp::shortest(alert.alert.starts_at_ms),
+        starts_at: alert.alert.starts_written.shortest(alert.alert.starts_at_ms),
         ends_at,
         generator_url: &alert.alert.generator_url,
         fingerprint: alert.alert.fingerprint().to_string(),
@@ -167,16 +169,20 @@ fn headers(config: &WebhookConfig, idempotency_key: &str, body: &str, now_ms: i6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Annotations, timestamp::Written};
     use crate::{alert::Alert, notify::Reason};
+    use model::Labels;
 
     #[test]
     fn the_body_is_that_of_alertmanager() {
         let alert = |instance: &str, resolved: bool| NotifiedAlert {
             alert: Alert {
                 labels: Labels::from_pairs([("alertname", "T"), ("instance", instance)]),
-                annotations: Labels::from_pairs([("summary", "<b> & \"q\"")]),
+                annotations: Annotations::from_pairs([("summary", "<b> & \"q\"")]),
                 starts_at_ms: 1_643_114_203_250,
                 ends_at_ms: 1_643_114_204_000,
+                starts_written: Written::default(),
+                ends_written: Written::default(),
                 updated_at_ms: 0,
                 generator_url: "http://p/graph?a&b".into(),
                 timeout: false,

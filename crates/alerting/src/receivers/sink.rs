@@ -1,9 +1,11 @@
 //! A local server that takes what receivers send, for tests: answers as told, then 200.
 
 use crate::{
+    Annotations,
     alert::Alert,
     config::Config,
     notify::{Message, NotifiedAlert, Reason, http::AttemptError, sparkline::Sparklines, telling::Telling},
+    timestamp::Written,
 };
 use model::Labels;
 use std::{
@@ -149,12 +151,14 @@ pub(crate) fn resolved() -> Message {
 }
 
 /// An alert that was open for a minute.
-pub(crate) fn alert(labels: Labels, annotations: Labels) -> Alert {
+pub(crate) fn alert(labels: Labels, annotations: Annotations) -> Alert {
     Alert {
         labels,
         annotations,
         starts_at_ms: 1_643_114_203_000,
         ends_at_ms: 1_643_114_263_000,
+        starts_written: Written::default(),
+        ends_written: Written::default(),
         updated_at_ms: 0,
         generator_url: "http://bw/graph".into(),
         timeout: false,
@@ -167,7 +171,7 @@ fn message(resolved: bool) -> Message {
     let labels =
         Labels::from_pairs([("alertname", "DiskFull"), ("instance", "db-1"), ("severity", "critical")]);
     let annotations =
-        Labels::from_pairs([("summary", "94 % of <b>/</b> is used"), ("runbook_url", "http://runbook")]);
+        Annotations::from_pairs([("summary", "94 % of <b>/</b> is used"), ("runbook_url", "http://runbook")]);
     let alert = alert(labels, annotations);
     Message {
         receiver: "r".into(),

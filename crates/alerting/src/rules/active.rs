@@ -11,7 +11,7 @@
 //! The table moves only by [`ActiveAlerts::step`], which is called with the result of a query that
 //! succeeded: a failing query leaves everything as it is.
 
-use crate::stored;
+use crate::{Annotations, stored};
 use model::{Labels, Value};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,8 +49,7 @@ pub struct ActiveAlert {
     #[serde(with = "stored::labels")]
     pub labels: Labels,
     /// Expanded annotations.
-    #[serde(with = "stored::labels")]
-    pub annotations: Labels,
+    pub annotations: Annotations,
     /// Where it stands.
     pub state: AlertState,
     /// The element's last value.
@@ -92,7 +91,7 @@ pub struct Candidate {
     /// The alert's identity.
     pub labels: Labels,
     /// Expanded annotations.
-    pub annotations: Labels,
+    pub annotations: Annotations,
     /// The element's value.
     pub value: Value,
     /// A hash of the element's labels.
@@ -259,7 +258,7 @@ mod tests {
         for (minute, letter) in script.chars().enumerate() {
             let there = (letter == 'x').then(|| Candidate {
                 labels: labels.clone(),
-                annotations: Labels::empty(),
+                annotations: Annotations::empty(),
                 value: Value::Float(1.0),
                 element: 0,
             });
@@ -305,7 +304,7 @@ mod tests {
         let there = || {
             vec![Candidate {
                 labels: Labels::from_pairs([("alertname", "a")]),
-                annotations: Labels::empty(),
+                annotations: Annotations::empty(),
                 value: Value::Float(1.0),
                 element: 0,
             }]
@@ -319,7 +318,8 @@ mod tests {
     fn sending_is_prompt_at_changes_and_strictly_later_than_the_delay() {
         let mut table = ActiveAlerts::default();
         let labels = Labels::from_pairs([("alertname", "a")]);
-        let there = Candidate { labels, annotations: Labels::empty(), value: Value::Float(1.0), element: 0 };
+        let there =
+            Candidate { labels, annotations: Annotations::empty(), value: Value::Float(1.0), element: 0 };
         table.step(vec![there], &BTreeSet::new(), Timing::default(), 0);
         let alert = table.iter_mut().next().unwrap();
         assert!(alert.needs_sending(0, MINUTE));
@@ -335,7 +335,7 @@ mod tests {
         let labels = Labels::from_pairs([("alertname", "a")]);
         let there = Candidate {
             labels: labels.clone(),
-            annotations: Labels::empty(),
+            annotations: Annotations::empty(),
             value: Value::Float(1.0),
             element: 0,
         };

@@ -8,10 +8,12 @@ use super::{
     series::{self, Point},
 };
 use crate::{
+    Annotations,
     alert::{ALERT_NAME, Alert, Fingerprint, Measure},
     expand::{RuleData, RuleTemplates},
     history::{Event, EventKind},
     querier::{Condition, Querier, QueryFailure, Reading, SampleSink},
+    timestamp::Written,
 };
 use model::{Labels, METRIC_NAME, VectorSample};
 use serde::{Deserialize, Serialize};
@@ -431,7 +433,7 @@ fn candidates(
         if !labels_seen.insert(labels.clone()) {
             return Err(same_labelset("alert"));
         }
-        let annotations = Labels::from_pairs(rule.templates.annotations(&data));
+        let annotations = Annotations::from_pairs(rule.templates.annotations(&data));
         let element_id = missing::id(&element.labels);
         candidates.push(Candidate { labels, annotations, value: element.value, element: element_id });
     }
@@ -475,6 +477,8 @@ fn to_alert(
         annotations: alert.annotations.clone(),
         starts_at_ms: alert.fired_at_ms.unwrap_or(alert.active_at_ms),
         ends_at_ms: alert.resolved_at_ms.unwrap_or(renewed_until_ms),
+        starts_written: Written::default(),
+        ends_written: Written::default(),
         updated_at_ms: at_ms,
         generator_url: crate::expand::graph_link(&environment.external_url, &rule.expr),
         timeout: false,

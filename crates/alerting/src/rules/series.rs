@@ -59,6 +59,7 @@ pub(crate) fn end_series<'a>(batch: &mut MetricBatch, series: impl Iterator<Item
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Annotations;
 
     fn lines(batch: &MetricBatch) -> Vec<String> {
         let line = |series: model::SeriesView<'_>| {
@@ -87,7 +88,7 @@ mod tests {
     fn alerts_have_two_series() {
         let alert = ActiveAlert {
             labels: Labels::from_pairs([("alertname", "Down"), ("job", "x")]),
-            annotations: Labels::empty(),
+            annotations: Annotations::empty(),
             state: AlertState::Firing,
             value: Value::Float(0.0),
             active_at_ms: 61_500,

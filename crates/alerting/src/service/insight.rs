@@ -2,6 +2,7 @@
 
 use super::Alerting;
 use crate::{
+    Annotations,
     alert::Fingerprint,
     dispatch::{Dispatcher, Explanation},
     history::{Event, EventFilter, HistoryPage, latest},
@@ -125,7 +126,7 @@ fn pending(groups: &[Arc<Group>], wanted: &impl Fn(&Labels) -> bool, limit: usiz
 
 struct PendingAlert {
     labels: Labels,
-    annotations: Labels,
+    annotations: Annotations,
     since_ms: i64,
     for_ms: i64,
 }

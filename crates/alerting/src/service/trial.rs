@@ -2,12 +2,14 @@
 
 use super::{Alerting, random_uuid};
 use crate::{
+    Annotations,
     alert::{ALERT_NAME, Alert},
     config::Receiver,
     dispatch::Delivery,
     history::{Event, EventKind},
     notify::{Message, NotifiedAlert, Reason, deliver::attempt_test},
     owner::OwnerError,
+    timestamp::Written,
 };
 use model::Labels;
 use serde::Serialize;
@@ -105,9 +107,11 @@ fn test_delivery(receiver: &Arc<Receiver>, at: usize, now_ms: i64) -> Delivery {
     let words = format!("A test for the receiver `{}`. Nothing is wrong.", receiver.name);
     let alert = Alert {
         labels: labels.clone(),
-        annotations: Labels::from_pairs([("summary", words)]),
+        annotations: Annotations::from_pairs([("summary", words)]),
         starts_at_ms: now_ms,
         ends_at_ms: now_ms.saturating_add(TIMEOUT.as_millis() as i64),
+        starts_written: Written::default(),
+        ends_written: Written::default(),
         updated_at_ms: now_ms,
         generator_url: String::new(),
         timeout: false,

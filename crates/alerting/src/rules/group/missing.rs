@@ -6,6 +6,7 @@
 
 use super::{Candidate, Environment, GroupDefinition, QueryFailure, RuleState};
 use crate::{
+    Annotations,
     alert::ALERT_NAME,
     expand::RuleData,
     rules::{
@@ -93,9 +94,9 @@ fn nothing_measured(
     let data = RuleData { element: &element, group, environment, at_ms };
     let mut labels = Labels::from_pairs(rule.templates.labels(&data)).to_builder();
     labels.set(ALERT_NAME, rule.definition.name()).set(NO_DATA, "true");
-    let mut annotations = Labels::from_pairs(rule.templates.annotations(&data)).to_builder();
-    annotations.set("summary", &summary(&rule.definition));
-    Candidate { labels: labels.build(), annotations: annotations.build(), value, element: 0 }
+    let mut annotations = rule.templates.annotations(&data);
+    annotations.push(("summary".to_owned(), summary(&rule.definition)));
+    Candidate { labels: labels.build(), annotations: Annotations::from_pairs(annotations), value, element: 0 }
 }
 
 fn summary(rule: &RuleDefinition) -> String {
