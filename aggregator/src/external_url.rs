@@ -17,6 +17,11 @@ impl ExternalUrl {
     pub(crate) fn origin(&self) -> String {
         Url::parse(&self.0).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
     }
+
+    /// Its path without a slash at the end; empty when it has none.
+    pub(crate) fn path(&self) -> String {
+        Url::parse(&self.0).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+    }
 }
 
 impl FromStr for ExternalUrl {

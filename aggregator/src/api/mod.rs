@@ -1,5 +1,6 @@
 //! The way out: one folder a protocol, one file an endpoint.
 
+mod address;
 mod admin;
 mod alerting;
 mod alertmanager;
@@ -45,9 +46,11 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
         None => all,
     };
     let home = Home::of(app.config.alerting.external_url.as_ref());
-    all.layer(middleware::from_fn_with_state(home, refuse_other_sites))
+    let routes = all
+        .layer(middleware::from_fn_with_state(home, refuse_other_sites))
         .layer(CatchPanicLayer::new())
-        .with_state::<()>(app.clone())
+        .with_state::<()>(app.clone());
+    address::with_other_addresses(routes, app.config.alerting.external_url.as_ref())
 }
 
 fn prometheus_side() -> Router<AppState> {
