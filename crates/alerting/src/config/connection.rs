@@ -2,7 +2,7 @@
 
 use super::{
     Context,
-    http::{HeaderValues, SecretUrl},
+    http::{HeaderValues, SecretUrl, unreadable_in_go},
     tls::TlsYaml,
 };
 use crate::{notify::http::describe, problem::Place};
@@ -98,7 +98,13 @@ fn client_tls(tls: &TlsYaml, context: &mut Context<'_>, place: Place) -> ClientT
 
 fn proxy(context: &mut Context<'_>, text: &Spanned<String>) -> Option<SecretUrl> {
     match Url::parse(&text.value) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(SecretUrl(url)),
+        Ok(url)
+            if unreadable_in_go(&text.value).is_none()
+                && matches!(url.scheme(), "http" | "https")
+                && url.has_host() =>
+        {
+            Some(SecretUrl(url))
+        }
         _ => {
             context.report(Place::of(text), "`proxy_url` must be an http or https address");
             None

@@ -341,6 +341,10 @@ pub(crate) fn check_target(
     text: &str,
     allow_link_local: bool,
 ) -> Option<SecretUrl> {
+    if let Some(reason) = unreadable_in_go(text) {
+        context.report(place, format!("`{name}` is not an address: {reason}"));
+        return None;
+    }
     let url = match Url::parse(text) {
         // What stands behind three slashes would be taken for the host.
         Ok(_) if text.split_once("://").is_some_and(|(_, rest)| rest.starts_with(['/', '?', '#', '\\'])) => {
@@ -362,6 +366,21 @@ pub(crate) fn check_target(
         return None;
     }
     Some(SecretUrl(url))
+}
+
+/// Why Alertmanager cannot read an address that would be mended here instead: control characters,
+/// and percent signs outside the query that begin no escape.
+pub(super) fn unreadable_in_go(text: &str) -> Option<String> {
+    if text.contains(|c: char| c.is_ascii_control()) {
+        return Some("it has a control character, such as a line break, in it".to_owned());
+    }
+    let (address, fragment) = text.split_once('#').unwrap_or((text, ""));
+    let path = address.split('?').next().unwrap_or_default();
+    let is_escape =
+        |after: &str| after.len() >= 2 && after.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    let pieces = [path, fragment].into_iter().flat_map(|part| part.split('%').skip(1));
+    let bad: String = pieces.into_iter().find(|after| !is_escape(after))?.chars().take(2).collect();
+    Some(format!("`%{bad}` is no escape; write %25 for a percent sign"))
 }
 
 /// The receiver's own address, or else that of `global`, or else the service's.

@@ -243,6 +243,10 @@ fn global_is_checked_as_a_whole() {
         (global("smtp_smarthost: 'h:25:3'"), "not a mail server of the form host:port"),
         (global("slack_app_token: t, slack_api_url: 'http://x/'"), "at most one of `slack_app_token`"),
         (webhook("url: 'http:///x'"), "missing host in `url`"),
+        (webhook("url: 'http://h/%zz?a=%zz'"), "`url` is not an address: `%zz` is no escape; write %25"),
+        (webhook("url: 'http://h/x#100%'"), "`%` is no escape"),
+        (webhook(r#"url: "http://h/a\nb""#), "control character"),
+        (webhook("url: 'http://h/', http_config: {proxy_url: 'http://p/%'}"), "`proxy_url` must be"),
         (
             webhook("url: 'http://x/', http_config: {authorization: {type: basic, credentials: c}}"),
             "use `basic_auth`",
