@@ -107,7 +107,7 @@ impl Parts {
             config.destinations.iter().filter(|d| d.metrics_endpoint().is_some()).map(spool_name).collect();
         let spool = dir
             .sub("spool")
-            .and_then(|dir| Spool::open(dir, config.spool.bytes_max, &metrics))
+            .and_then(|dir| Spool::open(dir, config.spool.bytes_max.0, &metrics))
             .map_err(at)?;
         let setup = setup(&config);
         let pool = Pool::new(POOL_THREADS, POOL_QUEUE);

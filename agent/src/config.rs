@@ -7,6 +7,7 @@ use crate::{
 };
 use daemon::{
     Secret,
+    config::Bytes,
     http::{ClientOptions, ClientTls},
 };
 use serde::{Deserialize, Deserializer, de};
@@ -134,13 +135,13 @@ pub struct Collectors {
 #[serde(default, deny_unknown_fields)]
 pub struct SpoolConfig {
     /// Bytes on disk; the oldest samples go first.
-    pub bytes_max: u64,
+    pub bytes_max: Bytes,
 }
 
 impl Default for SpoolConfig {
     fn default() -> Self {
         // Two to three days of a usual host.
-        SpoolConfig { bytes_max: 256 << 20 }
+        SpoolConfig { bytes_max: Bytes(256 << 20) }
     }
 }
 
@@ -216,8 +217,8 @@ impl AgentConfig {
         if self.interval < INTERVAL_MIN {
             return Err(invalid("interval", format!("shorter than {INTERVAL_MIN:?}")));
         }
-        if self.spool.bytes_max < SPOOL_BYTES_MIN {
-            return Err(invalid("spool.bytes_max", format!("less than {SPOOL_BYTES_MIN}")));
+        if self.spool.bytes_max.0 < SPOOL_BYTES_MIN {
+            return Err(invalid("spool.bytes_max", "less than 1MiB"));
         }
         if self.destinations.len() > DESTINATIONS_MAX {
             return Err(invalid("destinations", format!("more than {DESTINATIONS_MAX}")));
@@ -374,6 +375,8 @@ mod tests {
             ("logs: {sources: [{paths: ['/a/[']}]}", "logs.sources[0].paths: "),
             ("logs: {sources: [{paths: [/a], stages: [{drop: '('}]}]}", "logs.sources[0].stages: stage 1"),
             ("spool: {bytes_max: 5}", "spool.bytes_max"),
+            ("spool: {bytes_max: 1023KiB}", "spool.bytes_max: less than 1MiB"),
+            ("spool: {bytes_max: 5 lightyears}", "write 512MiB"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

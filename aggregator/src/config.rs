@@ -6,9 +6,11 @@ use crate::{
     auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, external_url::ExternalUrl,
     packs::PackModes, receive::SyslogConfig, rules_git::RuleSource, stream_retention::StreamRetentionConfig,
 };
-use daemon::Secret;
+use daemon::{Secret, config::TextOrNumber};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{net::SocketAddr, path::PathBuf};
+
+pub use daemon::config::Bytes;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -295,7 +297,7 @@ pub struct Duration(pub u64);
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Text::deserialize(deserializer)?.0;
+        let text = TextOrNumber::deserialize(deserializer)?.0;
         let ms = model::parse_duration_ms(&text).map_err(serde::de::Error::custom)?;
         u64::try_from(ms).map(Duration).map_err(serde::de::Error::custom)
     }
@@ -304,72 +306,6 @@ impl<'de> Deserialize<'de> for Duration {
 impl Serialize for Duration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&model::duration_to_string(i64::try_from(self.0).unwrap_or(i64::MAX)))
-    }
-}
-
-/// A number of bytes, written `512MiB`, `10GB`, or a plain number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes(pub u64);
-
-const BYTE_UNITS: [(&str, u64); 9] = [
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-    ("KB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("TB", 1_000_000_000_000),
-    ("B", 1),
-];
-
-impl Bytes {
-    fn parse(text: &str) -> Result<Self, String> {
-        let bad = || format!("not a size: `{text}`; write 512MiB, 10GB or a number of bytes");
-        let text = text.trim();
-        let (number, unit) = BYTE_UNITS
-            .iter()
-            .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, *unit)))
-            .unwrap_or((text, 1));
-        let number: u64 = number.trim().parse().map_err(|_| bad())?;
-        number.checked_mul(unit).map(Bytes).ok_or_else(bad)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Bytes::parse(&Text::deserialize(deserializer)?.0).map_err(serde::de::Error::custom)
-    }
-}
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
-    }
-}
-
-/// A string, or a number read as one: YAML and the environment turn `0` into a number.
-struct Text(String);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Text;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a text or a number")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.to_owned()))
-            }
-            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
     }
 }
 

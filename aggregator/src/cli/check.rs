@@ -20,7 +20,7 @@ const DEPTH_MAX: usize = 8;
 /// Check configuration, rules, routes and scaling policies.
 ///
 /// Says problems as file:line:column (0:0 where one has no place) and ends with status 1 when there
-/// is one; a mistake of form hides those after it. What a file is, is told from what it holds:
+/// is one; what a file means is only looked at once its form is right. What a file is, is told from what it holds:
 /// `groups:` and `slos:` are rules, and so are manifests of Kubernetes; `route:` is an Alertmanager
 /// configuration, `silences:` are silences, `policies:` are scaling policies, `tests:` are unit tests
 /// of rules, of which only the form is checked, and anything else is the aggregator's own
@@ -171,27 +171,39 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
         }
         Kind::Config => {
             let name = path.display().to_string();
-            let config = daemon::config::parse_yaml::<Config>(&text, &name)
-                .map_err(|error| vec![error.to_string()])?;
-            let mut problems = refused_by_a_start(&config);
-            problems.iter_mut().for_each(|problem| *problem = format!("{name}:0:0: {problem}"));
+            let config = daemon::config::parse_yaml_with_all_mistakes::<Config>(&text, &name)
+                .map_err(|mistakes| each(&mistakes))?;
+            let place = |setting: &[&str]| daemon::config::place_of(&text, setting).unwrap_or((0, 0));
+            let refused = refused_by_a_start(&config).into_iter().map(|(setting, problem)| {
+                let keys: Vec<&str> = setting.split('.').collect();
+                let (line, column) = place(&keys);
+                format!("{name}:{line}:{column}: {problem}")
+            });
+            let mut problems: Vec<_> = refused.collect();
             problems.extend(problems_of_named_files(&config, evaluator));
             if problems.is_empty() { Ok("configuration".to_owned()) } else { Err(problems) }
         }
     }
 }
 
-/// What is well-formed and yet keeps a server with this configuration from starting.
-fn refused_by_a_start(config: &Config) -> Vec<String> {
-    let streams = config.retention.logs_streams.iter().map(|stream| stream.rule().map(drop));
-    let mut outcomes: Vec<anyhow::Result<()>> = streams.collect();
-    outcomes.push(wiring::guard(config).map(drop));
-    outcomes
-        .push(config.tls.as_ref().map_or(Ok(()), |tls| tls.load().map(drop).context("failed to set up TLS")));
-    outcomes.push(rules_git::split(&config.alerting.rules).map(drop).map_err(anyhow::Error::from));
-    let mut problems: Vec<String> =
-        outcomes.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
-    problems.extend(crate::egress::problems(&config.remote_write).iter().map(ToString::to_string));
+/// What is well-formed and yet keeps a server with this configuration from starting, each with the
+/// setting that it is about.
+fn refused_by_a_start(config: &Config) -> Vec<(String, String)> {
+    let mut outcomes: Vec<(String, anyhow::Result<()>)> = Vec::new();
+    for (index, stream) in config.retention.logs_streams.iter().enumerate() {
+        outcomes.push((format!("retention.logs_streams.{index}"), stream.rule().map(drop)));
+    }
+    let tokens = crate::auth::tokens(&config.auth.tokens);
+    let about = if tokens.is_err() { "auth.tokens" } else { "listen" };
+    outcomes.push((about.to_owned(), wiring::guard(config).map(drop)));
+    let tls = config.tls.as_ref().map_or(Ok(()), |tls| tls.load().map(drop).context("failed to set up TLS"));
+    outcomes.push(("tls".to_owned(), tls));
+    let rules = rules_git::split(&config.alerting.rules).map(drop).map_err(anyhow::Error::from);
+    outcomes.push(("alerting.rules".to_owned(), rules));
+    let refused = outcomes.into_iter().filter_map(|(setting, outcome)| Some((setting, outcome.err()?)));
+    let mut problems: Vec<_> = refused.map(|(setting, error)| (setting, format!("{error:#}"))).collect();
+    let endpoints = crate::egress::problems(&config.remote_write).into_iter();
+    problems.extend(endpoints.map(|(index, problem)| (format!("remote_write.{index}"), problem)));
     problems
 }
 
@@ -317,6 +329,7 @@ mod tests {
         std::fs::write(&config, "auth: {tokens: [{name: a, role: agent, sha256: zz}]}\n").unwrap();
         let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
         assert!(found[0].contains("64 hexadecimal digits"), "{found:?}");
+        assert!(found[0].contains("bellwether.yaml:1:"), "{found:?}");
         std::fs::write(&config, "alerting: {external_url: 'monitor.example.org:9390'}\n").unwrap();
         let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
         assert!(found[0].contains("bellwether.yaml:1:") && found[0].contains("https://"), "{found:?}");

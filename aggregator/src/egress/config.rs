@@ -248,16 +248,16 @@ impl RemoteWriteConfig {
 }
 
 /// Everything wrong with these endpoints that their form does not show, one line each.
-pub(crate) fn problems(endpoints: &[RemoteWriteConfig]) -> Vec<String> {
+pub(crate) fn problems(endpoints: &[RemoteWriteConfig]) -> Vec<(usize, String)> {
     let mut problems = Vec::new();
     for (index, endpoint) in endpoints.iter().enumerate() {
         let name = endpoint.endpoint_name();
         if endpoints[..index].iter().any(|before| before.endpoint_name() == name) {
-            problems.push(format!("remote_write `{name}` is there twice: give each a `name`"));
+            problems.push((index, format!("remote_write `{name}` is there twice: give each a `name`")));
         }
         let built = super::endpoint::client(endpoint).err().map(|error| format!("{error:#}"));
-        problems
-            .extend(endpoint.problem().or(built).map(|problem| format!("remote_write `{name}`: {problem}")));
+        let problem = endpoint.problem().or(built);
+        problems.extend(problem.map(|problem| (index, format!("remote_write `{name}`: {problem}"))));
     }
     problems
 }
@@ -287,7 +287,7 @@ mod tests {
             ("far".into(), ProtobufMessage::V2)
         );
         assert_eq!(endpoint.queue_config.capacity, 10_000);
-        assert_eq!(problems(&config.remote_write), Vec::<String>::new());
+        assert_eq!(problems(&config.remote_write), []);
         let printed = serde_json::to_string(&config).unwrap();
         assert!(printed.contains("<secret>") && printed.contains("\"regex\":\"up\""), "{printed}");
     }
@@ -325,7 +325,7 @@ mod tests {
             ("  queue_config: {max_shards: 0}\n", "max_shards"),
         ] {
             let found = problems(&parse(endpoint).unwrap().remote_write);
-            assert!(found.len() == 1 && found[0].contains(message), "{found:?}");
+            assert!(found.len() == 1 && found[0].1.contains(message), "{found:?}");
         }
     }
 }

@@ -93,6 +93,7 @@ impl Egress {
         }
         let problems = problems(&config.remote_write);
         if !problems.is_empty() {
+            let problems: Vec<_> = problems.into_iter().map(|(_, problem)| problem).collect();
             bail!(problems.join("\n"));
         }
         let families = Families::default();

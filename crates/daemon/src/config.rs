@@ -3,9 +3,17 @@
 //! `BELLWETHER__SECTION__KEY=value` overrides `section.key`. Unknown keys are errors with a
 //! suggestion; every message says `file:line:column` where it can.
 
+mod bytes;
+mod mistakes;
+mod place;
+
+pub use bytes::{Bytes, TextOrNumber};
+pub use mistakes::parse_yaml_with_all_mistakes;
+pub use place::place_of;
+
 use serde::de::DeserializeOwned;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -38,7 +46,11 @@ pub fn load<T: DeserializeOwned>(path: Option<&Path>) -> Result<T, ConfigError> 
     let name = path.map_or_else(|| "defaults".to_owned(), |path| path.display().to_string());
     // Read by itself first, because only this reader knows lines and columns.
     parse_yaml::<T>(&text, &name)?;
-    merge(&text, environment())
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with("BELLWETHER__"))?;
+        Some((name, value.into_string().ok()?))
+    });
+    merge(&text, variables.collect())
 }
 
 /// Reads YAML strictly into `T`: one document, which none or empty ones may follow.
@@ -47,7 +59,7 @@ pub fn load<T: DeserializeOwned>(path: Option<&Path>) -> Result<T, ConfigError> 
 /// With the place of the first problem.
 pub fn parse_yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, ConfigError> {
     let mut documents = documents(text).into_iter().filter(|(_, document)| !is_blank(document));
-    let (_, text) = documents.next().unwrap_or((0, "{}"));
+    let (before, text) = documents.next().unwrap_or((0, "{}"));
     if let Some((lines_before, _)) = documents.next() {
         let message = "a second document begins here; only one is read, so put it into a file of its own";
         let (line, column) = (lines_before + 1, 1);
@@ -59,7 +71,8 @@ pub fn parse_yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Conf
         });
     }
     serde_saphyr::from_str(text).map_err(|error| {
-        let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
+        let (line, column) =
+            error.location().map_or((0, 0), |at| (before + at.line() as usize, at.column() as usize));
         let full = error.without_snippet().to_string();
         ConfigError::Invalid { path: name.to_owned(), line, column, message: explain(strip_place(&full)) }
     })
@@ -116,19 +129,38 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-fn environment() -> config::Environment {
-    config::Environment::with_prefix("BELLWETHER").prefix_separator("__").separator("__").try_parsing(true)
+/// Variables by name.
+type Variables = HashMap<String, String>;
+
+/// The file with the settings that variables give in its place.
+fn merge<T: DeserializeOwned>(text: &str, variables: Variables) -> Result<T, ConfigError> {
+    let text = first_document(text);
+    merged(text, variables.clone()).map_err(|message| {
+        let mut names: Vec<_> = variables.into_iter().collect();
+        names.sort();
+        // The reader of variables does not say which one is wrong.
+        let culprit = names.into_iter().find_map(|(name, value)| {
+            let message = merged::<T>(text, Variables::from([(name.clone(), value)])).err()?;
+            Some(format!("`{name}`: {message}"))
+        });
+        ConfigError::Environment(culprit.unwrap_or(message))
+    })
 }
 
-fn merge<T: DeserializeOwned>(text: &str, environment: config::Environment) -> Result<T, ConfigError> {
-    let documents = documents(text).into_iter().map(|(_, document)| document);
-    let text = documents.into_iter().find(|document| !is_blank(document)).unwrap_or("{}");
+fn merged<T: DeserializeOwned>(text: &str, variables: Variables) -> Result<T, String> {
+    let environment = config::Environment::with_prefix("BELLWETHER").prefix_separator("__").separator("__");
     config::Config::builder()
         .add_source(config::File::from_str(text, config::FileFormat::Yaml))
-        .add_source(environment)
+        .add_source(environment.try_parsing(true).source(Some(variables)))
         .build()
         .and_then(config::Config::try_deserialize)
-        .map_err(|error| ConfigError::Environment(explain(&error.to_string())))
+        .map_err(|error| explain(&error.to_string()))
+}
+
+/// The document that is read.
+fn first_document(text: &str) -> &str {
+    let documents = documents(text).into_iter().map(|(_, document)| document);
+    documents.into_iter().find(|document| !is_blank(document)).unwrap_or("{}")
 }
 
 /// The message without a trailing place, which we print in front.
@@ -234,11 +266,33 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_variable_is_named() {
+        for (name, value, expected) in [
+            ("BELLWETHER__LIMITS__SAMPLE_MAX", "7", "did you mean `samples_max`?"),
+            ("BELLWETHER__LIMITS__SAMPLES_MAX", "many", "invalid"),
+            ("BELLWETHER__LITSEN", "x", "did you mean `listen`?"),
+        ] {
+            let good = ("BELLWETHER__LISTEN", "y");
+            let variables = [good, (name, value)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let error =
+                merge::<Sample>("listen: x\n", variables.into_iter().collect()).unwrap_err().to_string();
+            assert!(error.contains(&format!("environment: `{name}`: ")), "{error}");
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_from_the_start_of_the_file() {
+        let error = parse_yaml::<Sample>("# a\n---\nlitsen: x\n", "f").unwrap_err().to_string();
+        assert!(error.starts_with("f:3:1:"), "{error}");
+    }
+
+    #[test]
     fn the_environment_overrides_the_file() {
         let variables = [("BELLWETHER__LIMITS__SAMPLES_MAX".to_owned(), "7".to_owned())];
-        let environment = environment().source(Some(variables.into_iter().collect()));
+        let variables = variables.into_iter().collect();
         let loaded: Sample =
-            merge("listen: x\nlabels: {Team: Web}\nlimits: {samples_max: 3}\n", environment).unwrap();
+            merge("listen: x\nlabels: {Team: Web}\nlimits: {samples_max: 3}\n", variables).unwrap();
         assert_eq!((loaded.listen.as_str(), loaded.limits.samples_max), ("x", 7));
         assert_eq!(loaded.labels.get("Team").map(String::as_str), Some("Web"), "case is kept");
     }

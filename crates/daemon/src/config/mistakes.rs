@@ -1,0 +1,123 @@
+//! Every mistake of form of a file, where a reader of YAML stops at the first: the entry that is
+//! wrong is taken out and the rest is read again. What is then missing is no mistake of the file.
+
+use super::{ConfigError, parse_yaml};
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+/// Mistakes told of one file.
+const MISTAKES_MAX: usize = 50;
+
+/// Reads as [`parse_yaml`] does, with all mistakes of form that can be told apart.
+///
+/// # Errors
+/// One or more, in the order of the file.
+pub fn parse_yaml_with_all_mistakes<T: DeserializeOwned>(
+    text: &str,
+    name: &str,
+) -> Result<T, Vec<ConfigError>> {
+    let mut mistakes = match parse_yaml(text, name) {
+        Ok(parsed) => return Ok(parsed),
+        Err(first) => vec![first],
+    };
+    let is_yaml = |text: &str| parse_yaml::<IgnoredAny>(text, name).is_ok();
+    let mut rest = text.to_owned();
+    while mistakes.len() < MISTAKES_MAX && (mistakes.len() > 1 || is_yaml(text)) {
+        let Some(place) = mistakes.last().and_then(place) else { break };
+        let Some(less) = without_entry(&rest, place.0) else { break };
+        rest = less;
+        match parse_yaml::<T>(&rest, name) {
+            // Before it nothing was wrong until the entry was taken out.
+            Err(next) if self::place(&next) > Some(place) && is_yaml(&rest) => mistakes.push(next),
+            _ => break,
+        }
+    }
+    Err(mistakes)
+}
+
+fn place(error: &ConfigError) -> Option<(usize, usize)> {
+    match error {
+        ConfigError::Invalid { line, column, .. } => Some((*line, *column)),
+        _ => None,
+    }
+}
+
+/// `text` with the entry blanked that `line` begins, so that all others stay where they are; `None`
+/// when no entry begins there, as within braces over several lines.
+fn without_entry(text: &str, line: usize) -> Option<String> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let first = lines.get(line.checked_sub(1)?)?.clone();
+    let mut column = first.len() - first.trim_start().len();
+    let mut entry = first.trim_start();
+    // Entries of lists that begin on the same line, each within the one before.
+    let mut dash = None;
+    while let Some(item) = entry.strip_prefix("- ") {
+        dash = Some(column);
+        column += entry.len() - item.trim_start().len();
+        entry = item.trim_start();
+    }
+    let value = value_of_key(entry);
+    let (from, holds_list_beside_it) = match (value, dash) {
+        (Some(value), _) => (column, value.is_empty() && dash.is_none()),
+        (None, Some(dash)) => (dash, false),
+        (None, None) => return None,
+    };
+    if value.is_none() && !is_closed(entry) {
+        return None;
+    }
+    lines[line - 1].truncate(from);
+    for below in &mut lines[line..] {
+        let indent = below.len() - below.trim_start().len();
+        let is_item_beside = holds_list_beside_it && indent == from && below.trim_start().starts_with('-');
+        if !below.trim().is_empty() && indent <= from && !is_item_beside {
+            break;
+        }
+        below.clear();
+    }
+    Some(lines.join("\n"))
+}
+
+/// What stands behind a plain key and its colon.
+fn value_of_key(entry: &str) -> Option<&str> {
+    let (key, value) = entry.split_once(':')?;
+    let is_plain =
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    (is_plain && (value.is_empty() || value.starts_with(char::is_whitespace))).then(|| value.trim())
+}
+
+/// Whether what begins with a bracket ends on the same line.
+fn is_closed(entry: &str) -> bool {
+    let count = |brackets: [char; 2]| entry.matches(brackets).count();
+    count(['{', '[']) == count(['}', ']'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, serde::Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Group {
+        name: String,
+        limit: Option<u32>,
+        rules: Option<Vec<Group>>,
+    }
+
+    fn places(text: &str) -> Vec<String> {
+        let mistakes = parse_yaml_with_all_mistakes::<Group>(text, "f").map(drop).unwrap_err();
+        mistakes.iter().map(|mistake| mistake.to_string().split(": ").next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn mistakes_in_other_entries_are_told_too() {
+        let text = "nam: a\nlimit: x\nrules:\n- name: b\n  limitt: 1\n- limmit: 2\n  name: c\n- {name: d, l: 1}\n- name: [e]\n  limit:\n  - 1\n  rules:\n  - nme: f\n    limit: 1\n";
+        let lines: Vec<_> =
+            places(text).iter().map(|place| place.split(':').nth(1).unwrap().to_owned()).collect();
+        assert_eq!(lines, ["1", "2", "5", "6", "8", "9", "11", "13"]);
+    }
+
+    #[test]
+    fn what_is_no_yaml_has_one_mistake() {
+        assert_eq!(places("nam: a\nrules: [1\nlimitt: x\n").len(), 1);
+        assert_eq!(places("name: a\nrules: {\n  a: 1, b: {\n  c: 2}\n}\n").len(), 1);
+    }
+}
