@@ -1,5 +1,6 @@
 //! What is wrong with a file, and where.
 
+use daemon::config::ConfigError;
 use serde::de::DeserializeOwned;
 use std::{fmt, path::Path};
 
@@ -50,12 +51,20 @@ impl Place {
 
 /// Reads YAML strictly.
 pub(crate) fn parse_yaml<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Problem> {
-    daemon::config::parse_yaml(text, file).map_err(|error| match error {
-        daemon::config::ConfigError::Invalid { path, line, column, message } => {
-            Problem { file: path, line, column, message }
-        }
+    daemon::config::parse_yaml(text, file).map_err(|error| problem_of(error, file))
+}
+
+/// As [`parse_yaml`], with all mistakes of form of the file.
+pub(crate) fn parse_yaml_file<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Vec<Problem>> {
+    let parsed = daemon::config::parse_yaml_with_all_mistakes(text, file);
+    parsed.map_err(|mistakes| mistakes.into_iter().map(|error| problem_of(error, file)).collect())
+}
+
+fn problem_of(error: ConfigError, file: &str) -> Problem {
+    match error {
+        ConfigError::Invalid { path, line, column, message } => Problem { file: path, line, column, message },
         other => Place::default().problem(file, other.to_string()),
-    })
+    }
 }
 
 /// Reads a whole file, held to [`FILE_BYTES_MAX`].

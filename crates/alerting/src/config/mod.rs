@@ -35,7 +35,7 @@ pub use crate::receivers::{
 use crate::{
     expand::NotificationTemplates,
     inhibit::{InhibitRule, InhibitRuleYaml},
-    problem::{Place, Problem, Problems, parse_yaml, read_file},
+    problem::{Place, Problem, Problems, parse_yaml_file, read_file},
     route::RouteTree,
     time_interval::{TimeInterval, TimeIntervalYaml},
 };
@@ -123,8 +123,8 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Self, Problems> {
-        let parsed: ConfigYaml =
-            parse_yaml(text, file).map_err(|problem| Problems(vec![name_the_supported(problem)]))?;
+        let parsed: ConfigYaml = parse_yaml_file(text, file)
+            .map_err(|problems| Problems(problems.into_iter().map(name_the_supported).collect()))?;
         let mut context = Context { file, folder, problems: Vec::new(), texts: Vec::new() };
         if let Some(global) = &parsed.global {
             global.value.check(&mut context, Place::of(global));

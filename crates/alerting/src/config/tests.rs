@@ -422,3 +422,11 @@ fn what_becomes_of_the_ends_of_muted_alerts_is_a_setting() {
     }
     assert!(read("quiet").unwrap_err().to_string().contains("on_mute is `quiet`"));
 }
+
+#[test]
+fn mistakes_of_form_are_all_told() {
+    let text = "route:\n  receiver: r\n  group_wait: [1s]\nreceivers:\n- name: r\n  webhook_configs:\n  - url: http://x/\n    max_alert: 1\n  teams_configs: []\n- name: q\n  email_configs:\n  - too: a@b\n";
+    let problems = Config::parse("am.yml", text, Path::new(".")).unwrap_err();
+    let lines: Vec<_> = problems.0.iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [3, 8, 9, 12], "{problems}");
+}

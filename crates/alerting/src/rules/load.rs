@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     expand,
-    problem::{Place, Problem, Problems, parse_yaml, read_file},
+    problem::{Place, Problem, Problems, parse_yaml_file, read_file},
     querier::{Querier, Source},
 };
 use serde_saphyr::Spanned;
@@ -143,9 +143,9 @@ pub fn parse_rules(
     if is_manifest(text) {
         return manifest::parse(file, text, querier, loaded, problems);
     }
-    let parsed: FileYaml = match parse_yaml(text, file) {
+    let parsed: FileYaml = match parse_yaml_file(text, file) {
         Ok(parsed) => parsed,
-        Err(problem) => return problems.push(problem),
+        Err(mistakes) => return problems.extend(mistakes),
     };
     let mut reader = Reader { file, group_file: file, in_manifest: false, querier, loaded, problems };
     let mut names = BTreeSet::new();

@@ -7,7 +7,7 @@
 use super::{Silence, SilenceMatcher};
 use crate::{
     matchers::parse_matchers,
-    problem::{Place, Problem, Problems, parse_yaml, read_file},
+    problem::{Place, Problem, Problems, parse_yaml_file, read_file},
     rules::rule_files,
     time_interval::{IntervalYaml, TimeInterval},
     timestamp,
@@ -96,11 +96,12 @@ pub fn load_silences(paths: &[PathBuf], now_ms: i64) -> Result<LoadedSilences, P
     let mut names = BTreeMap::new();
     for path in rule_files(paths, &mut problems) {
         let file = path.display().to_string();
-        let parsed = read_file(&path).and_then(|text| parse_yaml::<FileYaml>(&text, &file));
+        let text = read_file(&path).map_err(|problem| vec![problem]);
+        let parsed = text.and_then(|text| parse_yaml_file::<FileYaml>(&text, &file));
         let parsed = match parsed {
             Ok(parsed) => parsed,
-            Err(problem) => {
-                problems.push(problem);
+            Err(mistakes) => {
+                problems.extend(mistakes);
                 continue;
             }
         };

@@ -209,3 +209,11 @@ fn mistakes_in_manifests_have_their_place_in_the_file() {
     let (_, problems) = load("groups:\n- {name: g, partial_response_strategy: warn}\n");
     assert_eq!(problems.len(), 1, "{problems:?}");
 }
+
+#[test]
+fn mistakes_of_form_are_all_told() {
+    let text = "groups:\n- name: a\n  intervall: 1m\n  rules:\n  - alert: A\n    exprr: up\n  - {alert: B, expr: up, for: [1m]}\n  - record: c\n    expr: up\n    labels: x\n";
+    let problems = load(text).1;
+    let lines: Vec<_> = problems.iter().map(|problem| problem.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["3", "6", "7", "10"], "{problems:#?}");
+}
