@@ -38,6 +38,12 @@ impl Collector for StoreMetrics {
             ("seals", "Times that samples in memory were written to parts", stats.seals),
             ("merges", "Times that parts were merged", stats.merges),
             ("folds", "Times that parts were folded into the tiers", stats.folds),
+            (
+                "dropped_descriptions",
+                "Descriptions of families that found no room",
+                stats.dropped_descriptions,
+            ),
+            ("dropped_exemplars", "Exemplars that gave way to newer ones", stats.dropped_exemplars),
         ] {
             let metric = ConstCounter::new(value);
             let name = format!("bellwether_metric_store_{name}");

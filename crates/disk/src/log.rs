@@ -162,8 +162,22 @@ impl Log {
         record_parts: &[&[u8]],
         done: impl FnOnce(Result<(), String>) + Send + 'static,
     ) -> Result<u64, LogError> {
-        let length: usize = record_parts.iter().map(|part| part.len()).sum();
-        if length == 0 || length > RECORD_BYTES_MAX {
+        self.append_together(&[record_parts], done)
+    }
+
+    /// Appends several records to one segment, all of them or none. A crash may still cut them
+    /// short behind any of them. Otherwise as [`Log::append`].
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn append_together(
+        &self,
+        records: &[&[&[u8]]],
+        done: impl FnOnce(Result<(), String>) + Send + 'static,
+    ) -> Result<u64, LogError> {
+        let bad_size = |&length: &usize| length == 0 || length > RECORD_BYTES_MAX;
+        let length_of = |record: &&[&[u8]]| record.iter().map(|part| part.len()).sum();
+        if let Some(length) = records.iter().map(length_of).find(bad_size) {
             return Err(LogError::RecordSize(length));
         }
         let mut state = self.shared.lock();
@@ -174,7 +188,7 @@ impl Log {
         if state.current.len() >= self.shared.options.segment_bytes_max {
             self.shared.rotate(&mut state)?;
         }
-        state.write(record_parts, length)?;
+        state.write(records)?;
         state.pending.push(Box::new(done));
         state.appended += 1;
         let segment = state.segment;
@@ -263,11 +277,13 @@ impl State {
         }
     }
 
-    /// Writes one record at the end of the current segment, or leaves the segment as it was.
-    fn write(&mut self, record_parts: &[&[u8]], length: usize) -> Result<(), LogError> {
+    /// Writes records at the end of the current segment, or leaves the segment as it was.
+    fn write(&mut self, records: &[&[&[u8]]]) -> Result<(), LogError> {
         let offset = self.current.len();
-        self.seal.seal(offset, record_parts, length, &mut self.scratch);
-        let written = self.current.write_all(&self.scratch);
+        let written = records.iter().try_for_each(|record| {
+            self.seal.seal(self.current.len(), record, &mut self.scratch);
+            self.current.write_all(&self.scratch)
+        });
         if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
             self.scratch = Vec::new();
         }

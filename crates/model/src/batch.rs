@@ -63,6 +63,17 @@ pub struct Metadata {
     pub unit: String,
 }
 
+impl Metadata {
+    fn clip(&mut self) {
+        for text in [&mut self.help, &mut self.unit] {
+            if text.len() > LABEL_BYTES_MAX {
+                text.truncate(text.floor_char_boundary(LABEL_BYTES_MAX));
+                text.shrink_to_fit();
+            }
+        }
+    }
+}
+
 /// An example behind a series' value, such as a trace id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exemplar {
@@ -94,7 +105,7 @@ pub enum LabelError {
     NoLabels,
 }
 
-/// Longest label name or value, in bytes.
+/// Longest label name or value, help text and unit, in bytes.
 pub const LABEL_BYTES_MAX: usize = 64 << 10;
 /// Most labels of one set.
 pub const LABELS_MAX: usize = 256;
@@ -295,14 +306,16 @@ impl MetricBatch {
         self.current().exemplars.end = end;
     }
 
-    /// Describes a metric family.
-    pub fn describe(&mut self, family: &str, metadata: Metadata) {
+    /// Describes a metric family. Help and unit are cut to [`LABEL_BYTES_MAX`].
+    pub fn describe(&mut self, family: &str, mut metadata: Metadata) {
+        metadata.clip();
         self.metadata.push((family.to_owned(), metadata));
     }
 
     /// Describes the family of the current series and remembers it with the series, as remote
-    /// write 2.0 and exposition text do.
-    pub fn describe_series(&mut self, family: &str, metadata: Metadata) {
+    /// write 2.0 and exposition text do. Otherwise as [`MetricBatch::describe`].
+    pub fn describe_series(&mut self, family: &str, mut metadata: Metadata) {
+        metadata.clip();
         let known = self.metadata.last().is_some_and(|(name, last)| name == family && *last == metadata);
         if !known {
             self.metadata.push((family.to_owned(), metadata));

@@ -56,21 +56,10 @@ impl BatchLedger {
         if self.contains(id) {
             return false;
         }
-        self.clock += 1;
-        if !self.agents.contains_key(&id.agent) && self.agents.len() >= AGENTS_MAX {
-            self.forget_longest_silent();
-        }
-        let agent = self.agents.entry(id.agent.clone()).or_default();
-        agent.used = self.clock;
-        match agent.boots.iter_mut().find(|boot| boot.boot == id.boot) {
+        let boots = self.boots_of(&id.agent);
+        match boots.iter_mut().find(|boot| boot.boot == id.boot) {
             Some(boot) => advance(boot, id.sequence),
-            None => {
-                agent.boots.push(Boot { boot: id.boot, highest: id.sequence, taken: 1 });
-                agent.boots.sort_unstable_by_key(|boot| boot.boot);
-                if agent.boots.len() > BOOTS_MAX {
-                    agent.boots.remove(0);
-                }
-            }
+            None => add_boot(boots, Boot { boot: id.boot, highest: id.sequence, taken: 1 }),
         }
         true
     }
@@ -100,17 +89,47 @@ impl BatchLedger {
     /// Reads [`BatchLedger::encode`]'s bytes; `None` when they are damaged.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut ledger = BatchLedger::default();
-        for line in std::str::from_utf8(bytes).ok()?.lines() {
-            let mut fields = line.split('\t');
-            let name = fields.next()?;
-            let mut number = || fields.next()?.parse::<u64>().ok();
-            let boot = Boot { boot: number()?, highest: number()?, taken: number()? };
-            ledger.clock += 1;
-            let agent = ledger.agents.entry(name.to_owned()).or_default();
-            agent.used = ledger.clock;
-            agent.boots.push(boot);
+        ledger.merge(bytes).then_some(ledger)
+    }
+
+    /// Takes over [`BatchLedger::encode`]'s bytes, or some lines of them, as later than what is
+    /// known. Returns whether all could be read; those before a damaged one are taken over.
+    pub fn merge(&mut self, bytes: &[u8]) -> bool {
+        let Ok(text) = std::str::from_utf8(bytes) else { return false };
+        text.lines().all(|line| self.merge_line(line).is_some())
+    }
+
+    fn merge_line(&mut self, line: &str) -> Option<()> {
+        let mut fields = line.split('\t');
+        let name = fields.next()?;
+        let mut number = || fields.next()?.parse::<u64>().ok();
+        let boot = Boot { boot: number()?, highest: number()?, taken: number()? };
+        let boots = self.boots_of(name);
+        match boots.iter_mut().find(|known| known.boot == boot.boot) {
+            Some(known) => *known = boot,
+            None => add_boot(boots, boot),
         }
-        Some(ledger)
+        Some(())
+    }
+
+    /// The boots of a sender that has just been heard of.
+    fn boots_of(&mut self, name: &str) -> &mut Vec<Boot> {
+        self.clock += 1;
+        if !self.agents.contains_key(name) && self.agents.len() >= AGENTS_MAX {
+            self.forget_longest_silent();
+        }
+        let agent = self.agents.entry(name.to_owned()).or_default();
+        agent.used = self.clock;
+        &mut agent.boots
+    }
+}
+
+/// Forgets the oldest when there are too many.
+fn add_boot(boots: &mut Vec<Boot>, boot: Boot) {
+    boots.push(boot);
+    boots.sort_unstable_by_key(|boot| boot.boot);
+    if boots.len() > BOOTS_MAX {
+        boots.remove(0);
     }
 }
 
@@ -146,6 +165,21 @@ mod tests {
         assert!(!ledger.record(&id(2, 100)), "too far behind counts as taken");
         let again = BatchLedger::decode(&ledger.encode()).unwrap();
         assert!(again.contains(&id(2, 200)) && !again.contains(&id(2, 199)) && again.contains(&id(1, 3)));
+    }
+
+    #[test]
+    fn lines_are_merged_as_later_than_what_is_known() {
+        let mut later = BatchLedger::default();
+        for (boot, sequence) in [(1, 1), (1, 2), (2, 1)] {
+            assert!(later.record(&id(boot, sequence)));
+        }
+        let mut ledger = BatchLedger::default();
+        assert!(ledger.record(&id(1, 1)) && ledger.record(&BatchId { agent: "b".into(), ..id(7, 7) }));
+        for line in later.encode().split_inclusive(|&byte| byte == b'\n') {
+            assert!(ledger.merge(line));
+        }
+        assert!(ledger.contains(&id(1, 2)) && ledger.contains(&id(2, 1)) && !ledger.contains(&id(2, 2)));
+        assert!(ledger.contains(&BatchId { agent: "b".into(), ..id(7, 7) }));
     }
 
     #[test]

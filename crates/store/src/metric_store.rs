@@ -86,6 +86,10 @@ pub struct MetricStats {
     pub merges: u64,
     /// How often parts were folded into tiers since then.
     pub folds: u64,
+    /// Descriptions of families that found no room since then.
+    pub dropped_descriptions: u64,
+    /// Exemplars that gave way to newer ones since then.
+    pub dropped_exemplars: u64,
     /// Bytes of the write-ahead log.
     pub wal_bytes: u64,
     /// Immutable parts, those of tiers included.

@@ -20,7 +20,7 @@ use std::{
         atomic::{AtomicI64, AtomicU64},
     },
 };
-use store::{BatchLedger, RetentionClock, StoreError};
+use store::{RetentionClock, StoreError};
 
 const PARTS: &str = "parts";
 const WAL: &str = "wal";
@@ -206,9 +206,9 @@ impl Replay {
 
     fn state(&mut self, state: State) {
         self.begin_epoch(state.epoch);
-        match BatchLedger::decode(&state.ledger) {
-            Some(ledger) => self.writer.ledger = ledger,
-            None => self.undecodable_records += 1,
+        // Added to what was replayed: it may be said in several records.
+        if !self.writer.ledger.merge(&state.ledger) {
+            self.undecodable_records += 1;
         }
         for (family, metadata) in &state.metadata {
             self.extras.describe(family, metadata);

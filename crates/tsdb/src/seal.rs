@@ -12,10 +12,10 @@ use crate::{
     maintain::Maintenance,
     part::{Origin, Part, PartWriter},
     store_impl::{Tsdb, lock, log_error},
-    wal::{State, encode_state},
+    wal::StateEncoder,
     windows::{day_of, ranges_of},
 };
-use model::{Exemplar, Labels, LabelsRef, Samples, TimeRange};
+use model::{LabelsRef, Samples, TimeRange};
 use std::{
     collections::BTreeSet,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -38,9 +38,12 @@ impl Tsdb {
             return Ok(());
         }
         let segment = self.log.rotate().map_err(log_error)?;
-        let record = self.state_record(writer.epoch + 1, writer.ledger.encode());
+        let records = self.state_records(writer.epoch + 1, &writer.ledger.encode());
+        let parts: Vec<[&[u8]; 1]> = records.iter().map(|record| [record.as_slice()]).collect();
+        let records: Vec<&[&[u8]]> = parts.iter().map(|parts| parts.as_slice()).collect();
         let (_commit, handle) = Commit::pending();
-        self.log.append(&[&record], move |done| handle.complete(done)).map_err(log_error)?;
+        // All or none: appends go on in the old epoch when there is no room.
+        self.log.append_together(&records, move |done| handle.complete(done)).map_err(log_error)?;
         let registry = writer.begin_generation();
         maintenance.wal_before = segment;
         maintenance.sealed_windows.clear();
@@ -53,17 +56,18 @@ impl Tsdb {
         Ok(())
     }
 
-    fn state_record(&self, epoch: u64, ledger: Vec<u8>) -> Vec<u8> {
+    fn state_records(&self, epoch: u64, ledger: &[u8]) -> Vec<Vec<u8>> {
+        let mut state = StateEncoder::new(epoch);
+        state.ledger(ledger);
         let extras = lock(&self.extras);
-        let of_series = |(series, exemplars): (&Labels, &[Exemplar])| {
-            exemplars.iter().map(|exemplar| (series.clone(), exemplar.clone())).collect::<Vec<_>>()
-        };
-        encode_state(&State {
-            epoch,
-            ledger,
-            metadata: extras.metadata(None),
-            exemplars: extras.exemplars().flat_map(of_series).collect(),
-        })
+        for (family, metadata) in extras.descriptions() {
+            state.description(family, metadata);
+        }
+        for (series, exemplars) in extras.exemplars() {
+            exemplars.iter().for_each(|exemplar| state.exemplar(series, exemplar));
+        }
+        drop(extras);
+        state.finish()
     }
 
     fn finish_seal(&self, maintenance: &mut Maintenance) -> Result<(), StoreError> {

@@ -272,6 +272,7 @@ impl MetricStore for Tsdb {
         let wal_bytes = self.log.bytes();
         let bytes = |part: &Part| part.meta().bytes();
         let tier_bytes = view.tiers.iter().map(bytes).sum::<u64>();
+        let (dropped_descriptions, dropped_exemplars) = lock(&self.extras).dropped();
         MetricStats {
             active_series: view.head.read().active(),
             appended_samples: self.appended.load(Relaxed),
@@ -280,6 +281,8 @@ impl MetricStore for Tsdb {
             seals: self.done.seals.load(Relaxed),
             merges: self.done.merges.load(Relaxed),
             folds: self.done.folds.load(Relaxed),
+            dropped_descriptions,
+            dropped_exemplars,
             wal_bytes,
             parts: view.parts.len() as u64 + view.tiers.iter().count() as u64,
             tier_bytes,

@@ -1,8 +1,12 @@
 //! Records of the write-ahead log; drawn in `docs/formats/tsdb.md`.
 //!
 //! Series are numbered within an *epoch*: each generation of the head, and each start of the
-//! process, begins a new one with a [`State`] record. A batch that uses a series for the first time
+//! process, begins a new one with [`State`] records. A batch that uses a series for the first time
 //! in the epoch defines it. Only accepted samples are logged, so replay never judges again.
+
+mod state;
+
+pub(crate) use state::StateEncoder;
 
 use crate::{
     bytes::{Malformed, Reader, put_field, put_varint, put_zigzag},
@@ -28,8 +32,7 @@ const NEXT_SERIES: u8 = 1 << 5;
 /// A start time follows.
 const HAS_START: u8 = 1 << 6;
 
-/// What outlives generations: which batches were taken, descriptions, exemplars.
-#[derive(Default)]
+/// Some of what outlives generations: which batches were taken, descriptions, exemplars.
 pub(crate) struct State {
     pub(crate) epoch: u64,
     pub(crate) ledger: Vec<u8>,
@@ -146,16 +149,6 @@ impl BatchEncoder {
     }
 }
 
-/// A record of the state.
-pub(crate) fn encode_state(state: &State) -> Vec<u8> {
-    let mut out = vec![STATE];
-    put_varint(&mut out, state.epoch);
-    put_field(&mut out, &state.ledger);
-    put_metadata(&mut out, state.metadata.iter());
-    put_exemplars(&mut out, &state.exemplars);
-    out
-}
-
 /// Reads a record.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Record, Malformed> {
     let mut reader = Reader::new(bytes);
@@ -213,11 +206,15 @@ fn take_labels(reader: &mut Reader<'_>) -> Result<Labels, Malformed> {
 fn put_metadata<'a>(out: &mut Vec<u8>, metadata: impl ExactSizeIterator<Item = &'a (String, Metadata)>) {
     put_varint(out, metadata.len() as u64);
     for (family, metadata) in metadata {
-        put_field(out, family.as_bytes());
-        out.push(kind_number(metadata.kind));
-        put_field(out, metadata.help.as_bytes());
-        put_field(out, metadata.unit.as_bytes());
+        put_description(out, family, metadata);
     }
+}
+
+fn put_description(out: &mut Vec<u8>, family: &str, metadata: &Metadata) {
+    put_field(out, family.as_bytes());
+    out.push(kind_number(metadata.kind));
+    put_field(out, metadata.help.as_bytes());
+    put_field(out, metadata.unit.as_bytes());
 }
 
 fn take_metadata(reader: &mut Reader<'_>) -> Result<Vec<(String, Metadata)>, Malformed> {
@@ -235,11 +232,15 @@ fn take_metadata(reader: &mut Reader<'_>) -> Result<Vec<(String, Metadata)>, Mal
 fn put_exemplars(out: &mut Vec<u8>, exemplars: &[(Labels, Exemplar)]) {
     put_varint(out, exemplars.len() as u64);
     for (series, exemplar) in exemplars {
-        put_field(out, series.as_bytes());
-        put_field(out, exemplar.labels.as_bytes());
-        put_zigzag(out, exemplar.timestamp_ms);
-        out.extend_from_slice(&exemplar.value.to_bits().to_le_bytes());
+        put_exemplar(out, series, exemplar);
     }
+}
+
+fn put_exemplar(out: &mut Vec<u8>, series: &Labels, exemplar: &Exemplar) {
+    put_field(out, series.as_bytes());
+    put_field(out, exemplar.labels.as_bytes());
+    put_zigzag(out, exemplar.timestamp_ms);
+    out.extend_from_slice(&exemplar.value.to_bits().to_le_bytes());
 }
 
 fn take_exemplars(reader: &mut Reader<'_>) -> Result<Vec<(Labels, Exemplar)>, Malformed> {

@@ -73,7 +73,8 @@ impl RecordSeal {
     }
 
     /// Writes the sealed record for `offset` into `into`, replacing what it held.
-    pub(super) fn seal(&self, offset: u64, parts: &[&[u8]], length: usize, into: &mut Vec<u8>) {
+    pub(super) fn seal(&self, offset: u64, parts: &[&[u8]], into: &mut Vec<u8>) {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
         into.clear();
         into.reserve(RECORD_HEADER_BYTES + length);
         into.extend_from_slice(&(length as u32).to_le_bytes());

@@ -53,6 +53,25 @@ fn records_come_back_in_order_over_segments_and_starts() {
 }
 
 #[test]
+fn records_appended_together_are_all_there_or_none() {
+    let dir = Dir::simulated(1, Faults::default());
+    let (log, _, _) = open(&dir);
+    put(&log, b"before").unwrap();
+    for write in 1..=3 {
+        dir.set_faults(Faults { full_at_write: Some(write), ..Faults::default() });
+        let end = log.append_together(&[&[b"a", b"b"], &[b"c"], &[b"d"]], |_| {});
+        assert!(matches!(end, Err(LogError::Full(_))), "write {write}");
+    }
+    assert!(matches!(log.append_together(&[&[b"a"], &[]], |_| {}), Err(LogError::RecordSize(0))));
+    dir.set_faults(Faults::default());
+    log.append_together(&[&[&[b'r'; 300]], &[b"c"], &[&[b's'; 300]]], |done| done.unwrap()).unwrap();
+    drop(log);
+    let (_, _, records) = open(&dir);
+    assert_eq!(payloads(&records), [&b"before"[..], &[b'r'; 300], b"c", &[b's'; 300]]);
+    assert!(records.iter().all(|(segment, _)| *segment == records[0].0), "one segment");
+}
+
+#[test]
 fn dropped_segments_are_gone_and_rotation_separates() {
     let dir = Dir::simulated(1, Faults::default());
     let (log, _, _) = open(&dir);

@@ -2,8 +2,8 @@
 
 use super::{NOW_MS, all, floats, labels, open, small};
 use disk::{Dir, Faults};
-use model::{BatchId, Labels, Samples};
-use std::collections::BTreeMap;
+use model::{BatchId, Labels, Metadata, Samples};
+use std::collections::{BTreeMap, BTreeSet};
 use store::MetricStore;
 
 /// Times and value bits of one series.
@@ -41,6 +41,13 @@ struct History {
     acknowledged: BTreeMap<Labels, Column>,
     sequence: u64,
     acknowledged_batches: Vec<u64>,
+    /// Families whose descriptions were acknowledged.
+    described: BTreeSet<String>,
+}
+
+/// Long enough that a few of them take several records.
+fn metadata_of(family: &str) -> Metadata {
+    Metadata { help: format!("What {family} tells. ").repeat(5), ..Metadata::default() }
 }
 
 impl History {
@@ -63,14 +70,16 @@ impl History {
             .collect();
         tried.extend(samples.iter().map(|(at, value)| (*at, value.to_bits())));
         let id = BatchId { agent: "a".to_owned(), boot: 1, sequence: self.sequence };
-        let Ok(receipt) = store.append(&floats(&series, samples.iter().copied()), Some(&id), NOW_MS) else {
-            return;
-        };
+        let mut batch = floats(&series, samples.iter().copied());
+        let family = format!("family_{}", random.below(20));
+        batch.describe(&family, metadata_of(&family));
+        let Ok(receipt) = store.append(&batch, Some(&id), NOW_MS) else { return };
         assert_eq!(receipt.rejected, []);
         if receipt.commit.wait().is_ok() {
             let column = self.acknowledged.entry(series).or_default();
             column.extend(samples.iter().map(|(at, value)| (*at, value.to_bits())));
             self.acknowledged_batches.push(self.sequence);
+            self.described.insert(family);
         }
     }
 
@@ -80,6 +89,10 @@ impl History {
             let id = BatchId { agent: "a".to_owned(), boot: 1, sequence };
             let again = store.append(&floats(&series(0), [(1, 1.0)]), Some(&id), NOW_MS).unwrap();
             assert!(again.duplicate, "{place}: batch {sequence} is not known any more");
+        }
+        for family in &self.described {
+            let expected = vec![(family.clone(), metadata_of(family))];
+            assert_eq!(store.metadata(Some(family)), expected, "{place}");
         }
         assert_eq!(store.stats().damage, Vec::<String>::new(), "{place}");
     }

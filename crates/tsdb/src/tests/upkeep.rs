@@ -133,6 +133,61 @@ fn descriptions_exemplars_and_batch_numbers_outlive_seals_and_starts() {
 }
 
 #[test]
+fn more_descriptions_and_exemplars_than_a_record_takes_do_not_stop_seals() {
+    let dir = dir();
+    let mut store = open(&dir, small());
+    for round in 0..12 {
+        let mut batch = floats(&labels("m", "a"), [(NOW_MS + round, 1.0)]);
+        for i in 0..100 {
+            let help = "h".repeat(64 << 10);
+            batch.describe(&format!("family_{round}_{i}"), Metadata { help, ..Metadata::default() });
+        }
+        for i in 0..15 {
+            let wide = Labels::from_pairs([("i", format!("{round}-{i}")), ("wide", "x".repeat(250_000))]);
+            batch.begin_with(wide.as_ref());
+            batch.exemplar(Exemplar { labels: Labels::default(), timestamp_ms: NOW_MS, value: 1.0 });
+        }
+        put(&store, &batch);
+    }
+    let exemplars =
+        |store: &dyn MetricStore| store.exemplars(&[], TimeRange::ALL, &QueryContext::default()).unwrap();
+    let (described, examples) = (store.metadata(None), exemplars(&store));
+    let stats = store.stats();
+    assert_eq!(described.len() as u64 + stats.dropped_descriptions, 1_200);
+    assert_eq!(examples.len() as u64 + stats.dropped_exemplars, 180);
+    assert!(stats.dropped_descriptions > 0 && stats.dropped_exemplars > 0, "{stats:?}");
+    for _ in 0..2 {
+        store.flush().unwrap();
+        drop(store);
+        store = open(&dir, small());
+        assert!(store.metadata(None) == described && exemplars(&store) == examples);
+        put(&store, &floats(&labels("m", "b"), [(NOW_MS + store.stats().parts as i64, 1.0)]));
+    }
+}
+
+#[test]
+fn a_state_that_finds_no_room_leaves_the_generation_as_it_was() {
+    for write in 1..16 {
+        let dir = dir();
+        let store = open(&dir, small());
+        let mut batch = floats(&labels("m", "a"), [(NOW_MS, 1.0)]);
+        for i in 0..10 {
+            batch.describe(&format!("family_{i}"), Metadata { help: "h".repeat(200), ..Metadata::default() });
+        }
+        put(&store, &batch);
+        dir.set_faults(Faults { full_at_write: Some(write), ..Faults::default() });
+        store.flush().ok();
+        dir.set_faults(Faults::default());
+        put(&store, &floats(&labels("m", "a"), [(NOW_MS + 1, 2.0)]));
+        let before = all(&store);
+        drop(store);
+        let store = open(&dir.crash(), small());
+        assert_same(&all(&store), &before, &format!("write {write}"));
+        assert_eq!((store.metadata(None).len(), store.stats().damage), (10, Vec::new()), "write {write}");
+    }
+}
+
+#[test]
 fn a_head_that_cannot_be_sealed_pushes_back() {
     let dir = dir();
     let store = open(&dir, TsdbOptions { head_bytes_slack: 2_000, ..small() });

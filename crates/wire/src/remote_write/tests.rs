@@ -243,6 +243,22 @@ fn empty_messages_in_great_number_are_refused() {
 }
 
 #[test]
+fn a_long_help_text_is_cut_and_never_within_a_character() {
+    let text = |bytes: usize| "é".repeat(bytes / 2);
+    let mut batch = MetricBatch::default();
+    batch.describe("m", model::Metadata { help: text(200_001), unit: text(100_000), ..Default::default() });
+    let mut request = Vec::new();
+    encode_v1(&batch, &mut request);
+    // As a sender without our bounds would have written it.
+    let mut long = WriteRequest::decode(request.as_slice()).unwrap();
+    long.metadata[0].help = format!("a{}", text(200_000));
+    let (again, _) = decode(decode_v1, &long.encode_to_vec());
+    let (family, metadata) = &again.metadata()[0];
+    assert_eq!((family.as_str(), metadata.unit.as_str()), ("m", text(model::LABEL_BYTES_MAX).as_str()));
+    assert_eq!(metadata.help, format!("a{}", text(model::LABEL_BYTES_MAX - 2)));
+}
+
+#[test]
 fn malformed_protobuf_says_where_and_leaves_the_batch_empty() {
     let good = v1(vec![TimeSeries {
         labels: labels(&[("__name__", "up")]),
