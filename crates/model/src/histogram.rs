@@ -77,7 +77,21 @@ impl Histogram {
     }
 }
 
+impl Histogram {
+    /// Memory that it takes, with its buckets.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.positive.heap_bytes()
+            + self.negative.heap_bytes()
+            + size_of_val(self.custom_values.as_slice())
+    }
+}
+
 impl Buckets {
+    fn heap_bytes(&self) -> usize {
+        size_of_val(self.spans.as_slice()) + size_of_val(self.counts.as_slice())
+    }
+
     /// Bucket index and count pairs, in order of the index. Missing counts read as 0.
     pub fn iter(&self) -> impl Iterator<Item = (i32, f64)> + '_ {
         let mut index = 0i32;

@@ -74,6 +74,12 @@ impl Samples {
         Some(&self.histograms[found].1)
     }
 
+    /// Memory that histograms take from index `first` on.
+    pub fn histogram_bytes(&self, first: usize) -> usize {
+        let place = self.histograms.partition_point(|(index, _)| (*index as usize) < first);
+        self.histograms[place..].iter().map(|(_, histogram)| histogram.memory_bytes()).sum()
+    }
+
     /// The value at index `i`.
     pub fn value(&self, i: usize) -> Value {
         match self.histogram(i) {

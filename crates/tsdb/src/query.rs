@@ -211,7 +211,7 @@ impl<'s> Reader<'s> {
             Source::Head(series) => set.view.head.read().samples(series, set.range, into),
         }
         if !matches!(source, Source::Part { .. }) {
-            bytes = (into.len() - before) as u64 * SAMPLE_BYTES;
+            bytes = (into.len() - before) as u64 * SAMPLE_BYTES + into.histogram_bytes(before) as u64;
         }
         if set.is_count && is_raw {
             count_each(into, before);

@@ -1,6 +1,9 @@
 //! What evaluation computes with: one series' values at all steps, as a column.
 
+mod histograms;
+
 use crate::eval::EvalResult;
+use histograms::Histograms;
 use model::{Histogram, Labels, STALE_NAN, Value, is_stale};
 use std::sync::Arc;
 use store::QueryContext;
@@ -56,9 +59,27 @@ impl<'q> Charge<'q> {
         context.hold_memory(charge.bytes)?;
         Ok(charge)
     }
+
+    /// Nothing so far.
+    pub(crate) fn nothing(context: &'q QueryContext) -> Self {
+        Charge { context, samples: 0, bytes: 0 }
+    }
 }
 
 impl Charge<'_> {
+    /// Charges more memory. When that is too much the query is stopped, which its next check tells.
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        drop(self.context.hold_memory(bytes as u64));
+    }
+
+    /// Gives so much memory back, or all when there is less.
+    fn give_back(&mut self, bytes: usize) {
+        let bytes = self.bytes.min(bytes as u64);
+        self.bytes -= bytes;
+        self.context.release_memory(bytes);
+    }
+
     /// Charges so much in all, unless that much is held already.
     pub(crate) fn raise(&mut self, samples: usize, bytes: usize) -> EvalResult<()> {
         let (samples, bytes) = (samples as u64, bytes as u64);
@@ -78,8 +99,12 @@ impl Charge<'_> {
 
 impl Drop for Charge<'_> {
     fn drop(&mut self) {
-        self.context.release_samples(self.samples);
-        self.context.release_memory(self.bytes);
+        if self.samples > 0 {
+            self.context.release_samples(self.samples);
+        }
+        if self.bytes > 0 {
+            self.context.release_memory(self.bytes);
+        }
     }
 }
 
@@ -105,8 +130,8 @@ impl Sample<'_> {
 /// signalling NaN, and arithmetic only makes quiet ones. Selectors leave markers out.
 pub(crate) struct Column<'q> {
     pub(crate) floats: Vec<f64>,
-    /// By step, or empty where there are none. A step with a histogram has no float.
-    histograms: Vec<Option<Arc<Histogram>>>,
+    /// A step with a histogram has no float.
+    histograms: Histograms<'q>,
     charge: Charge<'q>,
 }
 
@@ -122,13 +147,13 @@ impl<'q> Column<'q> {
     /// A column without values.
     pub(crate) fn absent(steps: usize, context: &'q QueryContext) -> EvalResult<Self> {
         let charge = Charge::new(context, steps, steps * size_of::<f64>())?;
-        Ok(Column { floats: vec![ABSENT; steps], histograms: Vec::new(), charge })
+        Ok(Column { floats: vec![ABSENT; steps], histograms: Histograms::none(context), charge })
     }
 
     /// A column of these floats.
     pub(crate) fn of(floats: Vec<f64>, context: &'q QueryContext) -> EvalResult<Self> {
         let charge = Charge::new(context, floats.len(), floats.len() * size_of::<f64>())?;
-        Ok(Column { floats, histograms: Vec::new(), charge })
+        Ok(Column { floats, histograms: Histograms::none(context), charge })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -148,7 +173,7 @@ impl<'q> Column<'q> {
     }
 
     pub(crate) fn histogram(&self, step: usize) -> Option<&Arc<Histogram>> {
-        self.histograms.get(step)?.as_ref()
+        self.histograms.get(step)
     }
 
     pub(crate) fn has_histograms(&self) -> bool {
@@ -156,11 +181,8 @@ impl<'q> Column<'q> {
     }
 
     pub(crate) fn set_histogram(&mut self, step: usize, histogram: Arc<Histogram>) {
-        if self.histograms.is_empty() {
-            self.histograms.resize(self.floats.len(), None);
-        }
         self.floats[step] = ABSENT;
-        self.histograms[step] = Some(histogram);
+        self.histograms.set(step, self.floats.len(), histogram);
     }
 
     pub(crate) fn set(&mut self, step: usize, value: Value) {
@@ -176,14 +198,12 @@ impl<'q> Column<'q> {
     /// Takes the value at `step` away.
     pub(crate) fn clear(&mut self, step: usize) {
         self.floats[step] = ABSENT;
-        if let Some(slot) = self.histograms.get_mut(step) {
-            *slot = None;
-        }
+        self.histograms.clear_step(step);
     }
 
     /// Whether no step has a value.
     pub(crate) fn is_empty(&self) -> bool {
-        self.floats.iter().all(|value| is_absent(*value)) && self.histograms.iter().all(Option::is_none)
+        self.floats.iter().all(|value| is_absent(*value)) && !self.histograms.has_any()
     }
 
     /// Steps that have a value.
@@ -193,7 +213,7 @@ impl<'q> Column<'q> {
 
     /// Drops histograms and computes on floats.
     pub(crate) fn map_floats(&mut self, compute: impl Fn(f64) -> f64) {
-        self.histograms = Vec::new();
+        self.histograms.clear();
         for value in &mut self.floats {
             if !is_absent(*value) {
                 *value = compute(*value);
@@ -210,8 +230,8 @@ impl<'q> Column<'q> {
                 None => self.clear(step),
             }
         }
-        if self.histograms.iter().all(Option::is_none) {
-            self.histograms = Vec::new();
+        if !self.histograms.has_any() {
+            self.histograms.clear();
         }
     }
 
@@ -226,7 +246,7 @@ impl<'q> Column<'q> {
         let mut wide = Column::of(vec![self.floats[0]; steps], context)?;
         wide.hold_labels(self.charge.bytes as usize - size_of_val(self.floats.as_slice()))?;
         if let Some(histogram) = self.histogram(0) {
-            wide.histograms = vec![Some(histogram.clone()); steps];
+            (0..steps).for_each(|step| wide.set_histogram(step, histogram.clone()));
         }
         Ok(wide)
     }

@@ -5,7 +5,7 @@
 //! Results wait for those before them, so what follows sees the same order as on one thread.
 //! Bound: a few runs for each thread in the channel, and those that are ahead of the slowest thread.
 
-use super::{EvalResult, Evaluator, Series, Sink, column::Charge, hints, select::SAMPLE_BYTES};
+use super::{EvalResult, Evaluator, Series, Sink, column::Charge, hints, select::memory_of};
 use crate::position::Position;
 use model::Samples;
 use std::{
@@ -113,7 +113,7 @@ impl<'q, P> Worker<'_, 'q, P> {
         if samples.is_empty() {
             return Ok(None);
         }
-        self.held.raise(samples.len(), samples.len() * SAMPLE_BYTES)?;
+        self.held.raise(samples.len(), memory_of(samples))?;
         hints::resolve(samples, self.work.mark_resets);
         (self.work.compute)(index, samples, &mut self.kept)
     }

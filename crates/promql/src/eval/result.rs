@@ -6,7 +6,7 @@ use crate::{
     ast::{Expr, ValueType},
 };
 use model::{Labels, Value, VectorSample};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 /// A sample at a time.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,8 @@ impl<'q> Evaluator<'q> {
     pub(super) fn answer(mut self, expr: &Expr) -> EvalResult<Answer> {
         self.stats_selectors = super::hints::stats_only(expr);
         let value = if self.is_range { self.range_value(expr)? } else { self.instant_value(expr)? };
+        // What the last step has made may have been too much.
+        self.context.check()?;
         let annotations = self.annotations.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Answer { value, annotations })
     }
@@ -115,8 +117,9 @@ impl<'q> Evaluator<'q> {
         let series = self.finish_names(self.vector(expr, self.query)?)?;
         let (mut matrix, mut held) = (Vec::with_capacity(series.len()), Vec::new());
         for series in series {
+            let has_histograms = series.column.has_histograms();
             let series = self.points_of(self.query, series);
-            held.push(Charge::new(self.context, 0, series.points.len() * size_of::<Point>())?);
+            held.push(Charge::new(self.context, 0, memory_of(&series.points, has_histograms))?);
             matrix.push(series);
         }
         matrix.retain(|series| !series.points.is_empty());
@@ -146,7 +149,8 @@ impl<'q> Evaluator<'q> {
             let points: Vec<_> = inside
                 .map(|i| Point { timestamp_ms: samples.timestamps_ms[i], value: samples.value(i) })
                 .collect();
-            held.push(self.charge_samples(points.len())?);
+            let bytes = memory_of(&points, !samples.histograms.is_empty());
+            held.push(Charge::new(self.context, points.len(), bytes)?);
             if !points.is_empty() {
                 let labels = match series.drop_name {
                     true => super::name::without_reserved(series.labels),
@@ -159,4 +163,21 @@ impl<'q> Evaluator<'q> {
         matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(matrix)
     }
+}
+
+/// Memory that points take. The same histogram at neighbouring points is there once.
+fn memory_of(points: &[Point], has_histograms: bool) -> usize {
+    let bytes = size_of_val(points);
+    if !has_histograms {
+        return bytes;
+    }
+    let mut before = None;
+    let of_point = |point: &Point| match &point.value {
+        Value::Float(_) => 0,
+        Value::Histogram(histogram) => {
+            let is_same = before.replace(Arc::as_ptr(histogram)) == Some(Arc::as_ptr(histogram));
+            if is_same { 0 } else { histogram.memory_bytes() }
+        }
+    };
+    bytes + points.iter().map(of_point).sum::<usize>()
 }

@@ -22,8 +22,13 @@ pub(super) enum Field {
     FloatTimestamp,
 }
 
-/// Bytes that a decoded sample takes.
-pub(super) const SAMPLE_BYTES: usize = 16;
+/// Bytes that a decoded sample takes, without those of a histogram.
+const SAMPLE_BYTES: usize = 16;
+
+/// Bytes that decoded samples take.
+pub(super) fn memory_of(samples: &Samples) -> usize {
+    samples.len() * SAMPLE_BYTES + samples.histogram_bytes(0)
+}
 
 impl<'q> Evaluator<'q> {
     /// Hands every series with a value at some step to `sink`.
@@ -108,7 +113,7 @@ impl<'q> Evaluator<'q> {
             if samples.is_empty() {
                 continue;
             }
-            let _held = Charge::new(self.context, samples.len(), samples.len() * SAMPLE_BYTES)?;
+            let _held = Charge::new(self.context, samples.len(), memory_of(&samples))?;
             hints::resolve(&mut samples, mark_resets);
             visit(index, &mut samples)?;
         }

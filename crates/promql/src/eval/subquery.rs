@@ -38,7 +38,7 @@ impl<'q> Evaluator<'q> {
                 };
                 samples.push(inner.time_ms(step), 0, &value);
             }
-            let _held = self.charge_samples(samples.len())?;
+            let _held = self.charge_samples(&samples)?;
             let drop_name = series.drop_name;
             visit(RangeSeries { labels: &series.labels, drop_name, samples: &samples, spec: &spec })
         })

@@ -1,6 +1,6 @@
 //! Range vectors: a series' samples, and for each step the window of them that a function sees.
 
-use super::{EvalResult, Evaluator, Grid, Series, Sink, column::Charge, fail, select::SAMPLE_BYTES};
+use super::{EvalResult, Evaluator, Grid, Series, Sink, column::Charge, fail, select::memory_of};
 use crate::{
     ast::{Expr, Extension, MatrixSelector},
     position::Position,
@@ -382,8 +382,8 @@ impl<'q> Evaluator<'q> {
     }
 
     /// Charges a buffer of samples that is not a store's.
-    pub(super) fn charge_samples(&self, count: usize) -> EvalResult<Charge<'q>> {
-        Charge::new(self.context, count, count * SAMPLE_BYTES)
+    pub(super) fn charge_samples(&self, samples: &Samples) -> EvalResult<Charge<'q>> {
+        Charge::new(self.context, samples.len(), memory_of(samples))
     }
 }
 

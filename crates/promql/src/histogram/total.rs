@@ -29,6 +29,11 @@ impl HistogramTotal {
         HistogramTotal { is_mean, ..Self::default() }
     }
 
+    /// Memory that the sum takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.rest.memory_bytes() + self.sum.as_ref().map_or(0, |sum| sum.memory_bytes())
+    }
+
     pub(crate) fn add(&mut self, histogram: &Arc<Histogram>) {
         self.count += 1.0;
         self.saw_reset |= histogram.reset_hint == ResetHint::Reset;

@@ -14,19 +14,20 @@ use crate::{
     kahan::{self, Mean},
 };
 use model::Value;
+use store::QueryContext;
 
 /// What a group has gathered so far, by step.
 enum Accumulator<'q> {
     Sum {
         totals: Vec<(f64, f64)>,
         seen: Vec<bool>,
-        histograms: Histograms,
+        histograms: Histograms<'q>,
         _held: Charge<'q>,
     },
     Avg {
         means: Vec<Mean>,
         seen: Vec<bool>,
-        histograms: Histograms,
+        histograms: Histograms<'q>,
         _held: Charge<'q>,
     },
     /// The best float so far.
@@ -48,8 +49,36 @@ enum Accumulator<'q> {
     },
 }
 
-/// Sums of histograms by step; empty until the first one comes.
-type Histograms = Vec<HistogramTotal>;
+/// Sums of histograms.
+struct Histograms<'q> {
+    /// By step; empty until the first one comes.
+    totals: Vec<HistogramTotal>,
+    held: Charge<'q>,
+}
+
+impl<'q> Histograms<'q> {
+    fn none(context: &'q QueryContext) -> Self {
+        Histograms { totals: Vec::new(), held: Charge::nothing(context) }
+    }
+
+    /// Whether a histogram met the first one that it cannot be added to.
+    fn add(&mut self, column: &Column<'_>, is_mean: bool) -> EvalResult<bool> {
+        if !column.has_histograms() {
+            return Ok(false);
+        }
+        let (mut mixed, mut bytes) = (false, 0);
+        self.totals.resize_with(column.len(), || HistogramTotal::new(is_mean));
+        for (step, total) in self.totals.iter_mut().enumerate() {
+            if let Some(histogram) = column.histogram(step).filter(|_| !total.incompatible) {
+                total.add(histogram);
+                mixed |= total.incompatible;
+            }
+            bytes += total.memory_bytes();
+        }
+        self.held.raise(0, bytes)?;
+        Ok(mixed)
+    }
+}
 
 /// Running variance.
 #[derive(Clone, Copy, Default)]
@@ -78,7 +107,7 @@ impl<'q> Evaluator<'q> {
         self.stream_to_groups(&aggregate.expr, &grouping, grid, &mut |series| {
             let make = || self.accumulator(aggregate.op, grid);
             let state = groups.group_of(&grouping, &series.labels, series.drop_name, make)?;
-            let noted = state.add(aggregate.op, &series.column);
+            let noted = state.add(aggregate.op, &series.column)?;
             if noted.ignored {
                 self.note_ignored_histogram(aggregate);
             }
@@ -106,13 +135,13 @@ impl<'q> Evaluator<'q> {
             AggregateOp::Sum => Accumulator::Sum {
                 totals: vec![(0.0, 0.0); steps],
                 seen: vec![false; steps],
-                histograms: Vec::new(),
+                histograms: Histograms::none(self.context),
                 _held: held(17)?,
             },
             AggregateOp::Avg => Accumulator::Avg {
                 means: vec![Mean::default(); steps],
                 seen: vec![false; steps],
-                histograms: Vec::new(),
+                histograms: Histograms::none(self.context),
                 _held: held(size_of::<Mean>() + 1)?,
             },
             AggregateOp::Min | AggregateOp::Max => {
@@ -129,7 +158,7 @@ impl<'q> Evaluator<'q> {
 
     fn finish(&self, accumulator: Accumulator<'q>, aggregate: &Aggregate) -> EvalResult<Column<'q>> {
         let floats: Vec<f64>;
-        let mut histograms = Vec::new();
+        let mut histograms = Histograms::none(self.context);
         match accumulator {
             Accumulator::Sum { totals, seen, histograms: found, .. } => {
                 let sum = |(total, rest): (f64, f64)| if total.is_infinite() { total } else { total + rest };
@@ -156,7 +185,7 @@ impl<'q> Evaluator<'q> {
             }
         }
         let mut column = Column::of(floats, self.context)?;
-        for (step, total) in histograms.iter().enumerate().filter(|(_, total)| !total.is_empty()) {
+        for (step, total) in histograms.totals.iter().enumerate().filter(|(_, total)| !total.is_empty()) {
             self.finish_histogram(&mut column, step, total, aggregate);
         }
         Ok(column)
@@ -205,7 +234,7 @@ struct Noted {
 
 impl Accumulator<'_> {
     /// Adds a series.
-    fn add(&mut self, op: AggregateOp, column: &Column<'_>) -> Noted {
+    fn add(&mut self, op: AggregateOp, column: &Column<'_>) -> EvalResult<Noted> {
         let mut noted = Noted::default();
         match self {
             Accumulator::Sum { totals, seen, histograms, .. } => {
@@ -215,7 +244,7 @@ impl Accumulator<'_> {
                         *seen = true;
                     }
                 }
-                noted.mixed = add_histograms(histograms, column, op == AggregateOp::Avg);
+                noted.mixed = histograms.add(column, op == AggregateOp::Avg)?;
             }
             Accumulator::Avg { means, seen, histograms, .. } => {
                 for ((value, mean), seen) in column.floats.iter().zip(means).zip(seen) {
@@ -224,7 +253,7 @@ impl Accumulator<'_> {
                         *seen = true;
                     }
                 }
-                noted.mixed = add_histograms(histograms, column, op == AggregateOp::Avg);
+                noted.mixed = histograms.add(column, op == AggregateOp::Avg)?;
             }
             Accumulator::Best { best, .. } => {
                 for (best, value) in best.iter_mut().zip(&column.floats) {
@@ -255,26 +284,10 @@ impl Accumulator<'_> {
                 }
             }
         }
-        noted
+        Ok(noted)
     }
 }
 
 fn is_better(op: AggregateOp, value: f64, best: f64) -> bool {
     if op == AggregateOp::Max { value > best } else { value < best }
-}
-
-/// Whether a histogram met the first one that it cannot be added to.
-fn add_histograms(histograms: &mut Histograms, column: &Column<'_>, is_mean: bool) -> bool {
-    if !column.has_histograms() {
-        return false;
-    }
-    let mut mixed = false;
-    histograms.resize_with(column.len(), || HistogramTotal::new(is_mean));
-    for (step, total) in histograms.iter_mut().enumerate() {
-        if let Some(histogram) = column.histogram(step).filter(|_| !total.incompatible) {
-            total.add(histogram);
-            mixed |= total.incompatible;
-        }
-    }
-    mixed
 }
