@@ -23,7 +23,8 @@ use std::{
 use store::{QueryContext, StopReason};
 use tail::Tail;
 
-/// Memory of one sample outside the compressed tail, for the bound on the head's size.
+/// Memory of one sample outside the compressed tail, for the bound on the head's size; that of a
+/// histogram's buckets comes on top.
 const LATE_SAMPLE_BYTES: u64 = 96;
 
 /// See the module.
@@ -180,8 +181,12 @@ impl Tails {
             return tail.push(&mut self.blocks, sample.timestamp_ms, sample.start_ms, &sample.value);
         }
         let late = LateSample { start_ms: sample.start_ms, value: sample.value.clone() };
+        let histogram_bytes = match &late.value {
+            Value::Float(_) => 0,
+            Value::Histogram(histogram) => histogram.memory_bytes() as u64,
+        };
         self.late.entry(sample.series).or_default().insert(sample.timestamp_ms, late);
-        LATE_SAMPLE_BYTES
+        LATE_SAMPLE_BYTES + histogram_bytes
     }
 
     /// The value at exactly this time.

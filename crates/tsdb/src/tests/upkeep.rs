@@ -3,7 +3,9 @@
 use super::{NOW_MS, all, assert_same, floats, labels, open, put, select, small};
 use crate::TsdbOptions;
 use disk::{Dir, Faults};
-use model::{Exemplar, Labels, Matcher, Metadata, MetricBatch, MetricKind, TimeRange};
+use model::{
+    Buckets, Exemplar, Histogram, Labels, Matcher, Metadata, MetricBatch, MetricKind, Span, TimeRange,
+};
 use std::time::Duration;
 use store::{AgeLimits, MetricStore, QueryContext, RejectReason, StoreError};
 
@@ -200,6 +202,23 @@ fn a_head_that_cannot_be_sealed_pushes_back() {
     assert!(matches!(refused, Some(StoreError::Busy(_))), "{refused:?}");
     store.maintain(NOW_MS).unwrap();
     put(&store, &floats(&labels("m", "a"), [(at + 100_000, 1.0)]));
+}
+
+#[test]
+fn late_histograms_count_with_their_buckets() {
+    let store = open(&dir(), TsdbOptions::default());
+    let histogram = |count: usize| Histogram {
+        schema: 3,
+        count: count as f64,
+        positive: Buckets { spans: vec![Span { offset: 0, length: count as u32 }], counts: vec![1.0; count] },
+        ..Histogram::default()
+    };
+    let mut batch = MetricBatch::default();
+    batch.begin_with(labels("m", "a").as_ref());
+    (0..100).for_each(|i| batch.histogram(NOW_MS - i, 0, histogram(300)));
+    put(&store, &batch);
+    let head_bytes = store.stats().head_bytes;
+    assert!(head_bytes > 99 * 300 * size_of::<f64>() as u64, "{head_bytes}");
 }
 
 #[test]
