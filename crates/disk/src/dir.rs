@@ -105,11 +105,7 @@ impl Dir {
     /// # Errors
     /// `NotFound` when there is none, or when reading fails.
     pub fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let file = self.open(name)?;
-        let length = usize::try_from(file.len()).map_err(io::Error::other)?;
-        let mut bytes = vec![0; length];
-        file.read_exact_at(&mut bytes, 0)?;
-        Ok(bytes)
+        self.open(name)?.read_all()
     }
 
     /// Opens a file for reading. It stays readable after it was removed.
@@ -306,6 +302,17 @@ impl ReadFile {
     /// Whether it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// All its bytes.
+    ///
+    /// # Errors
+    /// When reading fails.
+    pub fn read_all(&self) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(self.len()).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        self.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
     }
 
     /// Fills `into` with the bytes at `offset`.

@@ -95,6 +95,7 @@ struct Files {
     meta: Meta,
     dir: Dir,
     data: ReadFile,
+    index_file: ReadFile,
     index: Mutex<Option<Arc<PartIndex>>>,
     /// Whether the index was used since the last look at idleness.
     is_index_used: AtomicBool,
@@ -115,12 +116,13 @@ impl Part {
         if data.len() != meta.data_bytes {
             return Err(damaged(id, format!("`data` has {} bytes, not {}", data.len(), meta.data_bytes)));
         }
-        // Read at first use, but missed now: later it would fail queries and appends.
-        dir.open(INDEX)?;
+        // Read at first use, when the part may have been dropped already.
+        let index_file = dir.open(INDEX)?;
         let files = Files {
             meta,
             dir,
             data,
+            index_file,
             index: Mutex::new(None),
             is_index_used: AtomicBool::new(false),
             is_damaged: AtomicBool::new(false),
@@ -180,7 +182,7 @@ impl Part {
         if let Some(index) = &*slot {
             return Ok(index.clone());
         }
-        let index = PartIndex::read(&self.files.dir, self.id()).map_err(|error| self.lost(error))?;
+        let index = PartIndex::read(&self.files.index_file, self.id()).map_err(|error| self.lost(error))?;
         let index = Arc::new(index);
         *slot = Some(index.clone());
         Ok(index)

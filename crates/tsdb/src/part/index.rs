@@ -1,11 +1,11 @@
 //! The `index` file: where pages and timestamp columns are, and which series have which labels.
 
-use super::{INDEX, INDEX_MAGIC, PartError, damaged, page};
+use super::{INDEX_MAGIC, PartError, damaged, page};
 use crate::{
     bytes::{Malformed, Reader, put_varint, put_zigzag},
     codec::integers,
 };
-use disk::{Dir, ReadFile};
+use disk::ReadFile;
 use model::TimeRange;
 
 /// Separates name and value in a key of the FST; no UTF-8 text has this byte.
@@ -53,8 +53,9 @@ pub(super) struct PartIndex {
 }
 
 impl PartIndex {
-    pub(super) fn read(dir: &Dir, id: u64) -> Result<PartIndex, PartError> {
-        let bytes = dir.read(INDEX)?;
+    /// Reads the index of part `id`.
+    pub(super) fn read(file: &ReadFile, id: u64) -> Result<PartIndex, PartError> {
+        let bytes = file.read_all()?;
         let bad = |what: &str| damaged(id, format!("`index` {what}"));
         let mut reader = Reader::new(&bytes);
         if reader.take(INDEX_MAGIC.len()) != Ok(INDEX_MAGIC) {

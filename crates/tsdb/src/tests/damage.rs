@@ -3,7 +3,7 @@
 use super::{NOW_MS, all, floats, labels, open, put, small};
 use disk::{Dir, Faults};
 use model::{Matcher, TimeRange};
-use store::MetricStore;
+use store::{MetricStore, QueryContext};
 
 fn filled() -> (Dir, usize) {
     let dir = Dir::simulated(1, Faults::default());
@@ -73,14 +73,14 @@ fn a_part_with_a_missing_file_is_set_aside() {
     }
 }
 
-/// The disk loses an index while the store runs: queries and merges go on with the rest.
+/// An index rots while the store runs: queries and merges go on with the rest.
 #[test]
 fn a_part_whose_index_is_lost_is_set_aside_without_a_restart() {
     let (dir, total) = filled();
     let store = open(&dir, small());
     let parts = dir.sub("parts").unwrap();
     let name = parts.list().unwrap()[0].clone();
-    parts.sub(&name).unwrap().remove("index").unwrap();
+    parts.sub(&name).unwrap().flip_bit("index", 300);
     let served = count(&store);
     assert!(served >= total * 6 / 9 && served < total, "{served} of {total}");
     // Of the same day, so that upkeep merges it with what is left.
@@ -94,6 +94,27 @@ fn a_part_whose_index_is_lost_is_set_aside_without_a_restart() {
     assert!(names.contains(&format!("{name}.damaged")), "{names:?}");
     assert_eq!(store.stats().parts as usize, names.len() - 1);
     assert!(store.stats().damage.iter().any(|line| line.contains("index")), "{:?}", store.stats().damage);
+}
+
+/// Retention may drop a part between a query's first look at it and its last.
+#[test]
+fn a_part_that_is_dropped_under_a_query_is_read_to_the_end() {
+    let (dir, total) = filled();
+    let store = open(&dir, small());
+    let view = store.view();
+    let ids: Vec<u64> = view.parts.iter().map(crate::part::Part::id).collect();
+    store.drop_parts(&mut crate::store_impl::lock(&store.maintenance), &ids);
+    assert_eq!((count(&store), dir.sub("parts").unwrap().list().unwrap().len()), (0, 0));
+    let mut found = 0;
+    for part in view.parts.iter() {
+        for series in part.matching(&[], &QueryContext::default()).unwrap() {
+            let mut samples = model::Samples::default();
+            part.listing().unwrap().read(series, TimeRange::ALL, &mut samples).unwrap();
+            found += samples.len();
+        }
+        assert!(!part.is_damaged());
+    }
+    assert_eq!(found, total);
 }
 
 #[test]
