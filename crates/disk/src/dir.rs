@@ -116,7 +116,9 @@ impl Dir {
         name::check(name)?;
         match &self.0 {
             Backend::Real(dir) => dir.open(name).map(|file| ReadFile(ReadBackend::Real(file))),
-            Backend::Simulated(dir) => dir.open(name).map(|file| ReadFile(ReadBackend::Simulated(file))),
+            Backend::Simulated(dir) => {
+                dir.open_to_read(name).map(|file| ReadFile(ReadBackend::Simulated(file)))
+            }
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Faults {
     pub fail_at_sync: Option<u64>,
     /// From this changing operation on everything fails, as if the power had gone; `crash` follows.
     pub halt_at_operation: Option<u64>,
+    /// Files of this name are on blocks that cannot be read any more.
+    pub unreadable: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -70,6 +72,8 @@ struct World {
 }
 
 const ROOT: u64 = 0;
+/// `EIO`.
+const INPUT_OUTPUT_ERROR: i32 = 5;
 
 #[derive(Clone)]
 pub(crate) struct SimulatedDir {
@@ -323,6 +327,13 @@ impl SimulatedDir {
             Node::File(_) => Ok(SimulatedFile(self.at(id))),
             Node::Folder(_) => Err(io::Error::new(io::ErrorKind::IsADirectory, name.to_owned())),
         }
+    }
+
+    pub(crate) fn open_to_read(&self, name: &str) -> io::Result<SimulatedFile> {
+        if self.live()?.faults.unreadable == Some(name) {
+            return Err(io::Error::from_raw_os_error(INPUT_OUTPUT_ERROR));
+        }
+        self.open(name)
     }
 
     pub(crate) fn create_file(&self, name: &str) -> io::Result<SimulatedFile> {

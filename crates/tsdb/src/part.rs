@@ -84,6 +84,19 @@ pub(crate) fn id_of(name: &str) -> Option<u64> {
     if digits.len() == 16 { u64::from_str_radix(digits, 16).ok() } else { None }
 }
 
+/// The id in a folder name, or in that of a part that was set aside.
+pub(crate) fn id_kept_in(name: &str) -> Option<u64> {
+    id_of(name.split_once('.').map_or(name, |(name, _)| name))
+}
+
+/// A name under which to set this part aside, which no other one has.
+pub(crate) fn free_damaged_name(parts: &Dir, id: u64) -> io::Result<String> {
+    let taken = parts.list()?;
+    let numbered = (2..).map(|number| format!("{}.{number}.damaged", name_of(id)));
+    let mut names = std::iter::once(format!("{}.damaged", name_of(id))).chain(numbered);
+    names.find(|name| !taken.contains(name)).ok_or_else(|| io::ErrorKind::AlreadyExists.into())
+}
+
 /// See the module. A change of its deletions makes a new `Part` over the same files.
 #[derive(Clone)]
 pub(crate) struct Part {

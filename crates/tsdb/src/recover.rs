@@ -5,7 +5,7 @@ use crate::{
     extras::Extras,
     head::{Head, NewSample},
     maintain::Maintenance,
-    part::{Cache, Part, PartError, id_of, name_of},
+    part::{Cache, Part, PartError, free_damaged_name, id_kept_in, id_of, name_of},
     snapshot,
     store_impl::{Done, View, log_error},
     tiers::{Place, RESOLUTIONS, TIERS, TierDirs, TierParts},
@@ -149,19 +149,21 @@ fn open_parts(
             dir.remove_all(&name)?;
             continue;
         }
+        // An id of a part that was set aside is not taken again: no two may have one name.
+        next_id = next_id.max(id_kept_in(&name).map_or(1, |id| id + 1));
         let Some(id) = id_of(&name) else { continue };
-        next_id = next_id.max(id + 1);
         match Part::open(dir, id, cache.clone()) {
             Ok(part) => parts.push(part),
             Err(error @ PartError::NewerVersion { .. }) => {
                 return Err(StoreError::Invalid(error.to_string()));
             }
-            Err(PartError::Io(error)) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error.into());
-            }
+            Err(PartError::Io(error)) if !disk::is_lost(&error) => return Err(error.into()),
             Err(error) => {
-                dir.rename(&name, &format!("{name}.damaged"))?;
-                damage.push(error.to_string());
+                dir.rename(&name, &free_damaged_name(dir, id)?)?;
+                damage.push(match error {
+                    PartError::Io(error) => format!("part `{name}`: {error}"),
+                    other => other.to_string(),
+                });
             }
         }
     }

@@ -118,6 +118,50 @@ fn a_part_that_is_dropped_under_a_query_is_read_to_the_end() {
 }
 
 #[test]
+fn a_file_on_blocks_that_cannot_be_read_sets_its_part_aside() {
+    for file in ["meta", "deleted", "index", "data"] {
+        let (dir, total) = filled();
+        dir.set_faults(Faults { unreadable: Some(file), ..Faults::default() });
+        let store = open(&dir, small());
+        assert_eq!(count(&store), 0, "{file}");
+        assert_eq!(store.stats().damage.len(), 3, "{file}: {:?}", store.stats().damage);
+        put(&store, &floats(&labels("m", "job-0"), [(NOW_MS - 1, 1.0)]));
+        drop(store);
+        dir.set_faults(Faults::default());
+        let parts = dir.sub("parts").unwrap();
+        for name in parts.list().unwrap() {
+            parts.rename(&name, name.strip_suffix(".damaged").unwrap()).unwrap();
+        }
+        assert_eq!(count(&open(&dir, small())), total + 1, "{file}: they were kept");
+    }
+}
+
+#[test]
+fn a_name_that_a_damaged_part_has_taken_is_in_nobodys_way() {
+    let (dir, total) = filled();
+    let parts = dir.sub("parts").unwrap();
+    for name in parts.list().unwrap() {
+        parts.sub(&name).unwrap().flip_bit("meta", 400);
+    }
+    let store = open(&dir, small());
+    let aside = parts.list().unwrap();
+    assert!(aside.iter().all(|name| name.ends_with(".damaged")), "{aside:?}");
+    put(&store, &floats(&labels("m", "job-0"), [(NOW_MS - 1, 1.0)]));
+    store.flush().unwrap();
+    drop(store);
+    let fresh = parts.list().unwrap().into_iter().find(|name| !name.ends_with(".damaged")).unwrap();
+    let newest = aside.iter().map(|name| name.trim_end_matches(".damaged")).max().unwrap();
+    assert!(fresh.as_str() > newest, "the ids of parts that were set aside are not taken again");
+    // As a release that did take them again has left it.
+    parts.rename(&fresh, newest).unwrap();
+    parts.sub(newest).unwrap().flip_bit("meta", 400);
+    for _ in 0..2 {
+        assert_eq!(count(&open(&dir, small())), 0, "of {total}");
+    }
+    assert_eq!(parts.list().unwrap().len(), aside.len() + 1, "all are kept");
+}
+
+#[test]
 fn a_flipped_bit_in_a_list_of_deletions_sets_its_part_aside() {
     let (whole, _) = filled();
     let store = open(&whole, small());
