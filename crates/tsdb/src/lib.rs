@@ -23,6 +23,7 @@ mod maintain;
 mod options;
 mod part;
 mod postings;
+mod publish;
 mod query;
 mod recover;
 mod regex_values;

@@ -3,18 +3,15 @@
 use crate::{
     codec::Effort,
     part::{Origin, Part, PartWriter, merge, name_of},
+    publish::{Leftover, replaced_before},
     query::matching_any,
     store_impl::{Tsdb, lock},
     tiers::Place,
     windows::Window,
 };
-use disk::{Dir, TMP_SUFFIX};
+use disk::Dir;
 use model::{Matcher, TimeRange};
-use std::{
-    collections::{BTreeMap, HashSet},
-    io,
-    sync::atomic::Ordering::Relaxed,
-};
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 use store::{QueryContext, RetentionClock, StoreError};
 
 /// Parts of one window and level that are merged together.
@@ -46,8 +43,8 @@ pub(crate) struct Maintenance {
     pub(crate) clock: RetentionClock,
     /// Raw samples before this are too old by the time that is believed: merges leave them out.
     pub(crate) kept_from_ms: i64,
-    /// Parts that are out of view but could not be removed yet.
-    pub(crate) leftovers: Vec<(Place, Part)>,
+    /// Parts that could not be removed yet.
+    pub(crate) leftovers: Vec<Leftover>,
     appended_seen: u64,
     seen_ms: i64,
     busy_ms: i64,
@@ -134,33 +131,6 @@ impl Tsdb {
         }
     }
 
-    /// Removes parts that are out of view. What cannot be removed is tried again by the next upkeep,
-    /// which also tells; until it is gone every part that has its samples says so, or a start would
-    /// bring it back.
-    pub(crate) fn remove_parts(
-        &self,
-        maintenance: &mut Maintenance,
-        place: Place,
-        parts: impl IntoIterator<Item = Part>,
-    ) {
-        maintenance.leftovers.extend(parts.into_iter().map(|part| (place, part)));
-        if let Some(error) = self.remove_leftovers(maintenance) {
-            tracing::warn!(%error, "a part whose samples are in another one could not be removed yet");
-        }
-    }
-
-    /// The first failure; the others are tried all the same.
-    fn remove_leftovers(&self, maintenance: &mut Maintenance) -> Option<io::Error> {
-        let mut first_error = None;
-        maintenance.leftovers.retain(|(place, part)| {
-            let removed = self.dir_of(*place).map_or(Ok(()), |dir| remove_part(dir, part));
-            let is_left = removed.is_err();
-            first_error = first_error.take().or(removed.err());
-            is_left
-        });
-        first_error
-    }
-
     /// Takes parts whose index cannot be read out of view; their folders are kept under another name.
     fn set_lost_aside(&self, maintenance: &mut Maintenance) {
         for place in Place::all() {
@@ -187,8 +157,8 @@ impl Tsdb {
         parts: &[Part],
     ) -> Result<(), StoreError> {
         let Some(dir) = self.dir_of(place) else { return Ok(()) };
-        let id = maintenance.take_id();
-        let mut writer = PartWriter::new(dir, id, Effort::Thorough)?;
+        self.remove_unshown(maintenance)?;
+        let mut writer = PartWriter::new(dir, maintenance.take_id(), Effort::Thorough)?;
         let kept = match place {
             Place::Raw => TimeRange::new(maintenance.kept_from_ms, i64::MAX),
             Place::Tier(..) => TimeRange::ALL,
@@ -208,12 +178,11 @@ impl Tsdb {
             replaces,
             folds: Vec::new(),
         };
-        writer.publish(origin)?;
-        let merged = Part::open(dir, id, self.cache.clone())?;
+        let merged = self.publish_all(maintenance, [(place, writer, origin)])?;
         self.change_view(|view| {
             let list = view.list_mut(place);
             let others = list.iter().filter(|part| !merged_ids.contains(&part.id())).cloned();
-            *list = others.chain([merged]).collect();
+            *list = others.chain(merged.into_iter().map(|(_, part)| part)).collect();
         });
         self.done.merges.fetch_add(1, Relaxed);
         self.cache.clear();
@@ -231,6 +200,7 @@ impl Tsdb {
             return Ok(());
         }
         let mut maintenance = lock(&self.maintenance);
+        self.remove_unshown(&mut maintenance)?;
         // Only parts can be deleted from: what comes afterwards is in the next head and stays.
         self.seal(&mut maintenance)?;
         for place in Place::all() {
@@ -268,32 +238,6 @@ impl Tsdb {
             self.note_damage(&format!("part `{}` has blocks that cannot be read", name_of(part.id())));
         }
     }
-}
-
-/// Renames first, so that a crash never leaves half a part under its own name. What was done before a
-/// failure need not be done again.
-fn remove_part(dir: &Dir, part: &Part) -> io::Result<()> {
-    let unless_gone = |done: io::Result<()>| match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    };
-    let name = name_of(part.id());
-    if part.is_damaged() {
-        unless_gone(dir.rename(&name, &format!("{name}.damaged")))?;
-        return dir.sync_dir();
-    }
-    let tmp = format!("{name}{TMP_SUFFIX}");
-    unless_gone(dir.rename(&name, &tmp))?;
-    dir.sync_dir()?;
-    unless_gone(dir.remove_all(&tmp))?;
-    dir.sync_dir()
-}
-
-/// What these parts replaced when they were made and is still on disk.
-fn replaced_before(maintenance: &Maintenance, parts: &[Part]) -> Vec<u64> {
-    let left: HashSet<u64> = maintenance.leftovers.iter().map(|(_, part)| part.id()).collect();
-    let replaced = parts.iter().flat_map(|part| &part.meta().origin.replaces);
-    replaced.copied().filter(|id| left.contains(id)).collect()
 }
 
 /// Parts that should become one.

@@ -12,6 +12,7 @@ use crate::{
     maintain::Maintenance,
     part::{Origin, Part, PartWriter},
     store_impl::{Tsdb, lock, log_error},
+    tiers::Place,
     wal::StateEncoder,
     windows::{day_of, ranges_of},
 };
@@ -82,9 +83,12 @@ impl Tsdb {
         for (i, window) in windows.iter().enumerate() {
             let is_last = i + 1 == windows.len();
             let wal_before = if is_last { maintenance.wal_before } else { 0 };
-            let part = self.seal_window(&sealing, &order, *window, wal_before, maintenance)?;
+            let sealed = self.seal_window(&sealing, &order, *window, wal_before, maintenance)?;
             maintenance.sealed_windows.push(*window);
-            self.change_view(|view| view.parts = view.parts.iter().cloned().chain([part]).collect());
+            self.change_view(|view| {
+                let sealed = sealed.into_iter().map(|(_, part)| part);
+                view.parts = view.parts.iter().cloned().chain(sealed).collect();
+            });
         }
         drop(tails);
         self.change_view(|view| {
@@ -102,7 +106,7 @@ impl Tsdb {
         range: TimeRange,
         wal_before: u64,
         maintenance: &mut Maintenance,
-    ) -> Result<Part, StoreError> {
+    ) -> Result<Vec<(Place, Part)>, StoreError> {
         let mut part = PartWriter::new(&self.parts_dir, maintenance.take_id(), Effort::Quick)?;
         let (mut samples, mut labels) = (Samples::default(), Vec::new());
         let tails = head.read();
@@ -116,8 +120,8 @@ impl Tsdb {
             }
         }
         drop(tails);
-        let id = part.publish(Origin { wal_before, ..Origin::default() })?;
-        Ok(Part::open(&self.parts_dir, id, self.cache.clone())?)
+        let origin = Origin { wal_before, ..Origin::default() };
+        self.publish_all(maintenance, [(Place::Raw, part, origin)])
     }
 }
 

@@ -167,6 +167,15 @@ impl PartWriter {
         Ok(())
     }
 
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The folder of parts.
+    pub(crate) fn parts(&self) -> &Dir {
+        &self.parts
+    }
+
     /// Whether nothing was added.
     pub(crate) fn is_empty(&self) -> bool {
         self.series == 0
@@ -225,8 +234,10 @@ impl Drop for PartWriter {
         if self.is_published {
             return;
         }
-        for name in [tmp_name(self.id), name_of(self.id)] {
-            match self.parts.remove_all(&name) {
+        let (name, tmp) = (name_of(self.id), tmp_name(self.id));
+        // Renamed first, so that a crash never leaves half a part under its own name.
+        for removed in [self.parts.rename(&name, &tmp), self.parts.remove_all(&tmp)] {
+            match removed {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(name, %error, "failed to remove an unfinished part");
                 }

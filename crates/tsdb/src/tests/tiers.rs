@@ -1,7 +1,13 @@
 //! Downsampled tiers against buckets computed from the samples that went in.
 
 use super::{NOW_MS, everything, floats, labels, open, put, small};
-use crate::{TierAges, Tsdb, TsdbOptions};
+use crate::{
+    TierAges, Tsdb, TsdbOptions,
+    codec::Effort,
+    part::{Origin, Part, PartWriter, name_of},
+    store_impl::lock,
+    tiers::Place,
+};
 use disk::{Dir, Faults};
 use model::{Labels, Samples, TimeRange};
 use proptest::prelude::*;
@@ -154,9 +160,13 @@ fn counted(store: &dyn MetricStore) -> f64 {
 
 /// Two days of samples, sealed. 600 in all.
 fn filled(dir: &Dir) -> Tsdb {
+    filled_days(dir, 2)
+}
+
+fn filled_days(dir: &Dir, days: i64) -> Tsdb {
     let store = open(dir, tiered());
     for job in ["a", "b"] {
-        for day in 1..3 {
+        for day in 1..=days {
             let samples = (0..150).map(|i| (NOW_MS - day * DAY_MS + i * 60_000, (i % 11) as f64));
             put(&store, &floats(&labels("m", job), samples));
         }
@@ -271,4 +281,87 @@ fn a_coarser_tier_that_came_later_does_not_hide_what_only_the_finer_one_has() {
     }
     assert_eq!(store.stats().tier_bytes > 0, store.resolution_ms(TimeRange::ALL, HOUR_MS) == HOUR_MS);
     assert_eq!(counted(&store), 1200.0);
+}
+
+/// What may go wrong in the one fold of a day: a write or a sync, whose parts have some 30 and 60.
+fn faults_of_a_fold() -> Vec<Faults> {
+    let full = (1..36).map(|write| Faults { full_at_write: Some(write), ..Faults::default() });
+    let failing = (1..36).map(|write| Faults { fail_at_write: Some(write), ..Faults::default() });
+    let unsynced = (1..80).map(|sync| Faults { fail_at_sync: Some(sync), ..Faults::default() });
+    full.chain(failing).chain(unsynced).collect()
+}
+
+/// A store of a day, 300 samples, whose fold has met these faults, and whether it has failed.
+fn folded_with(faults: &Faults) -> (Dir, Tsdb, bool) {
+    let dir = Dir::simulated(1, Faults::default());
+    let store = filled_days(&dir, 1);
+    store.maintain(NOW_MS + 10 * DAY_MS).unwrap();
+    dir.set_faults(faults.clone());
+    let has_failed = store.maintain(NOW_MS + 10 * DAY_MS + HOUR_MS).is_err();
+    (dir, store, has_failed)
+}
+
+#[test]
+fn a_fold_that_fails_anywhere_leaves_nothing_that_comes_back() {
+    let mut failed = 0;
+    for faults in faults_of_a_fold() {
+        let (dir, store, has_failed) = folded_with(&faults);
+        failed += u64::from(has_failed);
+        dir.set_faults(Faults::default());
+        assert_eq!(counted(&store), 300.0, "{faults:?}");
+        expire(&store);
+        assert_eq!(store.resolution_ms(TimeRange::ALL, HOUR_MS), HOUR_MS, "{faults:?}: folded in the end");
+        store.delete(&[vec![model::Matcher::equal("job", "a")]], TimeRange::ALL).unwrap();
+        drop(store);
+        let store = open(&dir, tiered());
+        assert_eq!(counted(&store), 150.0, "{faults:?}: after a start");
+        assert_eq!(store.stats().damage, Vec::<String>::new(), "{faults:?}");
+    }
+    assert!((90..140).contains(&failed), "{failed} failed: each place and some beyond");
+}
+
+#[test]
+fn a_power_cut_after_a_fold_that_failed_neither_loses_nor_doubles() {
+    for faults in faults_of_a_fold() {
+        let (dir, store, _) = folded_with(&faults);
+        let dir = dir.crash();
+        drop(store);
+        let store = open(&dir, tiered());
+        assert_eq!(counted(&store), 300.0, "{faults:?}");
+        expire(&store);
+        assert_eq!(counted(&store), 300.0, "{faults:?}: folded again");
+    }
+}
+
+#[test]
+fn a_part_of_a_failed_fold_that_cannot_be_removed_keeps_folds_and_deletions_waiting() {
+    let dir = Dir::simulated(1, Faults::default());
+    let store = filled(&dir);
+    store.maintain(NOW_MS + 10 * DAY_MS).unwrap();
+    // As a fold leaves it that failed behind its first part.
+    let place = Place::Tier(0, Aggregate::Count);
+    let list = store.dir_of(place).unwrap();
+    let mut maintenance = lock(&store.maintenance);
+    let mut writer = PartWriter::new(list, maintenance.take_id(), Effort::Quick).unwrap();
+    let mut samples = Samples::default();
+    samples.push(NOW_MS - DAY_MS, 0, &model::Value::Float(9.0));
+    writer.add(labels("m", "a").as_ref(), &samples).unwrap();
+    let folds = store.view().parts.iter().map(Part::id).collect();
+    let id = writer.publish(Origin { folds, ..Origin::default() }).unwrap();
+    let in_the_way = format!("{}.tmp", name_of(id));
+    list.sub(&in_the_way).unwrap().create("full").unwrap();
+    store.take_back(&mut maintenance, &[(place, id)]);
+    drop(maintenance);
+    let only_a = vec![model::Matcher::equal("job", "a")];
+    for hour in 1..4 {
+        assert!(store.maintain(NOW_MS + 10 * DAY_MS + hour * HOUR_MS).is_err());
+        assert!(store.delete(std::slice::from_ref(&only_a), TimeRange::ALL).is_err());
+    }
+    assert_eq!((counted(&store), store.stats().folds), (600.0, 0));
+    list.remove_all(&in_the_way).unwrap();
+    expire(&store);
+    drop(store);
+    let store = open(&dir, tiered());
+    assert_eq!(counted(&store), 600.0, "after a start");
+    assert_eq!(store.resolution_ms(TimeRange::ALL, HOUR_MS), HOUR_MS);
 }

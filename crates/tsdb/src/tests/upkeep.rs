@@ -476,3 +476,32 @@ fn a_part_is_removed_once_nothing_is_in_the_way() {
     store.maintain(NOW_MS + 30_000).unwrap();
     assert_eq!(parts.list().unwrap().len(), 1);
 }
+
+/// A part that a seal or a merge has published and then cannot open.
+#[test]
+fn a_part_that_cannot_be_shown_is_taken_back() {
+    let unreadable = Faults { unreadable: Some("index"), ..Faults::default() };
+    let only_a = vec![Matcher::equal("job", "a")];
+    for flushes_before in 0..2 {
+        let dir = dir();
+        let store = open(&dir, small());
+        for job in ["a", "b"] {
+            put(&store, &floats(&labels("m", job), (0..10).map(|i| (NOW_MS + i, 1.0))));
+        }
+        for i in 0..flushes_before {
+            put(&store, &floats(&labels("m", "b"), [(NOW_MS + 100 + i, 1.0)]));
+            store.flush().unwrap();
+        }
+        let before = dir.sub("parts").unwrap().list().unwrap();
+        dir.set_faults(unreadable.clone());
+        // With everything sealed it is the merge of a part that was coded in haste.
+        assert!(store.maintain(NOW_MS + 10_000_000_000).is_err() || store.flush().is_err());
+        dir.set_faults(Faults::default());
+        assert_eq!(dir.sub("parts").unwrap().list().unwrap(), before, "{flushes_before} flushes");
+        store.delete(std::slice::from_ref(&only_a), TimeRange::ALL).unwrap();
+        settle(&store);
+        drop(store);
+        let left = all(&open(&dir, small()));
+        assert_eq!((left.len(), left[0].1.len()), (1, 10 + flushes_before as usize));
+    }
+}

@@ -47,6 +47,7 @@ impl Tsdb {
     ) -> Result<(), StoreError> {
         let ids: Vec<u64> = parts.iter().map(Part::id).collect();
         let Some(newest_ms) = parts.iter().map(|part| part.time_range().end).max() else { return Ok(()) };
+        self.remove_unshown(maintenance)?;
         let mut folder = self.folder(maintenance, newest_ms, now_ms)?;
         if folder.0.is_empty() {
             self.drop_parts(maintenance, &ids);
@@ -67,13 +68,16 @@ impl Tsdb {
         };
         let wal_before = parts.iter().map(|part| part.meta().origin.wal_before).max().unwrap_or(0);
         let origin = Origin { wal_before, folds: ids.clone(), ..Origin::default() };
-        let mut published = Vec::new();
-        for (tier, (aggregate, writer)) in writers {
-            published.push((tier, aggregate, writer.publish(origin.clone())?));
-        }
-        let replaces = Origin { replaces: ids.clone(), ..origin };
-        published.push((last_tier, last_aggregate, last.publish(replaces)?));
-        self.show_folded(&ids, &published)?;
+        let parts_of_fold = writers
+            .into_iter()
+            .map(|(tier, (aggregate, writer))| (Place::Tier(tier, aggregate), writer, origin.clone()))
+            .chain([(
+                Place::Tier(last_tier, last_aggregate),
+                last,
+                Origin { replaces: ids.clone(), ..origin.clone() },
+            )]);
+        let published = self.publish_all(maintenance, parts_of_fold)?;
+        self.show_folded(&ids, published);
         self.done.folds.fetch_add(1, Relaxed);
         self.remove_parts(maintenance, Place::Raw, parts.iter().cloned());
         Ok(())
@@ -103,20 +107,13 @@ impl Tsdb {
     }
 
     /// Replaces raw parts by those of their fold in one step.
-    fn show_folded(&self, ids: &[u64], published: &[(usize, Aggregate, u64)]) -> Result<(), StoreError> {
-        let Some(dirs) = &self.tier_dirs else { return Ok(()) };
-        let mut opened = Vec::new();
-        for &(tier, aggregate, id) in published {
-            let part = Part::open(dirs.of(tier, aggregate), id, self.cache.clone())?;
-            opened.push((tier, aggregate, part));
-        }
+    fn show_folded(&self, ids: &[u64], published: Vec<(Place, Part)>) {
         self.change_view(|view| {
             view.parts = view.parts.iter().filter(|part| !ids.contains(&part.id())).cloned().collect();
-            for (tier, aggregate, part) in opened {
-                let list = view.tiers.of_mut(tier, aggregate);
+            for (place, part) in published {
+                let list = view.list_mut(place);
                 *list = list.iter().cloned().chain([part]).collect();
             }
         });
-        Ok(())
     }
 }
