@@ -96,21 +96,24 @@ impl Tsdb {
         let believed_ms = maintenance.clock.believe(now_ms, || self.newest_ms());
         // Or the first merge or fold with one of them would fail, again and again.
         self.set_lost_aside(&mut maintenance);
-        self.forget_old(&mut maintenance, now_ms, believed_ms)?;
+        // What fails keeps none of the other steps from being done, and the first failure is told.
+        let mut done = self.forget_old(&mut maintenance, now_ms, believed_ms);
         // Before anything that needs room: on a full disk this is what makes some.
-        self.hold_to_size(&mut maintenance, believed_ms)?;
-        if self.is_seal_due(is_idle, now_ms) {
-            self.seal(&mut maintenance)?;
-        }
-        self.merge_due(&mut maintenance, is_idle, now_ms)?;
-        self.hold_to_size(&mut maintenance, believed_ms)?;
+        done = done.and(self.hold_to_size(&mut maintenance, believed_ms));
+        let sealed = match self.is_seal_due(is_idle, now_ms) {
+            true => self.seal(&mut maintenance),
+            false => Ok(()),
+        };
+        // A merge would take the room that the seal has not found.
+        let merged = sealed.and_then(|()| self.merge_due(&mut maintenance, is_idle, now_ms));
+        done = done.and(merged).and(self.hold_to_size(&mut maintenance, believed_ms));
         if now_ms.saturating_sub(maintenance.indexes_checked_ms) >= INDEX_IDLE_MS {
             maintenance.indexes_checked_ms = now_ms;
             let view = self.view();
             view.parts.iter().chain(view.tiers.iter()).for_each(Part::forget_idle_index);
         }
         self.report_damage();
-        self.remove_leftovers(&mut maintenance).map_or(Ok(()), |error| Err(error.into()))
+        done.and(self.remove_leftovers(&mut maintenance).map_or(Ok(()), |error| Err(error.into())))
     }
 
     fn is_seal_due(&self, is_idle: bool, now_ms: i64) -> bool {

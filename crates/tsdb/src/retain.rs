@@ -8,7 +8,7 @@ use crate::{
     windows::Window,
 };
 use model::TimeRange;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::ErrorKind};
 use store::{Aggregate, StoreError};
 
 impl Tsdb {
@@ -31,11 +31,10 @@ impl Tsdb {
             expired.entry(Window::around(part.time_range())).or_default().push(part.clone());
         }
         // Until a seal that failed is complete, a crash brings back from the log what it wrote.
-        if !self.options.tiers.is_wanted() || self.view().sealing.is_none() {
-            for parts in expired.values() {
-                self.fold(maintenance, parts, believed_ms)?;
-            }
-        }
+        let folded = match !self.options.tiers.is_wanted() || self.view().sealing.is_none() {
+            true => expired.values().try_for_each(|parts| self.fold(maintenance, parts, believed_ms)),
+            false => Ok(()),
+        };
         for place in Place::tiers() {
             let Place::Tier(tier, _) = place else { continue };
             let Some(oldest_ms) = self.options.tiers.oldest_ms(tier, believed_ms) else { continue };
@@ -43,7 +42,7 @@ impl Tsdb {
             let over: Vec<u64> = self.view().list(place).iter().filter(is_over).map(Part::id).collect();
             self.drop_from(maintenance, place, &over);
         }
-        Ok(())
+        folded
     }
 
     /// Drops the oldest parts while all of them take more than is allowed. Raw parts leave their
@@ -69,7 +68,7 @@ impl Tsdb {
             match folded {
                 Ok(()) => {}
                 // Room must be made even when there is none left to write buckets to.
-                Err(StoreError::Full(_) | StoreError::Io(_)) => {
+                Err(error) if is_full(&error) => {
                     tracing::warn!(part = part.id(), "dropped for its size without a trace in the tiers");
                     self.drop_parts(maintenance, &[part.id()]);
                 }
@@ -122,5 +121,14 @@ impl Tsdb {
             *list = list.iter().filter(|part| !ids.contains(&part.id())).cloned().collect();
         });
         self.remove_parts(maintenance, place, dropped);
+    }
+}
+
+/// Whether room is all that was missing.
+fn is_full(error: &StoreError) -> bool {
+    match error {
+        StoreError::Full(_) => true,
+        StoreError::Io(error) => matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),
+        _ => false,
     }
 }

@@ -365,3 +365,34 @@ fn a_part_of_a_failed_fold_that_cannot_be_removed_keeps_folds_and_deletions_wait
     assert_eq!(counted(&store), 600.0, "after a start");
     assert_eq!(store.resolution_ms(TimeRange::ALL, HOUR_MS), HOUR_MS);
 }
+
+#[test]
+fn a_fold_that_finds_no_room_keeps_neither_the_size_limit_nor_seals_from_being_kept() {
+    let dir = Dir::simulated(1, Faults::default());
+    drop(filled(&dir));
+    let used = || dir.bytes_used().unwrap();
+    let options = TsdbOptions { size_bytes_max: Some(used() + 200), head_age_max_ms: 0, ..tiered() };
+    let store = open(&dir, options);
+    let later = NOW_MS + 10 * DAY_MS;
+    store.maintain(later).unwrap();
+    let batch = floats(&labels("m", "c"), (0..300).map(|i| (later + i, (i * 7919 % 1000) as f64)));
+    store.append(&batch, None, later).unwrap().commit.wait().unwrap();
+    dir.set_faults(Faults { capacity_bytes: Some(used()), ..Faults::default() });
+    let before = store.stats();
+    let end = store.maintain(later + HOUR_MS);
+    let after = store.stats();
+    assert!(end.is_err(), "there is no room for the fold");
+    assert!(after.disk_bytes < before.disk_bytes, "the oldest parts went all the same");
+    assert_eq!((before.seals, after.seals), (0, 1), "and made room for the seal");
+    assert!(read(&store, Aggregate::Last, 0).contains_key(&labels("m", "c")));
+}
+
+#[test]
+fn the_size_limit_drops_nothing_without_a_fold_but_for_want_of_room() {
+    let dir = Dir::simulated(1, Faults::default());
+    drop(filled(&dir));
+    let store = open(&dir, TsdbOptions { size_bytes_max: Some(1_000), ..tiered() });
+    dir.set_faults(Faults { fail_at_write: Some(1), ..Faults::default() });
+    assert!(store.maintain(NOW_MS + 1).is_err());
+    assert_eq!(counted(&store), 600.0, "a failed write is no reason to drop");
+}
