@@ -40,6 +40,8 @@ pub(crate) struct Maintenance {
     pub(crate) wal_before: u64,
     /// Windows of the generation being sealed that are published.
     pub(crate) sealed_windows: Vec<TimeRange>,
+    /// Whether the last seal failed for want of room.
+    pub(crate) seal_waits_for_room: bool,
     pub(crate) clock: RetentionClock,
     /// Raw samples before this are too old by the time that is believed: merges leave them out.
     pub(crate) kept_from_ms: i64,
@@ -57,6 +59,7 @@ impl Maintenance {
             next_part_id,
             wal_before: 0,
             sealed_windows: Vec::new(),
+            seal_waits_for_room: false,
             clock: RetentionClock::default(),
             kept_from_ms: i64::MIN,
             leftovers: Vec::new(),

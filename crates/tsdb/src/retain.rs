@@ -51,6 +51,10 @@ impl Tsdb {
         let Some(size_bytes_max) = self.options.size_bytes_max else { return Ok(()) };
         self.hold_tiers_to_size(maintenance, size_bytes_max / SIZE_SHARE);
         let view = self.view();
+        // Nothing can be folded before, and dropping a part would not help what keeps the seal.
+        if self.options.tiers.is_wanted() && view.sealing.is_some() && !maintenance.seal_waits_for_room {
+            return Ok(());
+        }
         let mut by_age: Vec<&Part> = view.parts.iter().collect();
         by_age.sort_unstable_by_key(|part| part.time_range().end);
         let tier_bytes = view.tiers.iter().map(|part| part.meta().bytes()).sum::<u64>();
@@ -125,7 +129,7 @@ impl Tsdb {
 }
 
 /// Whether room is all that was missing.
-fn is_full(error: &StoreError) -> bool {
+pub(crate) fn is_full(error: &StoreError) -> bool {
     match error {
         StoreError::Full(_) => true,
         StoreError::Io(error) => matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),

@@ -11,6 +11,7 @@ use crate::{
     head::{Head, Tails},
     maintain::Maintenance,
     part::{Origin, Part, PartWriter},
+    retain::is_full,
     store_impl::{Tsdb, lock, log_error},
     tiers::Place,
     wal::StateEncoder,
@@ -27,9 +28,12 @@ impl Tsdb {
     /// Writes all samples in memory to parts.
     pub(crate) fn seal(&self, maintenance: &mut Maintenance) -> Result<(), StoreError> {
         // A seal that failed is finished before another one begins.
-        self.finish_seal(maintenance)?;
-        self.begin_seal(maintenance)?;
-        self.finish_seal(maintenance)
+        let sealed = self
+            .finish_seal(maintenance)
+            .and_then(|()| self.begin_seal(maintenance))
+            .and_then(|()| self.finish_seal(maintenance));
+        maintenance.seal_waits_for_room = sealed.as_ref().is_err_and(is_full);
+        sealed
     }
 
     fn begin_seal(&self, maintenance: &mut Maintenance) -> Result<(), StoreError> {
@@ -59,7 +63,6 @@ impl Tsdb {
 
     fn state_records(&self, epoch: u64, ledger: &[u8]) -> Vec<Vec<u8>> {
         let mut state = StateEncoder::new(epoch);
-        state.ledger(ledger);
         let extras = lock(&self.extras);
         for (family, metadata) in extras.descriptions() {
             state.description(family, metadata);
@@ -68,6 +71,8 @@ impl Tsdb {
             exemplars.iter().for_each(|exemplar| state.exemplar(series, exemplar));
         }
         drop(extras);
+        // Last, since releases that wrote one record take the ledger of the last one they find.
+        state.ledger(ledger);
         state.finish()
     }
 

@@ -12,7 +12,7 @@ use disk::{Dir, Faults};
 use model::{Labels, Samples, TimeRange};
 use proptest::prelude::*;
 use std::{collections::BTreeMap, time::Duration};
-use store::{AgeLimits, Aggregate, MetricStore, QueryContext, Selection};
+use store::{AgeLimits, Aggregate, MetricStore, QueryContext, Selection, StoreError};
 
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -395,4 +395,18 @@ fn the_size_limit_drops_nothing_without_a_fold_but_for_want_of_room() {
     dir.set_faults(Faults { fail_at_write: Some(1), ..Faults::default() });
     assert!(store.maintain(NOW_MS + 1).is_err());
     assert_eq!(counted(&store), 600.0, "a failed write is no reason to drop");
+}
+
+#[test]
+fn a_seal_that_failed_for_another_reason_than_room_drops_nothing() {
+    let dir = Dir::simulated(1, Faults::default());
+    drop(filled(&dir));
+    let store = open(&dir, TsdbOptions { size_bytes_max: Some(1), ..tiered() });
+    put(&store, &floats(&labels("m", "c"), (0..10).map(|i| (NOW_MS + i, 1.0))));
+    // The log's new segment and state, then the part.
+    dir.set_faults(Faults { fail_at_write: Some(3), ..Faults::default() });
+    assert!(matches!(store.flush(), Err(StoreError::Io(_))));
+    dir.set_faults(Faults::default());
+    store.maintain(NOW_MS + 1).unwrap();
+    assert_eq!((counted(&store), store.stats().time_range.is_some()), (610.0, true), "all of it is folded");
 }
