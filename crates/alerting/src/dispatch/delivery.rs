@@ -1,6 +1,6 @@
 //! A notification: its start, its attempts, its end.
 
-use super::{Dispatcher, GroupId};
+use super::{Dispatcher, GroupId, outbox::UnderWay};
 use crate::route::RouteId;
 use crate::{
     alert::Fingerprint,
@@ -11,7 +11,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -85,6 +85,15 @@ impl Delivery {
             && episodes(self) == episodes(other)
     }
 
+    /// What it tells of, or would tell if the receiver wanted to know.
+    pub(super) fn alerts(&self) -> impl Iterator<Item = Fingerprint> {
+        self.firing.iter().chain(&self.resolved).copied()
+    }
+
+    fn tells_an_end(&self) -> bool {
+        self.message.alerts.iter().any(|alert| alert.resolved)
+    }
+
     fn event(&self, kind: EventKind, at_ms: i64) -> Event {
         let event = Event::new(kind, at_ms)
             .labels(&self.message.common_labels())
@@ -143,8 +152,11 @@ impl Dispatcher {
         for delivery in stored {
             let found = integration(&self.config, &delivery.receiver, &delivery.integration);
             if found.is_some() && delivery.expires_at_ms > now_ms {
+                let id = delivery.id;
                 self.outbox.insert(delivery, None);
+                self.outbox.get_mut(id).into_iter().for_each(|under_way| under_way.resumed = true);
             } else {
+                self.note_doubt(&delivery);
                 self.changes.push(Change::remove(Table::Outbox, outbox_key(delivery.id)));
                 self.history.record(delivery.event(EventKind::Superseded, now_ms));
             }
@@ -190,6 +202,18 @@ impl Dispatcher {
             }
         }
         self.relink_deliveries();
+        self.stop_beginnings_without_end();
+    }
+
+    /// Stops what would tell a beginning for a group that is gone: nobody would tell the end. Where
+    /// another group reaches the same target it decides anew. What tells an end goes on.
+    fn stop_beginnings_without_end(&mut self) {
+        for id in self.outbox.ids() {
+            let is_without_end = |it: &UnderWay| it.group.is_none() && !it.delivery.tells_an_end();
+            if self.outbox.get(id).is_some_and(is_without_end) {
+                self.stop_delivery(id);
+            }
+        }
     }
 
     /// Every group by receiver and group key.
@@ -227,6 +251,14 @@ impl Dispatcher {
         let delivered = *outcome == Finished::Delivered;
         if delivered {
             self.note_told(&delivery, now_ms);
+        } else if under_way.resumed {
+            self.note_doubt(&delivery);
+        }
+        for waiting in &under_way.waiting {
+            if let Some(group) = self.groups.get_mut(waiting) {
+                group.flush_again();
+                self.wake(now_ms);
+            }
         }
         let Some(group_id) = under_way.group else { return };
         let Some(group) = self.groups.get_mut(&group_id) else { return };
@@ -249,6 +281,43 @@ impl Dispatcher {
             entry.told(&delivery.firing, &delivery.resolved, now_ms);
         });
         self.changes.push(change);
+        self.close_elsewhere(delivery, &key);
+    }
+
+    /// Of a notification whose last attempt an earlier process did not see the end of it is never
+    /// known whether it was taken. What still fires is told again, and the end of what is over.
+    fn note_doubt(&mut self, delivery: &Delivery) {
+        if delivery.firing.is_empty() {
+            return;
+        }
+        let key = Entry::key(&delivery.integration, &delivery.message.group_key);
+        let change = self.told.change(&key, |entry| {
+            entry.group_key.clone_from(&delivery.message.group_key);
+            entry.integration.clone_from(&delivery.integration);
+            entry.target.clone_from(&delivery.target);
+            entry.repeat_interval_ms = delivery.repeat_interval_ms;
+            entry.silenced.extend(delivery.firing.difference(&entry.open));
+            entry.open.extend(&delivery.firing);
+        });
+        self.changes.push(change);
+    }
+
+    /// A target that hears the end of an alert knows it, whichever group told the beginning.
+    /// Otherwise the next beginning would pass for one that has been told.
+    fn close_elsewhere(&mut self, delivery: &Delivery, entry_key: &str) {
+        let mut closed: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
+        for alert in &delivery.resolved {
+            for (key, entry) in self.told.holders(*alert) {
+                let is_other = key != entry_key && entry.target == delivery.target;
+                if is_other && !self.is_told_elsewhere(entry, *alert) {
+                    closed.entry(key.to_owned()).or_default().insert(*alert);
+                }
+            }
+        }
+        for (key, alerts) in closed {
+            let change = self.told.change(&key, |entry| entry.close(&alerts));
+            self.changes.push(change);
+        }
     }
 
     pub(super) fn record_decision(&mut self, delivery: &Delivery, now_ms: i64) {

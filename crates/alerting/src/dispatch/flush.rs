@@ -3,9 +3,10 @@
 
 use super::{
     Dispatcher, GroupId,
-    delivery::{Delivery, Effect, idempotency_key},
+    delivery::{Delivery, idempotency_key},
     group::PendingFlush,
     mutes::{Moment, Mutes},
+    outbox::UnderWay,
 };
 use crate::{
     alert::Fingerprint,
@@ -140,14 +141,14 @@ impl Dispatcher {
             // What this receiver knows is known when the attempt under way has ended.
             return Some(id);
         }
-        let entry_key = Entry::key(&key, to.group_key);
         let target = integration.target();
-        if self.told.get(&entry_key).is_none() && under_way.is_none() {
-            if let Some(id) = self.wait_for_orphan(&target, to.group, snapshot) {
+        if under_way.is_none() {
+            if let Some(id) = self.wait_for_stray(&target, to.group, snapshot) {
                 return Some(id);
             }
-            self.adopt(&entry_key, &key, to.group_key, &target, snapshot);
+            self.adopt(&key, to.group_key, &target, snapshot);
         }
+        let entry_key = Entry::key(&key, to.group_key);
         self.note_silenced(&entry_key, snapshot);
         if integration.on_mute == OnMute::StaySilent {
             self.close_unheard(&entry_key, snapshot);
@@ -253,11 +254,21 @@ impl Dispatcher {
         })
     }
 
-    /// A reload may have left a notification without its group; see [`super::outbox::Outbox`].
-    fn wait_for_orphan(&mut self, target: &str, group: &GroupId, snapshot: &Snapshot) -> Option<u64> {
-        let alerts = snapshot.alerts.iter().map(|alert| alert.alert.fingerprint()).collect();
-        let id = self.outbox.adopt_orphan(target, &alerts, group)?;
-        self.effects.push(Effect::Stop(id));
+    /// A reload may have left a notification whose group is gone, or has lost alerts of which it
+    /// tells to this one. Until it has ended it is not known what the target knows of them.
+    fn wait_for_stray(&mut self, target: &str, group: &GroupId, snapshot: &Snapshot) -> Option<u64> {
+        let is_stray = |under_way: &UnderWay, alert: Fingerprint| {
+            let own = under_way.group.as_ref();
+            let holds_it = |own: &GroupId| self.groups.get(own).is_some_and(|group| group.contains(alert));
+            under_way.delivery.target == target && own != Some(group) && !own.is_some_and(holds_it)
+        };
+        let stray = snapshot.alerts.iter().find_map(|alert| {
+            let alert = alert.alert.fingerprint();
+            self.outbox.about(alert).find(|under_way| is_stray(under_way, alert))
+        });
+        let id = stray?.delivery.id;
+        self.outbox.get_mut(id)?.waiting.insert(group.clone());
+        self.stop_delivery(id);
         Some(id)
     }
 
@@ -315,64 +326,59 @@ impl Dispatcher {
         }
     }
 
-    /// A group without a log entry may be an old one under a new name, because a route or a
-    /// receiver was edited: what its target already knows is then taken over.
-    fn adopt(
-        &mut self,
-        entry_key: &str,
-        integration: &str,
-        group_key: &str,
-        target: &str,
-        snapshot: &Snapshot,
-    ) {
-        let here: BTreeSet<_> = snapshot.alerts.iter().map(|alert| alert.alert.fingerprint()).collect();
-        let mut adopted = Entry::default();
-        let mut emptied = Vec::new();
-        for key in self.told.holders(here.iter().copied()) {
-            let Some(entry) = self.told.get(&key) else { continue };
-            let known: BTreeSet<_> =
-                here.iter().filter(|alert| entry.open.contains(alert)).copied().collect();
-            if entry.target != target || self.is_told_elsewhere(entry, &known) {
+    /// What this integration has not told of a group may have been told all the same, of an old
+    /// group or under an old name, because a route or a receiver was edited: what its target already
+    /// knows is then taken over.
+    fn adopt(&mut self, integration: &str, group_key: &str, target: &str, snapshot: &Snapshot) {
+        let entry_key = Entry::key(integration, group_key);
+        let mut adopted = self.told.get(&entry_key).cloned().unwrap_or_default();
+        let mut known: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
+        for alert in snapshot.alerts.iter().map(|alert| alert.alert.fingerprint()) {
+            if adopted.open.contains(&alert) {
                 continue;
             }
+            for (key, entry) in self.told.holders(alert) {
+                if entry.target == target && !self.is_told_elsewhere(entry, alert) {
+                    known.entry(key.to_owned()).or_default().insert(alert);
+                }
+            }
+        }
+        if known.is_empty() {
+            return;
+        }
+        for (key, alerts) in &known {
+            let Some(entry) = self.told.get(key) else { continue };
             adopted.at_ms = adopted.at_ms.max(entry.at_ms);
             adopted.sequence = adopted.sequence.max(entry.sequence);
             adopted.repeat_interval_ms = entry.repeat_interval_ms;
-            adopted.silenced.extend(entry.silenced.intersection(&known));
-            adopted.open.extend(&known);
-            emptied.push((key, known));
+            adopted.silenced.extend(entry.silenced.intersection(alerts));
+            adopted.open.extend(alerts);
+            adopted.firing.extend(alerts);
+            adopted.resolved.retain(|alert| !alerts.contains(alert));
         }
-        if emptied.is_empty() {
-            return;
-        }
-        adopted.firing.clone_from(&adopted.open);
         adopted.group_key = group_key.to_owned();
         adopted.integration = integration.to_owned();
         adopted.target = target.to_owned();
-        for (key, known) in emptied {
-            let change = self.told.change(&key, |entry| entry.open.retain(|alert| !known.contains(alert)));
+        for (key, alerts) in known {
+            let change = self.told.change(&key, |entry| entry.close(&alerts));
             self.changes.push(change);
         }
-        let change = self.told.change(entry_key, |entry| *entry = adopted);
+        let change = self.told.change(&entry_key, |entry| *entry = adopted);
         self.changes.push(change);
     }
 
-    /// Whether one of `alerts` still belongs to the group that writes to this entry.
-    fn is_told_elsewhere(&self, entry: &Entry, alerts: &BTreeSet<Fingerprint>) -> bool {
-        let writes = |route_id: RouteId, alert: &Fingerprint, labels: &model::Labels| {
+    /// Whether an alert still belongs to the group that writes to this entry.
+    pub(super) fn is_told_elsewhere(&self, entry: &Entry, alert: Fingerprint) -> bool {
+        let Some(labels) = self.alerts.get(&alert).map(|alert| &alert.labels) else { return false };
+        self.config.routes.matching(labels).into_iter().any(|route_id| {
             let route = self.config.routes.get(route_id);
             let group_labels = route.group_labels(labels);
             let receiver = self.config.receivers.get(&route.receiver);
             route.group_key(&group_labels) == entry.group_key
-                && self.groups.get(&(route_id.0, group_labels)).is_some_and(|group| group.contains(*alert))
+                && self.groups.get(&(route_id.0, group_labels)).is_some_and(|group| group.contains(alert))
                 && receiver
                     .is_some_and(|it| it.integrations.iter().any(|i| i.key(&it.name) == entry.integration))
-        };
-        alerts.iter().filter_map(|alert| Some((alert, &self.alerts.get(alert)?.labels))).any(
-            |(alert, labels)| {
-                self.config.routes.matching(labels).into_iter().any(|route| writes(route, alert, labels))
-            },
-        )
+        })
     }
 
     /// During a time interval that mutes, nothing is told and nothing that must be told is lost:

@@ -169,7 +169,7 @@ impl Dispatcher {
             self.changes.push(Change::put(Table::Alerts, fingerprint.to_string(), &alert));
         }
         self.note_state(fingerprint, &alert, None, now_ms);
-        self.place(fingerprint, &alert, now_ms);
+        self.place(fingerprint, &alert, true, now_ms);
         self.alerts.insert(fingerprint, alert);
         Ok(())
     }
@@ -241,19 +241,23 @@ impl Dispatcher {
     fn regroup(&mut self, now_ms: i64) {
         let alerts: Vec<_> = self.alerts.iter().map(|(id, alert)| (*id, alert.clone())).collect();
         for (fingerprint, alert) in alerts {
-            self.place(fingerprint, &alert, now_ms);
+            self.place(fingerprint, &alert, false, now_ms);
         }
     }
 
-    fn place(&mut self, fingerprint: Fingerprint, alert: &Alert, now_ms: i64) {
+    /// Puts an alert into its groups. One that is over makes none, and when it was only put together
+    /// anew joins none, unless a receiver waits for its end: others have been told.
+    fn place(&mut self, fingerprint: Fingerprint, alert: &Alert, is_posted: bool, now_ms: i64) {
         for route_id in self.config.routes.matching(&alert.labels) {
             let route = self.config.routes.get(route_id);
             let group_labels = route.group_labels(&alert.labels);
             let id = (route_id.0, group_labels.clone());
-            if !self.groups.contains_key(&id) {
-                if alert.is_resolved(now_ms) && !self.is_open(route, &group_labels, fingerprint) {
-                    continue;
-                }
+            let is_known = self.groups.contains_key(&id);
+            let must_be_open = alert.is_resolved(now_ms) && !(is_known && is_posted);
+            if must_be_open && !self.is_open(route, &group_labels, fingerprint) {
+                continue;
+            }
+            if !is_known {
                 let told_at_ms = self.told_at(route, &group_labels);
                 self.groups.insert(id.clone(), AlertGroup::new(route, group_labels, told_at_ms, now_ms));
             }
@@ -275,15 +279,25 @@ impl Dispatcher {
         receiver.flat_map(|receiver| &receiver.integrations).map(|it| it.key(&route.receiver))
     }
 
-    /// Whether a receiver takes the alert to be firing, or is about to be told so.
+    /// Whether a receiver takes the alert to be firing, or is about to be told so. That may have
+    /// been for another group and under another name of the receiver, before a route was edited.
     fn is_open(&self, route: &Route, group_labels: &Labels, alert: Fingerprint) -> bool {
+        let told = self.told.holders(alert).map(|(_, it)| (&it.target, &it.integration, &it.group_key));
+        let on_their_way = self.outbox.about(alert).map(|under_way| &under_way.delivery);
+        let on_their_way = on_their_way.filter(|delivery| delivery.firing.contains(&alert));
+        let on_their_way = on_their_way.map(|it| (&it.target, &it.integration, &it.message.group_key));
+        let knowing: Vec<_> = told.chain(on_their_way).collect();
+        if knowing.is_empty() {
+            return false;
+        }
         let group_key = route.group_key(group_labels);
-        let is_on_its_way = |integration: String| {
-            let under_way = self.outbox.of_group(&integration, &group_key);
-            under_way.is_some_and(|under_way| under_way.delivery.firing.contains(&alert))
-        };
-        self.entries_of(route, group_labels).any(|entry| entry.open.contains(&alert))
-            || self.integrations_of(route).any(is_on_its_way)
+        let receiver = self.config.receivers.get(&route.receiver).into_iter();
+        receiver.flat_map(|receiver| &receiver.integrations).any(|it| {
+            let (own_target, own_key) = (it.target(), it.key(&route.receiver));
+            knowing.iter().any(|(target, integration, of_group)| {
+                **target == own_target || **integration == own_key && **of_group == group_key
+            })
+        })
     }
 
     /// When a group that is new to this process was told last, if a receiver still holds anything
@@ -429,5 +443,7 @@ fn silence_event(kind: EventKind, silence: &Silence, now_ms: i64) -> Event {
 
 #[cfg(test)]
 mod complaints;
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod tests;

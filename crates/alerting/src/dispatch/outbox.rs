@@ -11,13 +11,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 #[derive(Clone, Debug)]
 pub(crate) struct UnderWay {
     pub(crate) delivery: Delivery,
-    /// The group that waits for it; `None` when it is gone.
+    /// The group that it is of; `None` when that is gone.
     pub(crate) group: Option<GroupId>,
+    /// Other groups of alerts that it tells of, which wait to learn what its target knows.
+    pub(crate) waiting: BTreeSet<GroupId>,
     /// It was told to stop.
     pub(crate) stopping: bool,
     /// All that it tells to have begun is over meanwhile. It goes on, because a receiver that could
     /// not be reached for a while still wants to know what there was.
     pub(crate) outdated: bool,
+    /// It was under way when an earlier process ended, and may have been taken then.
+    pub(crate) resumed: bool,
     /// Attempts that failed.
     pub(crate) failures: u32,
     /// Why the last one did.
@@ -30,8 +34,8 @@ pub(crate) struct Outbox {
     under_way: BTreeMap<u64, UnderWay>,
     /// By integration and group key.
     by_group: HashMap<(String, String), u64>,
-    /// Those whose group is gone; few, because only a reload makes them.
-    orphans: BTreeSet<u64>,
+    /// By alert that is told of.
+    by_alert: HashMap<Fingerprint, BTreeSet<u64>>,
 }
 
 fn group_of(delivery: &Delivery) -> (String, String) {
@@ -65,11 +69,19 @@ impl Outbox {
     pub(crate) fn insert(&mut self, delivery: Delivery, group: Option<GroupId>) {
         let id = delivery.id;
         self.by_group.insert(group_of(&delivery), id);
-        if group.is_none() {
-            self.orphans.insert(id);
+        for alert in delivery.alerts() {
+            self.by_alert.entry(alert).or_default().insert(id);
         }
-        let under_way =
-            UnderWay { delivery, group, stopping: false, outdated: false, failures: 0, last_error: None };
+        let under_way = UnderWay {
+            delivery,
+            group,
+            waiting: BTreeSet::new(),
+            stopping: false,
+            outdated: false,
+            resumed: false,
+            failures: 0,
+            last_error: None,
+        };
         self.under_way.insert(id, under_way);
     }
 
@@ -79,7 +91,15 @@ impl Outbox {
         if self.by_group.get(&group) == Some(&id) {
             self.by_group.remove(&group);
         }
-        self.orphans.remove(&id);
+        for alert in under_way.delivery.alerts() {
+            let is_last = self.by_alert.get_mut(&alert).is_some_and(|ids| {
+                ids.remove(&id);
+                ids.is_empty()
+            });
+            if is_last {
+                self.by_alert.remove(&alert);
+            }
+        }
         Some(under_way)
     }
 
@@ -89,40 +109,18 @@ impl Outbox {
         self.under_way.get(id)
     }
 
-    /// Links each notification to the group that waits for it, after the groups have changed.
-    pub(crate) fn relink(&mut self, group_of: impl Fn(&Delivery) -> Option<GroupId>) {
-        self.orphans.clear();
-        for (id, under_way) in &mut self.under_way {
-            under_way.group = group_of(&under_way.delivery);
-            if under_way.group.is_none() {
-                self.orphans.insert(*id);
-            }
-        }
+    /// The notifications that tell of an alert.
+    pub(crate) fn about(&self, alert: Fingerprint) -> impl Iterator<Item = &UnderWay> {
+        let ids = self.by_alert.get(&alert).into_iter().flatten();
+        ids.filter_map(|id| self.under_way.get(id))
     }
 
-    /// A notification without a group that tells `target` about one of `alerts`. Until it has
-    /// ended it is not known what the target knows. The group takes it over.
-    pub(crate) fn adopt_orphan(
-        &mut self,
-        target: &str,
-        alerts: &BTreeSet<Fingerprint>,
-        group: &GroupId,
-    ) -> Option<u64> {
-        let tells = |id: &&u64| {
-            self.under_way.get(id).is_some_and(|under_way| {
-                let delivery = &under_way.delivery;
-                delivery.target == target
-                    && alerts
-                        .iter()
-                        .any(|alert| delivery.firing.contains(alert) || delivery.resolved.contains(alert))
-            })
-        };
-        let id = *self.orphans.iter().find(tells)?;
-        let under_way = self.under_way.get_mut(&id)?;
-        under_way.group = Some(group.clone());
-        // The group decides anew once it is known how this ended.
-        under_way.stopping = true;
-        self.orphans.remove(&id);
-        Some(id)
+    /// Links each notification to its group, after the groups have changed. Those that waited for
+    /// others ask again at their next flush.
+    pub(crate) fn relink(&mut self, group_of: impl Fn(&Delivery) -> Option<GroupId>) {
+        for under_way in self.under_way.values_mut() {
+            under_way.group = group_of(&under_way.delivery);
+            under_way.waiting.clear();
+        }
     }
 }

@@ -18,8 +18,13 @@ pub(super) struct Stage {
 pub(super) const SIMPLE: &str = "group_by: [group], group_wait: 1s, group_interval: 2s, repeat_interval: 1h";
 
 pub(super) fn config(route: &str, more: &str) -> Arc<Config> {
+    config_for("r", route, more)
+}
+
+/// The same, with another receiver at the root.
+pub(super) fn config_for(receiver: &str, route: &str, more: &str) -> Arc<Config> {
     let text = format!(
-        "route: {{receiver: r, {route}}}\nreceivers:\n- {{name: r, webhook_configs: [{{url: 'http://sink/'}}]}}\n\
+        "route: {{receiver: {receiver}, {route}}}\nreceivers:\n- {{name: r, webhook_configs: [{{url: 'http://sink/'}}]}}\n\
          - {{name: other, webhook_configs: [{{url: 'http://sink/'}}]}}\n\
          - {{name: quiet, webhook_configs: [{{url: 'http://quiet/', send_resolved: false}}]}}\n{more}"
     );
@@ -126,14 +131,22 @@ impl Stage {
 
     /// Forgets everything that is not in the journal.
     pub(super) fn crash(&mut self) {
-        let config = self.dispatcher.config().clone();
+        self.restart(self.dispatcher.config().clone());
+    }
+
+    /// The same, with a configuration that may have changed meanwhile.
+    pub(super) fn restart(&mut self, config: Arc<Config>) {
         self.under_way.clear();
         self.dispatcher = Dispatcher::restored(config, &self.journal, self.now_ms).unwrap();
         self.settle();
     }
 
     pub(super) fn reload(&mut self, route: &str, more: &str) {
-        self.dispatcher.reload(config(route, more), self.now_ms);
+        self.reload_to(config(route, more));
+    }
+
+    fn reload_to(&mut self, config: Arc<Config>) {
+        self.dispatcher.reload(config, self.now_ms);
         self.settle();
     }
 }
@@ -403,4 +416,138 @@ fn what_was_taken_late_is_not_forgotten() {
     stage.dispatcher.finished(id, &Finished::Delivered, stage.now_ms);
     stage.settle();
     assert_eq!(stage.until(10.0), ["4 r -a"]);
+}
+
+/// The group that told the beginning is gone, by an edit of the routes or by a restart with another
+/// configuration: the end is told by the one that reaches the same address now.
+#[test]
+fn what_has_ended_before_its_route_was_edited_is_told() {
+    let below = |receiver: &str, matcher: &str| {
+        config(&format!("{SIMPLE}, routes: [{{receiver: {receiver}, matchers: ['{matcher}']}}]"), "")
+    };
+    for (edited, receiver, others) in [
+        (below("r", "alertname=~\"a|b\""), "r", ""),
+        (below("other", "alertname=a"), "other", ""),
+        (config_for("other", SIMPLE, ""), "other", ""),
+        // Whichever of them the new group meets first.
+        (below("other", "alertname=~\"a|b|c\""), "other", "+b"),
+        (below("other", "alertname=~\"a|b|c\""), "other", "+c"),
+    ] {
+        for restarts in [false, true] {
+            let mut stage = Stage::new(SIMPLE, "");
+            stage.post("+a");
+            stage.post(others);
+            assert_eq!(stage.until(1.0).len(), 1);
+            stage.post("-a");
+            stage.until(1.5);
+            if restarts {
+                stage.restart(edited.clone());
+            } else {
+                stage.reload_to(edited.clone());
+            }
+            stage.post("-a");
+            let told = stage.until(60.0);
+            let expected = format!("{receiver} -a {others}");
+            assert!(
+                told.len() == 1 && told[0].ends_with(expected.trim_end()),
+                "{others}, restarts: {restarts}: {told:?}"
+            );
+        }
+    }
+}
+
+/// The group to which an alert moves has told of other alerts before.
+#[test]
+fn what_moves_to_an_older_group_is_neither_told_again_nor_forgotten() {
+    let (one, all) = ("{receiver: r, matchers: [alertname=g/a]}", "{receiver: other, matchers: [group=g]}");
+    let [before, after] = [[one, all], [all, one]].map(|[a, b]| format!("{SIMPLE}, routes: [{a}, {b}]"));
+    for ends_before in [false, true] {
+        let mut stage = Stage::new(&before, "");
+        stage.post("+g/a +g/b");
+        assert_eq!(stage.until(1.5), ["1 r +g/a", "1 other +g/b"]);
+        stage.post("-g/b");
+        assert_eq!(stage.until(4.0), ["3 other -g/b"]);
+        if ends_before {
+            stage.post("-g/a");
+        }
+        stage.reload(&after, "");
+        assert_eq!(stage.until(4.5), [""; 0], "ends before: {ends_before}");
+        stage.post("-g/a");
+        let told = stage.until(60.0);
+        assert!(told.len() == 1 && told[0].ends_with(" other -g/a"), "{ends_before}: {told:?}");
+    }
+}
+
+/// A receiver that is away while an alert ends and its route is edited: what it is about to be told
+/// has no group any more, or one that has lost the alert.
+#[test]
+fn what_ends_while_its_receiver_is_away_is_told_after_an_edit_too() {
+    let moved = format!("{SIMPLE}, routes: [{{receiver: other, matchers: ['alertname=a']}}]");
+    for company in ["", "+b"] {
+        for (restarts, taken) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mut stage = Stage::new(SIMPLE, "");
+            stage.refusing = true;
+            stage.post("+a");
+            stage.post(company);
+            stage.until(1.5);
+            stage.post("-a");
+            if company.is_empty() {
+                stage.until(4.2);
+            }
+            // The attempt that is under way ends after the edit.
+            let (attempt, _) = stage.under_way.pop_first().unwrap();
+            if restarts {
+                stage.restart(config(&moved, ""));
+                stage.under_way.clear();
+            } else {
+                stage.reload(&moved, "");
+            }
+            assert_eq!(stage.until(6.0), [""; 0]);
+            let outcome = if taken { Finished::Delivered } else { Finished::Stopped };
+            stage.dispatcher.finished(attempt, &outcome, stage.now_ms);
+            stage.refusing = false;
+            stage.settle();
+            let told = stage.until(60.0);
+            let told: BTreeSet<_> = told.iter().map(|line| line.split_once(' ').unwrap().1).collect();
+            let mut expected = BTreeSet::new();
+            // After a restart nobody knows whether it was taken before.
+            if taken || restarts {
+                expected.insert("other -a");
+            }
+            if !taken && !company.is_empty() {
+                expected.insert("r +b");
+            }
+            assert_eq!(told, expected, "{company}, restarts: {restarts}, taken: {taken}");
+        }
+    }
+}
+
+/// Nobody would tell it the end.
+#[test]
+fn a_receiver_that_is_away_is_not_told_the_beginning_of_what_others_are_told() {
+    let moved = format!("{SIMPLE}, routes: [{{receiver: quiet, matchers: ['alertname=a']}}]");
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.refusing = true;
+    stage.post("+a");
+    stage.until(1.5);
+    stage.reload(&moved, "");
+    stage.refusing = false;
+    stage.accept();
+    let told = stage.until(60.0);
+    assert!(told.len() == 1 && told[0].ends_with(" quiet +a"), "{told:?}");
+}
+
+/// What a receiver holds open of an alert that is gone is no reason to keep the next one from it.
+#[test]
+fn an_alert_that_was_told_elsewhere_meanwhile_is_told_when_it_is_back() {
+    let away = format!("{SIMPLE}, routes: [{{receiver: quiet, matchers: ['alertname=a']}}]");
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+a");
+    assert_eq!(stage.until(1.0), ["1 r +a"]);
+    stage.reload(&away, "");
+    stage.post("-a");
+    assert_eq!(stage.until(60.0), [""; 0]);
+    stage.reload(SIMPLE, "");
+    stage.post("+a");
+    assert_eq!(stage.until(70.0), ["61 r +a"]);
 }

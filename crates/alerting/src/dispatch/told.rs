@@ -18,7 +18,9 @@ pub(crate) struct NotificationLog {
 impl NotificationLog {
     pub(crate) fn restored(entries: impl IntoIterator<Item = (String, Entry)>) -> Self {
         let mut log = NotificationLog::default();
-        for (key, entry) in entries {
+        for (key, mut entry) in entries {
+            // Earlier versions kept what another group had taken over, and never told it again.
+            entry.firing.retain(|alert| entry.open.contains(alert));
             log.put(key, entry);
         }
         log
@@ -28,9 +30,10 @@ impl NotificationLog {
         self.entries.get(key)
     }
 
-    /// Entries that hold one of `alerts` open, in order of key.
-    pub(crate) fn holders(&self, alerts: impl Iterator<Item = Fingerprint>) -> BTreeSet<String> {
-        alerts.filter_map(|alert| self.open.get(&alert)).flatten().cloned().collect()
+    /// Entries that hold an alert open, with their keys, in order of these.
+    pub(crate) fn holders(&self, alert: Fingerprint) -> impl Iterator<Item = (&str, &Entry)> {
+        let keys = self.open.get(&alert).into_iter().flatten();
+        keys.filter_map(|key| Some((key.as_str(), self.entries.get(key)?)))
     }
 
     /// Changes an entry, or a new one, and returns what must be written.
@@ -42,14 +45,25 @@ impl NotificationLog {
         written
     }
 
-    /// Forgets entries that serve no purpose any more and returns what must be written.
+    /// Forgets entries that serve no purpose any more, and of the others what is open and held no
+    /// more, whose end nobody is left to tell: when such an alert comes back, that is news. Returns
+    /// what must be written.
     pub(crate) fn collect(&mut self, is_held: impl Fn(Fingerprint) -> bool, now_ms: i64) -> Vec<Change> {
         let expired = self.entries.iter().filter(|(_, entry)| entry.is_expired(&is_held, now_ms));
-        let keys: Vec<String> = expired.map(|(key, _)| key.clone()).collect();
-        for key in &keys {
+        let expired: Vec<String> = expired.map(|(key, _)| key.clone()).collect();
+        for key in &expired {
             self.take(key);
         }
-        keys.into_iter().map(|key| Change::remove(Table::Notifications, key)).collect()
+        let mut gone: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
+        for (alert, keys) in self.open.iter().filter(|(alert, _)| !is_held(**alert)) {
+            for key in keys {
+                gone.entry(key.clone()).or_default().insert(*alert);
+            }
+        }
+        let closed = gone.into_iter().map(|(key, alerts)| self.change(&key, |entry| entry.close(&alerts)));
+        let closed: Vec<_> = closed.collect();
+        let removed = expired.into_iter().map(|key| Change::remove(Table::Notifications, key));
+        removed.chain(closed).collect()
     }
 
     fn put(&mut self, key: String, entry: Entry) {
@@ -84,11 +98,13 @@ mod tests {
         let mut log = NotificationLog::default();
         log.change("a", |entry| entry.open.extend([one, two]));
         log.change("b", |entry| entry.open.extend([two]));
-        let holders = |log: &NotificationLog, alert| log.holders([alert].into_iter()).len();
+        let holders = |log: &NotificationLog, alert| log.holders(alert).count();
         assert_eq!((holders(&log, one), holders(&log, two)), (1, 2));
         log.change("a", |entry| entry.open.retain(|alert| *alert == one));
         assert_eq!((holders(&log, one), holders(&log, two)), (1, 1));
         assert!(log.collect(|alert| alert == one, i64::MAX / 2).len() == 1, "`a` is owed the end of one");
+        log.change("a", |entry| entry.open.extend([two]));
+        assert_eq!((log.collect(|alert| alert == one, 0).len(), holders(&log, two)), (1, 0), "two is gone");
         let written = log.collect(|_| false, i64::MAX / 2);
         assert_eq!((written.len(), holders(&log, one), log.open.len()), (1, 0, 0));
     }

@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 /// How long an entry is kept after its last notification, at least.
 const KEPT_MS: i64 = 120 * 3_600_000;
 
-/// See the module.
+/// See the module. Invariant: what was told as firing is open. The reverse need not be: a muted alert
+/// stays open, and so does one of which a crash has left it unknown whether it was told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// Alertmanager's name of the group.
@@ -34,7 +35,8 @@ pub(crate) struct Entry {
     pub(crate) sequence: u64,
     /// The route's repeat interval then.
     pub(crate) repeat_interval_ms: i64,
-    /// Open alerts that a silence has muted since; they are told again when it ends.
+    /// Open alerts that a silence has muted since, or of which a crash has left it unknown whether
+    /// they were told; they are told again when they can be.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) silenced: BTreeSet<Fingerprint>,
 }

@@ -1,0 +1,373 @@
+//! Random alerts, silences, edits, crashes and outages against what receivers must know in the end.
+//! A run follows from its seed, which a failure names.
+
+use super::tests::config_for;
+use super::*;
+use crate::silence::SilenceMatcher;
+
+/// A run takes some 80 ms of a debug build; many thousand have passed.
+const SEEDS: std::ops::Range<u64> = 0..60;
+const STEPS: u64 = 60;
+/// What stands before a slash is the group.
+const ALERTS: [&str; 5] = ["1/a", "1/b", "2/a", "2/c", "d"];
+const ROUTE: &str = "group_by: [group], group_wait: 1s, group_interval: 2s, repeat_interval: 1d";
+const RECEIVERS: &str = "- {name: pair, webhook_configs: [{url: 'http://sink/'}, {url: 'http://second/'}]}\n\
+     - {name: second, webhook_configs: [{url: 'http://second/'}]}\n";
+
+/// Splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn of<T: Copy>(&mut self, among: &[T]) -> T {
+        among[self.below(among.len() as u64) as usize]
+    }
+}
+
+/// What a receiver, known by its address, takes an alert to be.
+type Known = BTreeMap<(String, Fingerprint), Belief>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Belief {
+    fires: bool,
+    /// When it was told last.
+    at_ms: i64,
+    /// Since it was told of the beginning, the alert was kept from this address by an edit: whoever
+    /// moves an alert elsewhere closes it by hand.
+    abandoned: bool,
+}
+
+struct World {
+    random: Random,
+    configs: Vec<Arc<Config>>,
+    dispatcher: Dispatcher,
+    journal: Journal,
+    _folder: tempfile::TempDir,
+    unwritten: Vec<Change>,
+    now_ms: i64,
+    /// Deliveries whose next attempt waits.
+    waiting: BTreeMap<u64, Delivery>,
+    /// Those whose attempt was taken, which is not known yet.
+    taken: BTreeMap<u64, Delivery>,
+    /// Addresses that answer nothing.
+    away: BTreeSet<String>,
+    known: Known,
+    fires: BTreeMap<Fingerprint, (Labels, bool)>,
+    /// When the configuration changed last.
+    edited_at_ms: i64,
+    /// When a silence ended or will end.
+    silenced: BTreeMap<Fingerprint, i64>,
+    /// Addresses of which a crash has left it open what they were told.
+    unsure: BTreeSet<String>,
+    story: Vec<String>,
+    /// One alert may go to one address by two routes.
+    may_repeat: bool,
+}
+
+fn labels_of(name: &str) -> Labels {
+    let group = name.split_once('/').map_or("", |(group, _)| group);
+    Labels::from_pairs([("alertname", name), ("group", group)].into_iter().filter(|(_, v)| !v.is_empty()))
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let with = |routes: &str| config_for("r", &format!("{ROUTE}, routes: [{routes}]"), RECEIVERS);
+        let mut configs = vec![
+            config_for("r", ROUTE, RECEIVERS),
+            config_for("other", ROUTE, RECEIVERS),
+            config_for("r", &ROUTE.replace("[group]", "[alertname]"), RECEIVERS),
+            config_for("pair", ROUTE, RECEIVERS),
+            with("{receiver: other, matchers: ['group=~\"1|x\"']}"),
+            with("{receiver: other, matchers: [alertname=1/a]}"),
+            with("{receiver: r, matchers: ['alertname=~\"1/a|d\"'], group_by: []}"),
+            with("{receiver: pair, matchers: ['group=~\"1|2\"']}"),
+        ];
+        let may_repeat = seed % 3 == 2;
+        if seed % 3 > 0 {
+            configs.push(with("{receiver: second, matchers: [group=1]}"));
+        }
+        if may_repeat {
+            configs.push(with("{receiver: other, matchers: [group=1], continue: true}, {receiver: r}"));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        World {
+            random: Random(seed),
+            dispatcher: Dispatcher::new(configs[0].clone(), 0),
+            configs,
+            journal: Journal::open(folder.path()).unwrap(),
+            _folder: folder,
+            unwritten: Vec::new(),
+            now_ms: 0,
+            waiting: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            away: BTreeSet::new(),
+            known: BTreeMap::new(),
+            fires: BTreeMap::new(),
+            edited_at_ms: 0,
+            silenced: BTreeMap::new(),
+            unsure: BTreeSet::new(),
+            story: Vec::new(),
+            may_repeat,
+        }
+    }
+
+    fn note(&mut self, what: impl Into<String>) {
+        self.story.push(format!("{:>7} {}", self.now_ms, what.into()));
+    }
+
+    fn step(&mut self) {
+        match self.random.below(100) {
+            0..30 => {
+                let (name, fires) = (self.random.of(&ALERTS), self.random.chance(50));
+                self.post(name, fires);
+            }
+            30..60 => {
+                let ms = 100 * (1 + self.random.below(30) as i64);
+                self.pass(ms);
+            }
+            60..72 => {
+                let address = self.random.of(&["http://sink/", "http://second/"]);
+                let target = self.target(address);
+                if !self.away.remove(&target) {
+                    self.away.insert(target);
+                }
+                self.note(format!("{address} away: {:?}", self.away));
+            }
+            72..84 => {
+                let at = self.random.below(self.configs.len() as u64) as usize;
+                self.note(format!("reload {at}"));
+                self.dispatcher.reload(self.configs[at].clone(), self.now_ms);
+                self.settle();
+                self.note_edit();
+            }
+            84..92 => {
+                let at = self.random.below(self.configs.len() as u64) as usize;
+                let is_edited = self.random.chance(50);
+                self.crash(is_edited.then_some(at));
+            }
+            92..96 => {
+                let name = self.random.of(&ALERTS);
+                let for_ms = 100 * self.random.below(80) as i64 + 100;
+                self.silence(name, for_ms);
+            }
+            _ => self.give_up(),
+        }
+    }
+
+    fn target(&self, address: &str) -> String {
+        let at = usize::from(address == "http://second/");
+        self.configs[3].receivers["pair"].integrations[at].target()
+    }
+
+    fn post(&mut self, name: &str, fires: bool) {
+        self.note(format!("{}{name}", if fires { '+' } else { '-' }));
+        let labels = labels_of(name);
+        let alert = Alert {
+            labels: labels.clone(),
+            annotations: Labels::empty(),
+            starts_at_ms: self.now_ms - 1,
+            ends_at_ms: if fires { i64::MAX / 4 } else { self.now_ms },
+            updated_at_ms: self.now_ms,
+            generator_url: String::new(),
+            timeout: false,
+            held: false,
+            measure: None,
+        };
+        self.fires.insert(alert.fingerprint(), (labels, fires));
+        self.dispatcher.post(alert, self.now_ms).unwrap();
+        self.settle();
+    }
+
+    fn silence(&mut self, name: &str, for_ms: i64) {
+        self.note(format!("silence {name} for {for_ms}"));
+        let matcher =
+            SilenceMatcher { name: "alertname".into(), value: name.into(), is_regex: false, is_equal: true };
+        let silence = Silence {
+            id: String::new(),
+            matchers: vec![matcher],
+            starts_at_ms: self.now_ms,
+            ends_at_ms: self.now_ms + for_ms,
+            updated_at_ms: 0,
+            created_by: String::new(),
+            comment: String::new(),
+            dormant: false,
+        };
+        self.silenced.insert(Fingerprint::of(&labels_of(name)), silence.ends_at_ms);
+        let id = format!("s{}", self.story.len());
+        self.dispatcher.set_silence(silence, id, self.now_ms).unwrap();
+        self.settle();
+    }
+
+    fn give_up(&mut self) {
+        let Some((id, delivery)) = self.waiting.pop_first() else { return };
+        self.note(format!("given up {id} {}", delivery.integration));
+        self.dispatcher.finished(id, &Finished::GivenUp("time is up".into()), self.now_ms);
+        self.settle();
+    }
+
+    /// Whatever was taken without our knowing stays taken.
+    fn crash(&mut self, config: Option<usize>) {
+        self.note(format!("crash {config:?}"));
+        let config = config.map_or_else(|| self.dispatcher.config().clone(), |at| self.configs[at].clone());
+        self.unsure.extend(self.taken.values().map(|delivery| delivery.target.clone()));
+        self.waiting.clear();
+        self.taken.clear();
+        self.journal.commit(&std::mem::take(&mut self.unwritten)).unwrap();
+        self.dispatcher = Dispatcher::restored(config, &self.journal, self.now_ms).unwrap();
+        self.settle();
+        self.note_edit();
+    }
+
+    fn pass(&mut self, ms: i64) {
+        let end_ms = self.now_ms + ms;
+        while self.now_ms < end_ms {
+            self.now_ms += 100;
+            self.dispatcher.tick(self.now_ms);
+            self.settle();
+            self.attempt();
+        }
+    }
+
+    /// Receivers that are there take what waits for them; that is known sooner or later.
+    fn attempt(&mut self) {
+        let expired = |delivery: &Delivery| delivery.expires_at_ms <= self.now_ms;
+        let late: Vec<u64> = self.waiting.iter().filter(|(_, it)| expired(it)).map(|(id, _)| *id).collect();
+        for id in late {
+            self.waiting.remove(&id);
+            self.note(format!("expired {id}"));
+            self.dispatcher.finished(id, &Finished::GivenUp("time is up".into()), self.now_ms);
+        }
+        for (id, delivery) in std::mem::take(&mut self.waiting) {
+            if self.away.contains(&delivery.target) || self.random.chance(30) {
+                self.waiting.insert(id, delivery);
+            } else {
+                self.take(&delivery);
+                self.taken.insert(id, delivery);
+            }
+        }
+        for id in self.taken.keys().copied().collect::<Vec<_>>() {
+            if self.random.chance(60) {
+                self.taken.remove(&id);
+                self.dispatcher.finished(id, &Finished::Delivered, self.now_ms);
+            }
+        }
+        self.settle();
+    }
+
+    fn take(&mut self, delivery: &Delivery) {
+        let mut is_news = false;
+        let mut words = Vec::new();
+        for alert in &delivery.message.alerts {
+            let key = (delivery.target.clone(), alert.alert.fingerprint());
+            let before = self.known.get(&key);
+            let fired = before.is_some_and(|belief| belief.fires);
+            // Beside others that fire, what began and ended between two looks is told as over. So is,
+            // once more, what an edit has put beside them, where another receiver waits for its end.
+            let changed_at_ms = alert.alert.updated_at_ms.max(self.edited_at_ms);
+            let is_fresh = before.is_none_or(|belief| belief.at_ms <= changed_at_ms);
+            // What a silence muted meanwhile is told again.
+            let silenced_at_ms = self.silenced.get(&key.1);
+            let was_silenced = before.zip(silenced_at_ms).is_some_and(|(told, at_ms)| told.at_ms <= *at_ms);
+            is_news |= fired == alert.resolved || alert.resolved && is_fresh || was_silenced;
+            words.push(format!("{}{}", if alert.resolved { '-' } else { '+' }, alert.alert.name()));
+            // The end of one alert is told although the beginning of another stands beside it.
+            let abandoned = !self.targets(&alert.alert.labels).contains(&delivery.target);
+            let belief = Belief { fires: !alert.resolved, at_ms: self.now_ms, abandoned };
+            self.known.insert(key, belief);
+        }
+        let reason = delivery.message.reason.as_str();
+        let line = format!("{} takes {}: {} ({reason})", delivery.integration, delivery.id, words.join(" "));
+        self.note(line);
+        let is_sure = !self.unsure.contains(&delivery.target);
+        assert!(is_news || !is_sure || self.may_repeat, "told twice");
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let (changes, effects) = self.dispatcher.take();
+            self.unwritten.extend(changes);
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Deliver(delivery, ..) => drop(self.waiting.insert(delivery.id, *delivery)),
+                    Effect::Stop(id) if self.waiting.remove(&id).is_some() => {
+                        self.note(format!("stopped {id}"));
+                        self.dispatcher.finished(id, &Finished::Stopped, self.now_ms);
+                    }
+                    Effect::Stop(_) => {}
+                }
+            }
+        }
+    }
+
+    /// The addresses that an alert is told to now.
+    fn targets(&self, labels: &Labels) -> BTreeSet<String> {
+        let config = self.dispatcher.config();
+        let routes = config.routes.matching(labels).into_iter().map(|id| config.routes.get(id));
+        let integrations = routes.flat_map(|route| &config.receivers[&route.receiver].integrations);
+        integrations.map(|it| it.target()).collect()
+    }
+
+    fn note_edit(&mut self) {
+        self.edited_at_ms = self.now_ms;
+        for (fingerprint, (labels, _)) in self.fires.clone() {
+            let targets = self.targets(&labels);
+            for ((target, alert), belief) in &mut self.known {
+                belief.abandoned |= *alert == fingerprint && !targets.contains(target);
+            }
+        }
+    }
+
+    /// When all receivers are there and nothing is silenced any more, they know what fires; when
+    /// all is over, they know that.
+    fn check(&mut self) {
+        self.note("all are there");
+        self.away.clear();
+        self.pass(40_000);
+        for (fingerprint, (labels, fires)) in &self.fires {
+            for target in self.targets(labels) {
+                let believed = self.known.get(&(target.clone(), *fingerprint)).is_some_and(|it| it.fires);
+                assert!(!fires || believed, "{target} was not told that {labels} fires");
+            }
+        }
+        for name in ALERTS {
+            self.post(name, false);
+        }
+        self.pass(100_000);
+        for ((target, alert), belief) in &self.known {
+            let labels = &self.fires[alert].0;
+            assert!(!belief.fires || belief.abandoned, "{target} was not told that {labels} is over");
+        }
+        assert!(self.waiting.is_empty() && self.taken.is_empty());
+        let left = (self.dispatcher.alerts.len(), self.dispatcher.groups.len(), self.dispatcher.outbox.len());
+        assert_eq!(left, (0, 0, 0), "alerts, groups and deliveries are forgotten");
+    }
+}
+
+#[test]
+fn receivers_know_what_fires_and_what_is_over_whatever_happened() {
+    for seed in SEEDS {
+        let mut world = World::new(seed);
+        let run = std::panic::AssertUnwindSafe(|| {
+            (0..STEPS).for_each(|_| world.step());
+            world.check();
+        });
+        if let Err(failure) = std::panic::catch_unwind(run) {
+            println!("seed {seed}:\n{}", world.story.join("\n"));
+            std::panic::resume_unwind(failure);
+        }
+    }
+}
