@@ -4,7 +4,7 @@ use super::{set, set_list};
 use crate::{
     config::{Context, GlobalYaml, HttpConfig, HttpYaml, SecretUrl, secret, target, target_or, texts},
     notify::{
-        http::{Answer, AttemptError},
+        http::{Answer, AttemptError, End},
         telling::{Telling, truncate_chars},
     },
     problem::Place,
@@ -15,6 +15,9 @@ use serde_json::{Map, Value, json};
 use serde_saphyr::Spanned;
 use std::path::PathBuf;
 
+/// Most of an answer that is shown.
+const SHOWN_CHARS_MAX: usize = 200;
+const UNCLEAR: &str = "the answer does not say whether the message was taken";
 /// Longest title that Slack shows.
 const TITLE_CHARS_MAX: usize = 1024;
 pub(crate) const POST_MESSAGE_URL: &str = "https://slack.com/api/chat.postMessage";
@@ -296,26 +299,45 @@ impl ActionYaml {
 }
 
 /// Slack says what went wrong in an answer with status 200: JSON without `ok`, or a text other
-/// than `ok`.
+/// than `ok`. What says neither may be the page of a proxy.
 fn judge(answer: &Answer) -> Result<(), AttemptError> {
     answer.accepted()?;
     if answer.content_type.starts_with("application/json") {
-        let json: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-        if json["ok"] == false {
-            let why = json["error"].as_str().unwrap_or("unknown error");
-            let error = format!("Slack refused the message: {why}");
-            let passing = matches!(why, "ratelimited" | "internal_error" | "service_unavailable");
-            return Err(if passing { AttemptError::passing(error) } else { AttemptError::permanent(error) });
-        }
-    } else if answer.content_type.starts_with("text/plain") && answer.body.trim() != "ok" {
-        return Err(AttemptError::permanent(format!("Slack refused the message: {}", answer.body.trim())));
+        return judge_json(answer);
     }
-    Ok(())
+    let text = answer.body.trim();
+    if text == "ok" {
+        return Ok(());
+    }
+    if answer.content_type.starts_with("text/html") || answer.end == End::Lost {
+        return Err(AttemptError::passing(UNCLEAR));
+    }
+    Err(AttemptError::permanent(format!(
+        "Slack refused the message: {}",
+        truncate_chars(text, SHOWN_CHARS_MAX)
+    )))
+}
+
+/// A long answer is the message itself as it was posted.
+fn judge_json(answer: &Answer) -> Result<(), AttemptError> {
+    let json: Value = match serde_json::from_str(&answer.body) {
+        Ok(json) => json,
+        Err(error) if error.is_eof() && answer.end == End::TooLong => return Ok(()),
+        Err(_) => return Err(AttemptError::passing(UNCLEAR)),
+    };
+    // Rocket.Chat, whose incoming webhooks take Slack's messages, calls it `success`.
+    if json["ok"] == true || json["success"] == true {
+        return Ok(());
+    }
+    let why = json["error"].as_str().unwrap_or("unknown error");
+    let error = format!("Slack refused the message: {why}");
+    let passing = matches!(why, "ratelimited" | "internal_error" | "service_unavailable");
+    Err(if passing { AttemptError::passing(error) } else { AttemptError::permanent(error) })
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::receivers::sink::{Sink, config_with, firing, problems, resolved};
+    use crate::receivers::sink::{Script, Sink, config_with, firing, problems, resolved};
     use serde_json::json;
 
     #[tokio::test]
@@ -406,5 +428,30 @@ mod tests {
         }
         sink.send(&config, firing()).await.unwrap();
         assert_eq!(sink.request(4).headers["authorization"], "Bearer xoxb");
+    }
+
+    #[tokio::test]
+    async fn only_what_says_so_was_delivered() {
+        const JSON: &str = "application/json; charset=utf-8";
+        let long = format!(r#"{{"ok":true,"message":{{"text":"{}"}}}}"#, "x".repeat(20_000)).leak();
+        let script: Script = Box::leak(Box::new([
+            (200, "text/html", "<h1>Log in</h1>"),
+            (200, JSON, "{}"),
+            (200, JSON, r#"{"ok":tr"#),
+            (200, "application/xml", "<ok/>"),
+            (200, "text/plain", ""),
+            (200, JSON, &*long),
+            (200, JSON, r#"{"success":true}"#),
+            (200, "text/html", "ok"),
+        ]));
+        let sink = Sink::start(script).await;
+        let config = format!("slack_configs: [{{api_url: '{}', channel: c}}]", sink.url);
+        for recoverable in [true, false, true, false, false] {
+            let error = sink.send(&config, firing()).await.unwrap_err();
+            assert_eq!(error.recoverable, recoverable, "{error:?}");
+        }
+        for _ in 0..3 {
+            sink.send(&config, firing()).await.unwrap();
+        }
     }
 }
