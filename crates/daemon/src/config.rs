@@ -13,6 +13,7 @@ pub use place::place_of;
 
 use serde::de::DeserializeOwned;
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
 };
@@ -58,40 +59,44 @@ pub fn load<T: DeserializeOwned>(path: Option<&Path>) -> Result<T, ConfigError> 
 /// # Errors
 /// With the place of the first problem.
 pub fn parse_yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, ConfigError> {
-    let mut documents = documents(text).into_iter().filter(|(_, document)| !is_blank(document));
-    let (before, text) = documents.next().unwrap_or((0, "{}"));
-    if let Some((lines_before, _)) = documents.next() {
+    let text = only_document(text).map_err(|line| {
         let message = "a second document begins here; only one is read, so put it into a file of its own";
-        let (line, column) = (lines_before + 1, 1);
-        return Err(ConfigError::Invalid {
-            path: name.to_owned(),
-            line,
-            column,
-            message: message.to_owned(),
-        });
-    }
-    serde_saphyr::from_str(text).map_err(|error| {
-        let (line, column) =
-            error.location().map_or((0, 0), |at| (before + at.line() as usize, at.column() as usize));
+        ConfigError::Invalid { path: name.to_owned(), line, column: 1, message: message.to_owned() }
+    })?;
+    serde_saphyr::from_str(&text).map_err(|error| {
+        let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
         let full = error.without_snippet().to_string();
         ConfigError::Invalid { path: name.to_owned(), line, column, message: explain(strip_place(&full)) }
     })
 }
 
+/// The document of a YAML file beside which there are only empty ones, with its lines where they
+/// are in the file; an empty mapping when there is none.
+///
+/// # Errors
+/// With the line at which a second one begins.
+pub fn only_document(text: &str) -> Result<Cow<'_, str>, usize> {
+    let mut documents = documents(text).into_iter().filter(|(_, document)| !is_blank(document));
+    let Some((lines_before, document)) = documents.next() else { return Ok(Cow::Borrowed("{}")) };
+    if let Some((lines_before, _)) = documents.next() {
+        return Err(lines_before + 1);
+    }
+    let is_first = lines_before == 0;
+    Ok(if is_first { document.into() } else { ("\n".repeat(lines_before) + document).into() })
+}
+
 /// The documents of a YAML file, each with the number of lines before it. Comments and directives
-/// belong to the document that follows them.
+/// before the first belong to it.
 pub fn documents(text: &str) -> Vec<(usize, &str)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut documents, mut begin, mut begin_line, mut offset) = (Vec::new(), 0, 0, 0);
+    let mut is_preamble = true;
     for (number, line) in text.split_inclusive('\n').enumerate() {
-        // In the first column this ends even a text block.
-        let is_mark = line
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
-        if is_mark && offset > begin {
+        if is_mark(line) && !is_preamble {
             documents.push((begin_line, &text[begin..offset]));
             (begin, begin_line) = (offset, number);
         }
+        is_preamble &= !is_mark(line) && says_nothing(line);
         offset += line.len();
     }
     documents.push((begin_line, &text[begin..]));
@@ -113,11 +118,20 @@ pub fn top_level_keys(text: &str) -> Vec<String> {
     }
 }
 
-fn is_blank(text: &str) -> bool {
-    text.lines().all(|line| {
-        let line = line.trim();
-        line.is_empty() || line.starts_with('#') || line == "---"
-    })
+/// Whether a document begins here: in the first column this ends even a text block.
+fn is_mark(line: &str) -> bool {
+    let rest = line.strip_prefix("---");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+}
+
+/// Whether it is blank, a comment or a directive.
+fn says_nothing(line: &str) -> bool {
+    let trimmed = line.trim_start();
+    trimmed.is_empty() || trimmed.starts_with('#') || line.starts_with('%')
+}
+
+fn is_blank(document: &str) -> bool {
+    document.lines().all(|line| says_nothing(line) || is_mark(line) && says_nothing(&line[3..]))
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -134,7 +148,8 @@ type Variables = HashMap<String, String>;
 
 /// The file with the settings that variables give in its place.
 fn merge<T: DeserializeOwned>(text: &str, variables: Variables) -> Result<T, ConfigError> {
-    let text = first_document(text);
+    // That there is only one is known from the first reading.
+    let text = &only_document(text).unwrap_or_default();
     merged(text, variables.clone()).map_err(|message| {
         let mut names: Vec<_> = variables.into_iter().collect();
         names.sort();
@@ -155,12 +170,6 @@ fn merged<T: DeserializeOwned>(text: &str, variables: Variables) -> Result<T, St
         .build()
         .and_then(config::Config::try_deserialize)
         .map_err(|error| explain(&error.to_string()))
-}
-
-/// The document that is read.
-fn first_document(text: &str) -> &str {
-    let documents = documents(text).into_iter().map(|(_, document)| document);
-    documents.into_iter().find(|document| !is_blank(document)).unwrap_or("{}")
 }
 
 /// The message without a trailing place, which we print in front.
@@ -228,6 +237,11 @@ mod tests {
             ("---\na: 1\n---\nb: 1", &[(0, "---\na: 1\n"), (2, "---\nb: 1")]),
             ("a: |\n  ---\n--- # x\nb: 1\n", &[(0, "a: |\n  ---\n"), (2, "--- # x\nb: 1\n")]),
             ("a: ----\n----\n", &[(0, "a: ----\n----\n")]),
+            (
+                "# x\n%YAML 1.1\n\n---\na: 1\n--- # y\n",
+                &[(0, "# x\n%YAML 1.1\n\n---\na: 1\n"), (5, "--- # y\n")],
+            ),
+            ("---\n# x\n---\na: 1\n", &[(0, "---\n# x\n"), (2, "---\na: 1\n")]),
         ] {
             assert_eq!(documents(text), expected, "{text}");
         }
@@ -235,8 +249,18 @@ mod tests {
 
     #[test]
     fn one_document_is_read() {
-        for text in ["listen: x\n---\n", "# a\n---\nlisten: x\n---\n# no more\n", "\u{feff}listen: x\n"] {
+        for text in [
+            "listen: x\n---\n",
+            "# a\n---\nlisten: x\n---\n# no more\n",
+            "\u{feff}listen: x\n",
+            "%YAML 1.1\n---\nlisten: x\n",
+            "# a\n%YAML 1.2\n--- # b\nlisten: x\n",
+            "---\n# a\n---\nlisten: x\n",
+            "listen: x\n--- # end\n---\t\n",
+        ] {
             assert_eq!(parse_yaml::<Sample>(text, "f").unwrap().listen, "x", "{text}");
+            assert_eq!(merge::<Sample>(text, environment()).unwrap().listen, "x", "{text}");
+            assert_eq!(top_level_keys(text), ["listen"], "{text}");
         }
         let error = parse_yaml::<Sample>("listen: x\n---\nlisten: y\n", "f").unwrap_err().to_string();
         assert!(error.starts_with("f:2:1: a second document"), "{error}");
@@ -261,6 +285,11 @@ mod tests {
         let error = parse_yaml::<Sample>("limits:\n  sample_max: 3\n", "b.yaml").unwrap_err().to_string();
         assert!(error.starts_with("b.yaml:2:"), "{error}");
         assert!(error.contains("did you mean `samples_max`?"), "{error}");
+        for header in ["# one\n# two\n\n---\n", "%YAML 1.2\n# two\n#\n---\n", "---\n---\n# x\n---\n"] {
+            let text = format!("{header}limits:\n  sample_max: 3\n");
+            let error = parse_yaml::<Sample>(&text, "b.yaml").unwrap_err().to_string();
+            assert!(error.starts_with("b.yaml:6:3: "), "{header}: {error}");
+        }
         let error = parse_yaml::<Sample>("limits: [1\n", "b.yaml").unwrap_err().to_string();
         assert!(error.starts_with("b.yaml:"), "{error}");
     }

@@ -6,7 +6,8 @@ const HIDDEN: &str = "<secret>";
 
 /// The YAML in `text` again, without secrets. Keys are in alphabetical order.
 pub(super) fn shown(text: &str) -> String {
-    let parsed: Result<Value, _> = serde_saphyr::from_str(text);
+    let document = daemon::config::only_document(text).unwrap_or_default();
+    let parsed: Result<Value, _> = serde_saphyr::from_str(&document);
     let Ok(mut value) = parsed else { return String::new() };
     hide(&mut value);
     serde_saphyr::to_string(&value).unwrap_or_default()
@@ -86,5 +87,13 @@ mod tests {
             "{shown}"
         );
         assert!(serde_saphyr::from_str::<Value>(&shown).is_ok());
+    }
+
+    #[test]
+    fn what_stands_around_the_document_does_not_hide_it() {
+        for text in ["a: 1\n---\n", "# x\n---\na: 1\n--- # end\n", "%YAML 1.1\n---\na: 1\n", "\u{feff}a: 1\n"]
+        {
+            assert_eq!(shown(text).trim(), "a: 1", "{text}");
+        }
     }
 }
