@@ -122,7 +122,12 @@ fn no_proxy(context: &mut Context<'_>, written: &Spanned<String>) -> String {
             );
             context.report(Place::of(written), message);
         }
-        entries.push(entry.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(entry));
+        match entry.strip_prefix('*') {
+            // For the client this is every name and no address.
+            Some("") => entries.extend(["*", "0.0.0.0/0", "::/0"]),
+            Some(domain) if domain.starts_with('.') => entries.push(domain),
+            _ => entries.push(entry),
+        }
     }
     entries.join(",")
 }
@@ -182,6 +187,19 @@ mod tests {
             let sent = proxy.send(&config, firing()).await;
             let taken_by = if proxy.count() > 0 { "proxy" } else { "nobody" };
             assert_eq!((taken_by, sent.is_ok()), (expected, expected == "proxy"), "{except}: {sent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_asterisk_stands_for_addresses_too() {
+        for host in ["127.0.0.1", "[::1]", "hooks.example.invalid"] {
+            let proxy = Sink::start(&[]).await;
+            let config = format!(
+                "webhook_configs: [{{url: 'http://{host}:1/', timeout: 2s, http_config: {{proxy_url: '{}', no_proxy: 'x, *'}}}}]",
+                proxy.url
+            );
+            let sent = proxy.send(&config, firing()).await;
+            assert_eq!((proxy.count(), sent.is_ok()), (0, false), "{host}: {sent:?}");
         }
     }
 
