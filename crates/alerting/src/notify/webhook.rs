@@ -12,11 +12,14 @@ use crate::{
 };
 use daemon::http::signature_headers;
 use reqwest::{
-    Url,
+    RequestBuilder, Url,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
+
+/// Longer than any delivery.
+const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -123,11 +126,14 @@ impl WebhookConfig {
         let alerts = telling.message.alerts.len();
         let body = without_blocking(alerts, || body(telling.message, self.max_alerts, telling.external_url));
         let headers = headers(self, telling.idempotency_key, &body, telling.now_ms);
-        let mut request = self.http.post(telling.client, self.url(telling)?).await?.headers(headers);
-        if self.timeout < Duration::MAX {
-            request = request.timeout(self.timeout);
-        }
-        Answer::of(request.body(body)).await?.accepted()
+        let request = self.http.post(telling.client, self.url(telling)?).await?.headers(headers);
+        Answer::of(self.limited(request).body(body)).await?.accepted()
+    }
+
+    /// Without a limit of its own the client's would apply, which is shorter than what a delivery
+    /// has left.
+    fn limited(&self, request: RequestBuilder) -> RequestBuilder {
+        request.timeout(self.timeout.min(TIMEOUT_MAX))
     }
 
     fn url(&self, telling: &Telling<'_>) -> Result<Url, AttemptError> {
@@ -169,9 +175,22 @@ fn headers(config: &WebhookConfig, idempotency_key: &str, body: &str, now_ms: i6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Annotations, timestamp::Written};
-    use crate::{alert::Alert, notify::Reason};
+    use crate::{Annotations, alert::Alert, config::IntegrationConfig, notify::Reason, timestamp::Written};
     use model::Labels;
+
+    #[test]
+    fn a_webhook_without_a_limit_has_what_is_left_of_the_delivery() {
+        for (written, expected_s) in [("0s", 86_400), ("90s", 90), ("10s", 10)] {
+            let text = format!("webhook_configs: [{{url: 'http://h', timeout: {written}}}]");
+            let config = crate::receivers::sink::config(&text);
+            let IntegrationConfig::Webhook(webhook) = &config.receivers["r"].integrations[0].config else {
+                panic!("it is a webhook")
+            };
+            let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
+            let request = webhook.limited(client.post("http://h")).build().unwrap();
+            assert_eq!(request.timeout(), Some(&Duration::from_secs(expected_s)), "{written}");
+        }
+    }
 
     #[test]
     fn the_body_is_that_of_alertmanager() {
