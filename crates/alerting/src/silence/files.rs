@@ -4,7 +4,7 @@
 //! All files are read as a whole: every problem is told with its place, and nothing changes then.
 //! Silences from files cannot be changed through the API; their ids follow from their names.
 
-use super::{Silence, SilenceMatcher};
+use super::{Silence, SilenceMatcher, takes_everything};
 use crate::{
     matchers::parse_matchers,
     problem::{Place, Problem, Problems, parse_yaml_file, read_file},
@@ -153,8 +153,9 @@ impl SilenceYaml {
             let read = parse_matchers(&text.value);
             matchers.extend(read.map_err(|error| Place::of(text).problem(file, error))?);
         }
-        if matchers.iter().all(Matcher::matches_empty) {
-            let message = format!("silence `{}` would mute every alert; name a label", self.name.value);
+        if matchers.iter().all(takes_everything) {
+            let name = &self.name.value;
+            let message = format!("silence `{name}`: at least one matcher must not match the empty string");
             return Err(place.problem(file, message));
         }
         let starts_at_ms = self.starts.as_ref().map_or(Ok(0), |at| instant(file, at))?;
@@ -278,13 +279,26 @@ mod tests {
         );
     }
 
+    /// As through the API: who names what is not muted means it.
+    #[test]
+    fn all_but_some_may_be_muted() {
+        let text = BACKUP.replace("['instance=~\"db-.*\"', alertname!=Down]", "[alertname!=Down]");
+        let mut silences = Silences::default();
+        silences.set_files(load(&text, 0).unwrap().silences);
+        let muted = |name| silences.muting(&Labels::from_pairs([("alertname", name)]), 3 * DAY / 24).len();
+        assert_eq!((muted("DiskSlow"), muted("Down")), (1, 0));
+    }
+
     #[test]
     fn problems_say_where() {
         for (change, expected) in [
             (("owner: dba\n", "owner: ''\n"), "s.yml:2:3: `owner` of a silence must not be empty"),
             (("  expires: 1970-02-01T00:00:00Z\n", ""), "missing field `expires`"),
             (("expires: 1970-02-01T00:00:00Z", "expires: soon"), "`soon` is not a time"),
-            (("['instance=~\"db-.*\"', alertname!=Down]", "[a!=b]"), "would mute every alert"),
+            (
+                ("['instance=~\"db-.*\"', alertname!=Down]", "['a=~\".*\"']"),
+                "s.yml:2:3: silence `backup`: at least one matcher must not match the empty string",
+            ),
             (("'02:00'", "'2'"), "not a time of the form HH:MM"),
             (("ticket", "tiket"), "did you mean `ticket`"),
         ] {
