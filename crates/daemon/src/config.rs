@@ -259,7 +259,7 @@ mod tests {
             "listen: x\n--- # end\n---\t\n",
         ] {
             assert_eq!(parse_yaml::<Sample>(text, "f").unwrap().listen, "x", "{text}");
-            assert_eq!(merge::<Sample>(text, environment()).unwrap().listen, "x", "{text}");
+            assert_eq!(merge::<Sample>(text, Variables::new()).unwrap().listen, "x", "{text}");
             assert_eq!(top_level_keys(text), ["listen"], "{text}");
         }
         let error = parse_yaml::<Sample>("listen: x\n---\nlisten: y\n", "f").unwrap_err().to_string();

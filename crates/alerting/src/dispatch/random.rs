@@ -175,9 +175,11 @@ impl World {
         let labels = labels_of(name);
         let alert = Alert {
             labels: labels.clone(),
-            annotations: Labels::empty(),
+            annotations: crate::Annotations::empty(),
             starts_at_ms: self.now_ms - 1,
             ends_at_ms: if fires { i64::MAX / 4 } else { self.now_ms },
+            starts_written: Default::default(),
+            ends_written: Default::default(),
             updated_at_ms: self.now_ms,
             generator_url: String::new(),
             timeout: false,
