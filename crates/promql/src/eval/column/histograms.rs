@@ -126,14 +126,13 @@ mod tests {
             "h * 2",
             "sum by (host) (h)",
             "avg by (host) (h)",
-            "max_over_time(h[1m:15s])  or h",
+            "sum_over_time(h[1m:15s])",
             "topk(10, h) or h",
         ] {
             assert!(!fits(query, 1 << 20), "`{query}` in 1 MiB");
             assert!(fits(query, 20 << 20), "`{query}` in 20 MiB");
         }
         assert!(fits("histogram_count(h)", 1 << 20), "histograms that are not kept are given back");
-        // The last one, at 10,000 steps and more.
         assert!(fits("h @ 900", 1 << 20), "one histogram at many steps is there once");
     }
 
