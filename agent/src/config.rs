@@ -183,6 +183,7 @@ pub struct SourceConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct LogOutput {
     /// A level, or a `target=level` list.
+    #[serde(deserialize_with = "daemon::logging::deserialize_filter")]
     pub filter: String,
     /// Text or JSON lines.
     pub format: daemon::logging::Format,

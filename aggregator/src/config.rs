@@ -280,6 +280,7 @@ pub struct ScalingConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// A level, or `target=level` pairs.
+    #[serde(deserialize_with = "daemon::logging::deserialize_filter")]
     pub filter: String,
     /// Text or JSON lines.
     pub format: daemon::logging::Format,

@@ -74,6 +74,11 @@ impl Address {
             base.set_path(&format!("{}/", base.path()));
         }
         let token = Secret::resolve("token", None, self.token_file.as_deref())?;
+        if let (Some(token), Some(file)) = (&token, &self.token_file)
+            && token.expose().contains(char::is_whitespace)
+        {
+            bail!("`{}` must hold the token alone, on one line", file.display());
+        }
         let unreadable = |path: &PathBuf| format!("failed to read `{}`", path.display());
         let read = |path| std::fs::read_to_string(path).with_context(|| unreadable(path));
         let tls = ClientTls { ca_pem: self.ca_file.as_ref().map(read).transpose()?, ..ClientTls::default() };
@@ -151,6 +156,11 @@ impl Connection {
         let text = read(response).await?;
         if status.is_success() {
             return Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)));
+        }
+        if status == StatusCode::UNAUTHORIZED && self.token.is_some() {
+            bail!(
+                "the server does not know this token; was it made for another server, or since the last start?"
+            );
         }
         Err(refusal(status, &text))
     }
