@@ -35,6 +35,15 @@ pub enum Role {
 }
 
 impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Role::Agent => "agent",
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+        }
+    }
+
     fn may(self, needed: Role) -> bool {
         match (self, needed) {
             (Role::Admin, _) => true,
@@ -171,7 +180,11 @@ pub(crate) async fn authorize(
                 path = request.uri().path(),
                 "token lacks the role for this request"
             );
-            refuse(StatusCode::FORBIDDEN, "this token may not do that")
+            let (own, needed) = (token.role.name(), needed.name());
+            refuse(
+                StatusCode::FORBIDDEN,
+                &format!("this token has the role {own}; this takes the role {needed}"),
+            )
         }
         Some(_) => next.run(request).await,
     }

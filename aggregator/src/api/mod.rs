@@ -19,12 +19,20 @@ use crate::{
     same_origin::{Home, refuse_other_sites},
     ui,
 };
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{StatusCode, Uri},
+    middleware,
+};
 use std::sync::Arc;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 
 /// Largest body of a request that only asks (queries, silences); receivers have their own bound.
 const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// Characters shown of a path that is not there.
+const PATH_SHOWN_MAX: usize = 200;
 
 /// Every route. With `guard`, all but health ask for a token. None lets other sites change anything.
 pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
@@ -41,6 +49,7 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CompressionLayer::new());
     let all = answers.merge(receive::routes()).nest("/prometheus", receive::prometheus_routes());
+    let all = all.fallback(nothing_here);
     let all: Router<AppState> = match guard {
         Some(guard) => all.layer(middleware::from_fn_with_state((guard, app.clone()), authorize)),
         None => all,
@@ -51,6 +60,12 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
         .layer(CatchPanicLayer::new())
         .with_state::<()>(app.clone());
     address::with_other_addresses(routes, app.config.alerting.external_url.as_ref())
+}
+
+/// The answer where nothing is: senders show it beside the status, which alone may mean many things.
+async fn nothing_here(uri: Uri) -> (StatusCode, String) {
+    let path: String = uri.path().chars().take(PATH_SHOWN_MAX).collect();
+    (StatusCode::NOT_FOUND, format!("there is nothing at `{path}`\n"))
 }
 
 fn prometheus_side() -> Router<AppState> {
