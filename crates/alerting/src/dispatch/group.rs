@@ -58,6 +58,11 @@ impl AlertGroup {
     /// Goes on under a route that a reload has brought.
     pub(crate) fn rejoin(&mut self, route: &Route, now_ms: i64) {
         self.alerts.clear();
+        self.wait_at_most(route, now_ms);
+    }
+
+    /// Holds the wait to what the route asks for, now that the route or the clock is another.
+    pub(crate) fn wait_at_most(&mut self, route: &Route, now_ms: i64) {
         let longest = if self.flushed { route.group_interval_ms } else { route.group_wait_ms };
         self.next_flush_ms = self.next_flush_ms.min(now_ms + longest);
     }

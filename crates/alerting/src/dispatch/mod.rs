@@ -34,7 +34,7 @@ use crate::{
     history::{Event, EventKind, Recorder},
     journal::{Change, Journal, JournalError, Table},
     notify::dedup::Entry,
-    route::Route,
+    route::{Route, RouteId},
     silence::{FileSilence, Silence, SilenceError, Silences},
     timestamp::Written,
 };
@@ -52,6 +52,8 @@ use told::NotificationLog;
 pub const ALERTS_MAX: usize = 1_000_000;
 /// Between two looks for what can be forgotten.
 const COLLECT_EVERY_MS: i64 = 30_000;
+/// A clock that goes back by less is left alone.
+const SET_BACK_MS_MIN: i64 = 1000;
 
 /// A group's identity: the route's key, its index among all routes (two routes may have the same
 /// key), and the group's labels.
@@ -71,6 +73,7 @@ pub struct Dispatcher {
     history: Recorder,
     next_delivery: u64,
     collected_at_ms: i64,
+    ticked_at_ms: i64,
     /// No group is due before this.
     next_due_ms: i64,
     changes: Vec<Change>,
@@ -102,6 +105,7 @@ impl Dispatcher {
             history: Recorder::default(),
             next_delivery: 1,
             collected_at_ms: now_ms,
+            ticked_at_ms: now_ms,
             next_due_ms: i64::MAX,
             changes: Vec::new(),
             effects: Vec::new(),
@@ -396,6 +400,10 @@ impl Dispatcher {
 
     /// Flushes the groups that are due and forgets what is over.
     pub fn tick(&mut self, now_ms: i64) {
+        if now_ms + SET_BACK_MS_MIN < self.ticked_at_ms {
+            self.clock_was_set_back(now_ms);
+        }
+        self.ticked_at_ms = now_ms;
         if self.next_due_ms <= now_ms {
             self.flush_due(now_ms);
             self.next_due_ms = self.groups.values().map(AlertGroup::due_ms).min().unwrap_or(i64::MAX);
@@ -404,6 +412,16 @@ impl Dispatcher {
             self.collected_at_ms = now_ms;
             self.collect(now_ms);
         }
+    }
+
+    /// Timers of groups that were set by the clock before would keep alerts waiting until it has
+    /// caught up.
+    fn clock_was_set_back(&mut self, now_ms: i64) {
+        for ((route, _), group) in &mut self.groups {
+            group.wait_at_most(self.config.routes.get(RouteId(*route)), now_ms);
+        }
+        self.collected_at_ms = self.collected_at_ms.min(now_ms);
+        self.next_due_ms = self.groups.values().map(AlertGroup::due_ms).min().unwrap_or(i64::MAX);
     }
 
     /// Forgets empty groups, alerts that are over and in no group, old silences and log entries.

@@ -166,6 +166,17 @@ fn alerts_are_grouped_and_told_when_due() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_keeps_no_group_waiting() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.now_ms = 3_600_000;
+    stage.post("+a/1");
+    assert_eq!(stage.until(3602.0), ["3601 r +a/1"]);
+    stage.now_ms = 0;
+    stage.post("+a/2");
+    assert_eq!(stage.until(3.0), ["2 r +a/1 +a/2"]);
+}
+
+#[test]
 fn unchanged_groups_are_repeated() {
     let mut stage = Stage::new("group_wait: 1s, group_interval: 2s, repeat_interval: 5s", "");
     stage.post("+a");

@@ -63,7 +63,7 @@ pub struct ActiveAlert {
     pub resolved_at_ms: Option<i64>,
     /// Since when it fires only because of `keep_firing_for`.
     pub keep_firing_since_ms: Option<i64>,
-    /// When it was last handed on.
+    /// When its beginning, or its end once it is resolved, was last handed on.
     pub last_sent_ms: Option<i64>,
     /// The element that it stands for: a hash of its labels.
     #[serde(default)]
@@ -76,12 +76,29 @@ pub struct ActiveAlert {
 impl ActiveAlert {
     /// Whether the alert must be handed on at `now_ms`: at a change at once, then as a reminder.
     pub fn needs_sending(&self, now_ms: i64, resend_delay_ms: i64) -> bool {
-        match (self.state, self.resolved_at_ms, self.last_sent_ms) {
-            (AlertState::Pending, _, _) => false,
-            (_, _, None) => true,
-            (_, Some(resolved), Some(sent)) if resolved > sent => true,
-            (_, _, Some(sent)) => sent + resend_delay_ms < now_ms,
+        match (self.state, self.last_sent_ms) {
+            (AlertState::Pending, _) => false,
+            (_, None) => true,
+            // One that was sent in the future was sent before the clock was set back.
+            (_, Some(sent)) => sent + resend_delay_ms < now_ms || sent > now_ms,
         }
+    }
+
+    /// Whether its beginning was told and its end was not: also of one that a longer `for` has made
+    /// pending again.
+    pub(crate) fn is_open(&self) -> bool {
+        match self.state {
+            AlertState::Firing => true,
+            AlertState::Pending => self.last_sent_ms.is_some(),
+            AlertState::Inactive => false,
+        }
+    }
+
+    /// Ends it. The end has not been sent.
+    pub(crate) fn resolve(&mut self, now_ms: i64) {
+        self.state = AlertState::Inactive;
+        self.resolved_at_ms = Some(now_ms);
+        self.last_sent_ms = None;
     }
 }
 
@@ -208,6 +225,11 @@ impl ActiveAlerts {
 /// Moves an alert whose element is there along `for`; a `for` that a reload made longer takes a
 /// firing alert back.
 fn promote(alert: &mut ActiveAlert, timing: Timing, now_ms: i64) {
+    if alert.active_at_ms > now_ms {
+        // The clock was set back. What fires has waited; what waits begins now.
+        let waited_ms = if alert.state == AlertState::Firing { timing.for_ms } else { 0 };
+        alert.active_at_ms = now_ms - waited_ms;
+    }
     let held_long_enough = now_ms - alert.active_at_ms >= timing.for_ms;
     match (alert.state, held_long_enough) {
         (AlertState::Pending, true) => {
@@ -225,19 +247,23 @@ fn promote(alert: &mut ActiveAlert, timing: Timing, now_ms: i64) {
 /// What an alert whose element is not there becomes; false when it is forgotten.
 fn miss(alert: &mut ActiveAlert, timing: Timing, now_ms: i64) -> bool {
     match alert.state {
+        AlertState::Pending if alert.is_open() => {
+            alert.resolve(now_ms);
+            true
+        }
         AlertState::Pending => false,
         AlertState::Inactive => {
             alert.resolved_at_ms.is_some_and(|resolved| now_ms - resolved <= RESOLVED_KEPT_MS)
         }
         AlertState::Firing => {
             if timing.keep_firing_for_ms > 0 {
-                let since = *alert.keep_firing_since_ms.get_or_insert(now_ms);
+                let since = alert.keep_firing_since_ms.map_or(now_ms, |since| since.min(now_ms));
+                alert.keep_firing_since_ms = Some(since);
                 if now_ms - since < timing.keep_firing_for_ms {
                     return true;
                 }
             }
-            alert.state = AlertState::Inactive;
-            alert.resolved_at_ms = Some(now_ms);
+            alert.resolve(now_ms);
             true
         }
     }
@@ -312,6 +338,53 @@ mod tests {
         table.step(there(), &BTreeSet::new(), Timing::default(), 0);
         table.step(there(), &BTreeSet::new(), Timing { for_ms: 5 * MINUTE, keep_firing_for_ms: 0 }, MINUTE);
         assert_eq!(table.iter().next().unwrap().state, AlertState::Pending);
+    }
+
+    fn there() -> Vec<Candidate> {
+        let labels = Labels::from_pairs([("alertname", "a")]);
+        vec![Candidate { labels, annotations: Annotations::empty(), value: Value::Float(1.0), element: 0 }]
+    }
+
+    /// Hands on what must be, and returns the state.
+    fn handed_on(table: &mut ActiveAlerts, now_ms: i64) -> Option<(AlertState, bool)> {
+        let alert = table.iter_mut().next()?;
+        let is_sent = alert.needs_sending(now_ms, MINUTE);
+        if is_sent {
+            alert.last_sent_ms = Some(now_ms);
+        }
+        Some((alert.state, is_sent))
+    }
+
+    #[test]
+    fn one_that_a_longer_for_has_taken_back_is_told_to_be_over() {
+        let mut table = ActiveAlerts::default();
+        let longer = Timing { for_ms: 5 * MINUTE, keep_firing_for_ms: 0 };
+        table.step(there(), &BTreeSet::new(), Timing::default(), 0);
+        assert_eq!(handed_on(&mut table, 0), Some((AlertState::Firing, true)));
+        table.step(there(), &BTreeSet::new(), longer, MINUTE);
+        assert_eq!(handed_on(&mut table, MINUTE), Some((AlertState::Pending, false)));
+        assert!(table.iter().all(ActiveAlert::is_open));
+        table.step(vec![], &BTreeSet::new(), longer, 2 * MINUTE);
+        assert_eq!(handed_on(&mut table, 2 * MINUTE), Some((AlertState::Inactive, true)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_up_neither_beginnings_nor_ends() {
+        let timing = Timing { for_ms: MINUTE, keep_firing_for_ms: 0 };
+        let mut table = ActiveAlerts::default();
+        for minute in [60, 61] {
+            table.step(there(), &BTreeSet::new(), timing, minute * MINUTE);
+        }
+        assert_eq!(handed_on(&mut table, 61 * MINUTE), Some((AlertState::Firing, true)));
+        table.step(there(), &BTreeSet::new(), timing, MINUTE);
+        assert_eq!(handed_on(&mut table, MINUTE), Some((AlertState::Firing, true)));
+        table.step(vec![], &BTreeSet::new(), timing, MINUTE);
+        assert_eq!(handed_on(&mut table, MINUTE), Some((AlertState::Inactive, true)));
+        let mut waiting = ActiveAlerts::default();
+        for minute in [60, 1, 2] {
+            waiting.step(there(), &BTreeSet::new(), timing, minute * MINUTE);
+        }
+        assert_eq!(handed_on(&mut waiting, 2 * MINUTE), Some((AlertState::Firing, true)));
     }
 
     #[test]

@@ -29,6 +29,8 @@ const QUEUE: usize = 4096;
 /// How long after a start a missing element does not resolve an alert: twice the time for which a
 /// query looks back.
 const GRACE_MS: i64 = 10 * 60_000;
+/// Between two tries to end a group while the pool is busy.
+const RETIRE_AGAIN: Duration = Duration::from_millis(100);
 
 /// A group and its task.
 struct Running {
@@ -138,14 +140,16 @@ impl RuleEngine {
     }
 
     /// Ends what is left of a group that was removed or changed.
-    async fn retire(&self, id: String, mut group: Group) {
-        let environment = self.environment.clone();
+    async fn retire(&self, id: String, group: Group) {
         let now_ms = (self.clock)();
-        let retired = self.pool.run(move || group.retire(&environment, now_ms)).await;
-        let resolved = retired.unwrap_or_else(|busy| {
-            tracing::error!(group = id, %busy, "alerts of a removed rule group were not resolved");
-            Vec::new()
-        });
+        // Nothing else would ever resolve the alerts of a group that is gone.
+        let resolved = loop {
+            let (mut group, environment) = (group.clone(), self.environment.clone());
+            match self.pool.run(move || group.retire(&environment, now_ms)).await {
+                Ok(resolved) => break resolved,
+                Err(_) => tokio::time::sleep(RETIRE_AGAIN).await,
+            }
+        };
         let is_gone = !lock(&self.running).contains_key(&id);
         let removed = is_gone.then(|| Change::remove(Table::RuleGroups, id.as_str()));
         if is_gone {
@@ -216,6 +220,7 @@ impl GroupTask {
                 () = stop.wait() => return,
                 () = tokio::time::sleep(Duration::from_millis(wait_ms as u64)) => {}
             }
+            slot = slots.not_ahead(slot, (self.clock)());
             self.evaluate(slot).await;
             let (next, missed) = slots.next(slot, (self.clock)());
             if missed > 0 {

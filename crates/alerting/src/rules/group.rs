@@ -171,10 +171,10 @@ impl Group {
 
     /// The alerts that the group's rules hold firing.
     pub(crate) fn held(&self) -> impl Iterator<Item = Fingerprint> {
-        let firing = |alert: &&ActiveAlert| alert.state == AlertState::Firing;
+        let is_open = |alert: &&ActiveAlert| alert.is_open();
         self.rules
             .iter()
-            .flat_map(move |rule| rule.active.iter().filter(firing))
+            .flat_map(move |rule| rule.active.iter().filter(is_open))
             .map(|alert| Fingerprint::of(&alert.labels))
     }
 
@@ -206,9 +206,8 @@ impl Group {
         let mut resolved = Vec::new();
         for rule in &mut self.rules {
             series::end_series(&mut batch, rule.written.iter(), at_ms);
-            for alert in rule.active.iter_mut().filter(|alert| alert.state == AlertState::Firing) {
-                alert.state = AlertState::Inactive;
-                alert.resolved_at_ms = Some(now_ms);
+            for alert in rule.active.iter_mut().filter(|alert| alert.is_open()) {
+                alert.resolve(now_ms);
                 resolved.push(to_alert(alert, &rule.definition, &self.definition, environment, now_ms));
             }
         }

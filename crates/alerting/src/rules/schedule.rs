@@ -21,10 +21,19 @@ impl Slots {
         (now_ms - self.offset_ms).div_euclid(self.interval_ms) * self.interval_ms + self.offset_ms
     }
 
+    /// `slot`, or the current one when the clock was set back since `slot` was chosen.
+    pub fn not_ahead(&self, slot: i64, now_ms: i64) -> i64 {
+        if slot > now_ms + self.interval_ms { self.current(now_ms) } else { slot }
+    }
+
     /// The slot to evaluate next after `evaluated_ms`, and how many were missed by `now_ms`: a late
     /// group goes on with the current slot and never makes up for lost ones.
     pub fn next(&self, evaluated_ms: i64, now_ms: i64) -> (i64, u64) {
         let due = evaluated_ms + self.interval_ms;
+        if due > now_ms + self.interval_ms {
+            // The clock was set back. A group that waited for its slot would be silent meanwhile.
+            return (self.current(now_ms) + self.interval_ms, 0);
+        }
         if now_ms < due + self.interval_ms {
             return (due, 0);
         }
@@ -36,6 +45,16 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_no_group_waiting() {
+        let slots = Slots::new("file;group", 60_000);
+        let (before, now) = (slots.current(10_000_000), 1_000_000);
+        let current = slots.current(now);
+        assert_eq!(slots.next(before, now), (current + 60_000, 0));
+        assert_eq!(slots.not_ahead(before, now), current);
+        assert_eq!(slots.not_ahead(current + 60_000, now), current + 60_000, "that is only the next one");
+    }
 
     #[test]
     fn slots_are_regular_and_lost_ones_are_skipped() {
