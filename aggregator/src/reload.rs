@@ -9,11 +9,20 @@ use daemon::Shutdown;
 #[error("{0}")]
 pub(crate) struct ReloadError(String);
 
-/// Reads all files, and puts them into force when all of them are good.
+/// Reads all files, and puts them into force when all of them are good. It goes on to its end when
+/// who asked does not wait for it: rule groups that were stopped would not be started again.
 ///
 /// # Errors
 /// Every problem found.
-pub(crate) async fn reload(app: &App) -> Result<(), ReloadError> {
+pub(crate) async fn reload(app: &AppState) -> Result<(), ReloadError> {
+    let app = app.clone();
+    match tokio::spawn(async move { reload_to_the_end(&app).await }).await {
+        Ok(outcome) => outcome,
+        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+    }
+}
+
+async fn reload_to_the_end(app: &App) -> Result<(), ReloadError> {
     let mut problems = Vec::new();
     let mut alerting = None;
     if let Some(running) = app.alerting() {

@@ -350,7 +350,9 @@ impl Run {
         drop(dispatcher);
         let id = delivery.id;
         let (stop, mut stopped) = watch::channel(false);
+        let runtime = self.runtime.clone();
         let task = self.runtime.spawn(async move {
+            let _ending = Ending { runtime, owner: owner.clone(), id };
             let integration = &receiver.integrations[at];
             let failed = |attempt| {
                 // Only the history misses it when alerting is that busy.
@@ -377,9 +379,47 @@ impl Run {
     }
 }
 
+/// Ends a delivery whose task panics: its group would wait for it for ever.
+struct Ending {
+    runtime: Handle,
+    owner: Owner,
+    id: u64,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (owner, id) = (self.owner.clone(), self.id);
+            let outcome = Finished::GivenUp("the attempt panicked; the log says where".to_owned());
+            self.runtime.spawn(async move { report(&owner, id, outcome).await });
+        }
+    }
+}
+
 /// Tells the owner; a full queue is waited for, because the end of a delivery must not be lost.
 async fn report(owner: &Owner, id: u64, outcome: Finished) {
     while owner.send(Command::Finished(id, outcome.clone())) == Err(OwnerError::Busy) {
         tokio::time::sleep(RETRY_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_delivery_whose_task_panics_ends() {
+        let (commands, inbox) = sync_channel(1);
+        let dispatcher = Arc::new(RwLock::new(Dispatcher::new(Arc::new(Config::default()), 0)));
+        let owner = Owner { commands, dispatcher, ended: Arc::default(), clock: || 0 };
+        let task = tokio::spawn(async move {
+            let _ending = Ending { runtime: Handle::current(), owner, id: 7 };
+            panic!("a receiver that nobody thought of");
+        });
+        assert!(task.await.unwrap_err().is_panic());
+        let ended = tokio::task::spawn_blocking(move || inbox.recv_timeout(Duration::from_secs(10)));
+        let ended = ended.await.unwrap().unwrap();
+        assert!(matches!(ended, Command::Finished(7, Finished::GivenUp(why)) if why.contains("panicked")));
     }
 }

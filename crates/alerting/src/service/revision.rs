@@ -5,7 +5,7 @@ use super::{Alerting, Parts, ReloadStatus, Settings};
 use crate::{
     config::Config,
     history::{Event, EventKind},
-    owner::Owner,
+    owner::{Owner, OwnerError},
     problem::{Place, Problem, Problems},
     querier::Querier,
     rules::{self, Group, LoadedRules, Texts, rule_files},
@@ -148,7 +148,8 @@ impl Alerting {
         status.problems = problems.to_vec();
     }
 
-    /// Puts what was read into force.
+    /// Puts what was read into force. It must be run to its end: rule groups are stopped before
+    /// their successors start.
     ///
     /// # Errors
     /// When alerting is busy or has stopped; nothing has changed then.
@@ -161,7 +162,10 @@ impl Alerting {
             dispatcher.set_file_silences(silences);
             dispatcher.reload(config, now_ms);
         });
-        if let Err(error) = taken.await {
+        // What is not durable yet is in force all the same, and goes to disk with what follows.
+        if let Err(error) = taken.await
+            && error != OwnerError::NotDurable
+        {
             let file = self.settings.alertmanager_config.clone().unwrap_or_default();
             let problem = Place::default().problem(&file.display().to_string(), error.to_string());
             return Err(Problems(vec![problem]));
