@@ -261,10 +261,7 @@ fn number_length(text: &str) -> usize {
     if bytes.get(at) == Some(&b'.') {
         at = digits(at + 1, radix);
     }
-    let has_exponent = match (radix, bytes.get(at)) {
-        (10, Some(b'e' | b'E')) | (16, Some(b'p' | b'P')) => true,
-        _ => false,
-    };
+    let has_exponent = matches!((radix, bytes.get(at)), (10, Some(b'e' | b'E')) | (16, Some(b'p' | b'P')));
     if has_exponent {
         at += 1;
         at += usize::from(matches!(bytes.get(at), Some(b'+' | b'-')));

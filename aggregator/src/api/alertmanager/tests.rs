@@ -167,14 +167,7 @@ async fn groups_stand_in_alertmanagers_order() {
         "a {\"a\":\"1\"}: Y",
         "z {\"b\":\"1\",\"c\":\"1\"}: X",
     ];
-    let mut found = shown(&groups);
-    found.sort();
-    let mut sorted = expected.map(str::to_owned);
-    sorted.sort();
-    assert_eq!(found, sorted);
-    let receivers: Vec<_> =
-        groups.as_array().unwrap().iter().map(|group| group["labels"].to_string()).collect();
-    assert_eq!(receivers, ["{}", "{}", r#"{"b":"2"}"#, r#"{"a":"1"}"#, r#"{"b":"1","c":"1"}"#]);
+    assert_eq!(shown(&groups), expected);
     assert_eq!(groups[0]["alerts"][0]["receivers"], json!([{"name": "a"}, {"name": "z"}]));
     let of_one = stage.get("/api/v2/alerts/groups?receiver=a").await;
     assert_eq!(of_one[0]["alerts"][0]["receivers"], json!([{"name": "a"}]), "only those that were asked for");

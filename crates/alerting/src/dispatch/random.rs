@@ -93,8 +93,9 @@ impl World {
             with("{receiver: r, matchers: ['alertname=~\"1/a|d\"'], group_by: []}"),
             with("{receiver: pair, matchers: ['group=~\"1|2\"']}"),
         ];
-        let may_repeat = seed % 3 == 2;
-        if seed % 3 > 0 {
+        let extent = seed % 3;
+        let may_repeat = extent == 2;
+        if extent > 0 {
             configs.push(with("{receiver: second, matchers: [group=1]}"));
         }
         if may_repeat {
