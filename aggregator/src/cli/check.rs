@@ -317,7 +317,7 @@ mod tests {
         std::fs::write(&config, all).unwrap();
         let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
         for expected in [
-            "bellwether.yaml:0:0: listening on 0.0.0.0:9390 needs bearer tokens",
+            "bellwether.yaml:1:9: listening on 0.0.0.0:9390 needs bearer tokens",
             "/nonexistent/cert",
             "logs_streams",
             "rules.yml:1:",
