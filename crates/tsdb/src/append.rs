@@ -5,6 +5,7 @@
 //! room, not at all.
 
 use crate::{
+    extras::{self, ONE_EXEMPLAR_BYTES_MAX},
     head::NewSample,
     part::PartError,
     registry::RegistryState,
@@ -320,6 +321,15 @@ impl Append<'_> {
         if let Err(reason) = self.tsdb.options.limits.check_ms(exemplar.timestamp_ms, self.now_ms) {
             let example = || format!("exemplar of {labels} at {}", exemplar.timestamp_ms);
             return reject(&mut self.rejected, reason, 1, example);
+        }
+        let bytes = extras::bytes_of(labels, exemplar);
+        if bytes > ONE_EXEMPLAR_BYTES_MAX {
+            let example = || {
+                format!(
+                    "an exemplar with {bytes} bytes of labels, those of its series included; the most are {ONE_EXEMPLAR_BYTES_MAX}"
+                )
+            };
+            return reject(&mut self.rejected, RejectReason::InvalidLabels, 1, example);
         }
         let Some(series) = Labels::from_bytes(labels.as_bytes()) else {
             return reject(&mut self.rejected, RejectReason::InvalidLabels, 1, || format!("{labels}"));

@@ -2,9 +2,9 @@
 //!
 //! Bounds: [`FAMILIES_MAX`] families and [`DESCRIPTION_BYTES_MAX`], where the longest description gives
 //! way to shorter ones; [`EXEMPLARS_MAX`] exemplars and [`EXEMPLAR_BYTES_MAX`], where the oldest
-//! arrivals give way. Each generation of the head writes all of it to the log again.
+//! arrivals give way and none is larger than [`ONE_EXEMPLAR_BYTES_MAX`]. Each generation of the head writes all of it to the log again.
 
-use model::{Exemplar, LABEL_BYTES_MAX, Labels, Metadata};
+use model::{Exemplar, LABEL_BYTES_MAX, Labels, LabelsRef, Metadata};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
@@ -18,6 +18,8 @@ const DESCRIPTION_BYTES_MAX: usize = 32 << 20;
 const EXEMPLARS_MAX: usize = 50_000;
 /// Most bytes of their labels and those of their series.
 const EXEMPLAR_BYTES_MAX: usize = 32 << 20;
+/// Most of one exemplar: it is to leave room for others, here and in a record of the log.
+pub(crate) const ONE_EXEMPLAR_BYTES_MAX: usize = 256 << 10;
 
 /// See the module.
 #[derive(Default)]
@@ -95,7 +97,11 @@ impl Extras {
         if self.has_exemplar(series, exemplar) {
             return;
         }
-        let bytes = bytes_of(series, exemplar);
+        let bytes = bytes_of(series.as_ref(), exemplar);
+        if bytes > ONE_EXEMPLAR_BYTES_MAX {
+            self.dropped_exemplars += 1;
+            return;
+        }
         while self.arrivals.len() >= EXEMPLARS_MAX || self.exemplar_bytes + bytes > EXEMPLAR_BYTES_MAX {
             let Some(oldest) = self.arrivals.pop_front() else { break };
             self.drop_first(&oldest);
@@ -110,7 +116,7 @@ impl Extras {
 
     fn drop_first(&mut self, series: &Labels) {
         let Some(known) = self.exemplars.get_mut(series) else { return };
-        self.exemplar_bytes -= bytes_of(series, &known.remove(0));
+        self.exemplar_bytes -= bytes_of(series.as_ref(), &known.remove(0));
         if known.is_empty() {
             self.exemplars.remove(series);
         }
@@ -128,7 +134,7 @@ impl Extras {
             known.retain(|exemplar| {
                 let is_kept = exemplar.timestamp_ms >= oldest_ms;
                 if !is_kept {
-                    *bytes -= bytes_of(series, exemplar);
+                    *bytes -= bytes_of(series.as_ref(), exemplar);
                 }
                 is_kept
             });
@@ -180,7 +186,7 @@ fn length_of(family: &str, metadata: &Metadata) -> usize {
 }
 
 /// Bytes of an exemplar with its series, as the log has them.
-fn bytes_of(series: &Labels, exemplar: &Exemplar) -> usize {
+pub(crate) fn bytes_of(series: LabelsRef<'_>, exemplar: &Exemplar) -> usize {
     series.as_bytes().len() + exemplar.labels.as_bytes().len()
 }
 
@@ -229,7 +235,7 @@ mod tests {
             extras.add_exemplar(&series(i / 2), &exemplar(i));
         }
         let held = || extras.exemplars().flat_map(|(series, all)| all.iter().map(move |e| (series, e)));
-        let bytes: usize = held().map(|(series, exemplar)| bytes_of(series, exemplar)).sum();
+        let bytes: usize = held().map(|(series, exemplar)| bytes_of(series.as_ref(), exemplar)).sum();
         assert_eq!(extras.exemplar_bytes, bytes);
         assert!(bytes <= EXEMPLAR_BYTES_MAX && bytes > EXEMPLAR_BYTES_MAX - 60_000);
         assert_eq!(held().count() as u64 + extras.dropped().1, 2_000);
@@ -238,7 +244,7 @@ mod tests {
         extras.forget_before(1_990);
         assert_eq!(
             extras.exemplar_bytes,
-            (1_990..2_000).map(|i| bytes_of(&series(i / 2), &exemplar(i))).sum()
+            (1_990..2_000).map(|i| bytes_of(series(i / 2).as_ref(), &exemplar(i))).sum()
         );
         extras.forget_before(i64::MAX);
         assert_eq!(extras.exemplar_bytes, 0);

@@ -206,7 +206,7 @@ impl Tsdb {
             return Ok(());
         }
         let mut maintenance = lock(&self.maintenance);
-        self.remove_unshown(&mut maintenance)?;
+        self.remove_unnamed(&mut maintenance)?;
         // Only parts can be deleted from: what comes afterwards is in the next head and stays.
         self.seal(&mut maintenance)?;
         for place in Place::all() {

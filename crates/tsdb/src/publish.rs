@@ -2,8 +2,9 @@
 //!
 //! What is published and cannot be shown is taken back: at the next start it would come in beside
 //! whatever took its place. A part that cannot be removed yet is a [`Leftover`], which upkeep tries
-//! again. Until then a part that was shown is named by every part that has its samples; one that never
-//! was keeps folds, merges and deletions waiting, which it would undo.
+//! again. Until then one that was shown is named by every part that has its samples, and that part stays
+//! on the disk for as long, be it out of view itself. One that nothing names would come back at the next
+//! start: it keeps deletions waiting and, if it never was shown, folds and merges too.
 
 use crate::{
     maintain::Maintenance,
@@ -83,10 +84,16 @@ impl Tsdb {
 
     /// The first failure; the others are tried all the same.
     pub(crate) fn remove_leftovers(&self, maintenance: &mut Maintenance) -> Option<io::Error> {
+        if maintenance.leftovers.is_empty() {
+            return None;
+        }
         let mut first_error = None;
         let mut left = HashSet::new();
+        let named = self.named();
+        // A part is never before those that it replaces.
         maintenance.leftovers.retain(|leftover| {
-            let waits = leftover.after.is_some_and(|after| left.contains(&after));
+            let waits = leftover.after.is_some_and(|after| left.contains(&after))
+                || leftover.replaces().iter().any(|id| left.contains(id) && !named.contains(id));
             let removed = match self.dir_of(leftover.place) {
                 Some(dir) if !waits => remove_part(dir, leftover),
                 _ => Ok(()),
@@ -106,15 +113,43 @@ impl Tsdb {
     /// # Errors
     /// When some of it cannot be removed.
     pub(crate) fn remove_unshown(&self, maintenance: &mut Maintenance) -> Result<(), StoreError> {
-        let has_unshown =
-            |maintenance: &Maintenance| maintenance.leftovers.iter().any(|leftover| leftover.shown.is_none());
-        if !has_unshown(maintenance) {
+        self.remove_those(maintenance, |leftover| leftover.shown.is_none())
+    }
+
+    /// Removes all that a start would bring back, before a deletion, which it would not have seen.
+    ///
+    /// # Errors
+    /// When some of it cannot be removed.
+    pub(crate) fn remove_unnamed(&self, maintenance: &mut Maintenance) -> Result<(), StoreError> {
+        let named = self.named();
+        self.remove_those(maintenance, |leftover| !named.contains(&leftover.id))
+    }
+
+    fn remove_those(
+        &self,
+        maintenance: &mut Maintenance,
+        is_one: impl Fn(&Leftover) -> bool,
+    ) -> Result<(), StoreError> {
+        if !maintenance.leftovers.iter().any(&is_one) {
             return Ok(());
         }
         match self.remove_leftovers(maintenance) {
-            Some(error) if has_unshown(maintenance) => Err(error.into()),
+            Some(error) if maintenance.leftovers.iter().any(&is_one) => Err(error.into()),
             _ => Ok(()),
         }
+    }
+
+    /// What parts in view replace: a start removes it, should it find it.
+    fn named(&self) -> HashSet<u64> {
+        let view = self.view();
+        let parts = view.parts.iter().chain(view.tiers.iter());
+        parts.flat_map(|part| part.meta().origin.replaces.iter().copied()).collect()
+    }
+}
+
+impl Leftover {
+    fn replaces(&self) -> &[u64] {
+        self.shown.as_ref().map_or(&[], |part| &part.meta().origin.replaces)
     }
 }
 

@@ -410,3 +410,34 @@ fn a_seal_that_failed_for_another_reason_than_room_drops_nothing() {
     store.maintain(NOW_MS + 1).unwrap();
     assert_eq!((counted(&store), store.stats().time_range.is_some()), (610.0, true), "all of it is folded");
 }
+
+#[test]
+fn samples_of_a_part_that_cannot_be_removed_are_folded_once() {
+    let dir = Dir::simulated(1, Faults::default());
+    let store = open(&dir, tiered());
+    let every_other = |first: i64| {
+        let at = |i: i64| NOW_MS - DAY_MS + (2 * i + first) * 60_000;
+        floats(&labels("m", "a"), (0..150).map(move |i| (at(i), 1.0)))
+    };
+    put(&store, &every_other(0));
+    store.flush().unwrap();
+    let parts = dir.sub("parts").unwrap();
+    let first = parts.list().unwrap().remove(0);
+    parts.sub(&format!("{first}.tmp")).unwrap().create("full").unwrap();
+    put(&store, &every_other(1));
+    store.flush().unwrap();
+    for round in 1..6 {
+        store.maintain(NOW_MS + 3 * HOUR_MS + round * 60_000).ok();
+    }
+    assert!(store.stats().merges > 0 && store.stats().folds == 0, "{:?}", store.stats());
+    for hour in 0..3 {
+        store.maintain(NOW_MS + 10 * DAY_MS + hour * HOUR_MS).ok();
+    }
+    assert_eq!(counted(&store), 300.0, "{:?}", store.stats());
+    assert!(store.stats().folds > 0 && parts.list().unwrap().contains(&first), "{:?}", store.stats());
+    drop(store);
+    let store = open(&dir, tiered());
+    assert_eq!(parts.list().unwrap(), [""; 0], "after a start");
+    expire(&store);
+    assert_eq!(counted(&store), 300.0, "folded again");
+}

@@ -463,6 +463,38 @@ fn a_part_that_cannot_be_removed_stays_gone_however_often_its_samples_are_merged
 }
 
 #[test]
+fn what_was_deleted_stays_deleted_though_a_part_that_had_it_cannot_be_removed() {
+    let (dir, all_of_it) = (dir(), [vec![Matcher::equal("job", "b")]]);
+    let store = open(&dir, small());
+    let fill = |round: i64| {
+        let samples = (0..10).map(|i| (NOW_MS + round * 100 + i, 1.0));
+        put(&store, &floats(&labels("m", "b"), samples));
+        store.flush().unwrap();
+    };
+    fill(0);
+    let first = dir.sub("parts").unwrap().list().unwrap().remove(0);
+    let parts = obstruct(&dir, &first);
+    for round in 1..6 {
+        fill(round);
+        store.maintain(NOW_MS + round * 60_000).ok();
+    }
+    assert!(store.stats().merges > 1, "{:?}", store.stats());
+    store.delete(&all_of_it, TimeRange::ALL).unwrap();
+    for round in 6..12 {
+        store.maintain(NOW_MS + round * 60_000).ok();
+    }
+    assert_eq!(all(&store).len(), 0);
+    let left = parts.list().unwrap();
+    assert!(left.contains(&first) && left.len() <= 3, "no more than what has to stay: {left:?}");
+    let waits = store.delete(&all_of_it, TimeRange::ALL);
+    assert!(matches!(waits, Err(StoreError::Io(_))), "a part that nothing names: {waits:?}");
+    drop(store);
+    let store = open(&dir, small());
+    assert_eq!(all(&store).len(), 0, "what was deleted came back");
+    store.delete(&all_of_it, TimeRange::ALL).unwrap();
+}
+
+#[test]
 fn a_part_is_removed_once_nothing_is_in_the_way() {
     let dir = dir();
     let store = open(&dir, small());
@@ -504,4 +536,25 @@ fn a_part_that_cannot_be_shown_is_taken_back() {
         let left = all(&open(&dir, small()));
         assert_eq!((left.len(), left[0].1.len()), (1, 10 + flushes_before as usize));
     }
+}
+
+#[test]
+fn an_exemplar_too_wide_to_be_kept_is_refused_and_stops_nothing() {
+    let dir = dir();
+    let store = open(&dir, small());
+    let wide = |values: &str| Labels::from_pairs((0..200).map(|i| (format!("l{i}"), values.repeat(60_000))));
+    let mut batch = floats(&labels("m", "a"), [(NOW_MS, 1.0)]);
+    batch.begin_with(wide("x").as_ref());
+    for labels in [wide("y"), Labels::default()] {
+        batch.exemplar(Exemplar { labels, timestamp_ms: NOW_MS, value: 1.0 });
+    }
+    batch.begin_with(labels("m", "b").as_ref());
+    batch.exemplar(Exemplar { labels: labels("trace", "c"), timestamp_ms: NOW_MS, value: 1.0 });
+    let receipt = store.append(&batch, None, NOW_MS).unwrap();
+    receipt.commit.wait().unwrap();
+    let [refused] = receipt.rejected.as_slice() else { panic!("{:?}", receipt.rejected) };
+    assert_eq!((refused.reason, refused.count), (RejectReason::InvalidLabels, 2));
+    assert!(refused.example.contains("262144"), "{}", refused.example);
+    store.flush().unwrap();
+    assert_eq!(all(&store).len(), 1);
 }

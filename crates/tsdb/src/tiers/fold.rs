@@ -5,6 +5,7 @@ use crate::{
     codec::Effort,
     maintain::Maintenance,
     part::{Origin, Part, PartWriter, SeriesSink, merge},
+    publish::replaced_before,
     store_impl::Tsdb,
 };
 use model::{LabelsRef, Samples, TimeRange};
@@ -68,14 +69,11 @@ impl Tsdb {
         };
         let wal_before = parts.iter().map(|part| part.meta().origin.wal_before).max().unwrap_or(0);
         let origin = Origin { wal_before, folds: ids.clone(), ..Origin::default() };
+        let replaces = ids.iter().copied().chain(replaced_before(maintenance, parts)).collect();
         let parts_of_fold = writers
             .into_iter()
             .map(|(tier, (aggregate, writer))| (Place::Tier(tier, aggregate), writer, origin.clone()))
-            .chain([(
-                Place::Tier(last_tier, last_aggregate),
-                last,
-                Origin { replaces: ids.clone(), ..origin.clone() },
-            )]);
+            .chain([(Place::Tier(last_tier, last_aggregate), last, Origin { replaces, ..origin.clone() })]);
         let published = self.publish_all(maintenance, parts_of_fold)?;
         self.show_folded(&ids, published);
         self.done.folds.fetch_add(1, Relaxed);

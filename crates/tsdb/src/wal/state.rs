@@ -7,8 +7,8 @@ use super::{STATE, put_description, put_exemplar};
 use crate::bytes::{put_field, put_varint};
 use model::{Exemplar, Labels, Metadata};
 
-/// A record that has reached this size is followed by another one. Far below what the log takes: one
-/// exemplar may add the labels of two series. Tests want many records of little.
+/// A record that has reached this size is followed by another one. Far below what the log takes, since
+/// what comes last may go beyond. Tests want many records of little.
 const RECORD_BYTES: usize = if cfg!(test) { 256 } else { 8 << 20 };
 
 /// See the module.
