@@ -55,6 +55,11 @@ pub(super) struct Floats {
 }
 
 impl Floats {
+    /// The places of the block that are here.
+    pub(super) fn places(&self) -> Range<usize> {
+        self.first..self.first + self.values.len()
+    }
+
     /// Those at these places of the block, if they are all here.
     pub(super) fn get(&self, wanted: Range<usize>) -> Option<&[f64]> {
         self.values.get(wanted.start.checked_sub(self.first)?..wanted.end.checked_sub(self.first)?)
@@ -135,12 +140,35 @@ impl State {
     }
 
     fn insert(&mut self, key: Key, value: Cached, bytes: usize) {
-        if self.young.insert(key, (value, bytes)).is_none() {
-            self.young_bytes += bytes;
-        }
+        let before = self.young.insert(key, (value, bytes));
+        self.young_bytes = self.young_bytes + bytes - before.map_or(0, |(_, bytes)| bytes);
         if self.young_bytes > self.generation_bytes {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_grows_counts_with_what_it_takes() {
+        let cache = Cache::default();
+        for values in [256, 2_048] {
+            for page in 0..2_800 {
+                let floats = Floats { first: 0, values: vec![0.0; values] };
+                cache.put((1, Item::Floats(page, 0)), Cached::Floats(Arc::new(floats)), values * 8);
+            }
+        }
+        let state = cache.state(Item::Floats(0, 0));
+        let bytes_of = |cached: &Cached| match cached {
+            Cached::Floats(floats) => size_of_val(floats.values.as_slice()),
+            _ => 0,
+        };
+        let held: usize = state.young.values().chain(state.old.values()).map(|(it, _)| bytes_of(it)).sum();
+        assert!(held > FLOATS_GENERATION_BYTES / 2, "{held} bytes held");
+        assert!(held <= 2 * (FLOATS_GENERATION_BYTES + 2_048 * 8), "{held} bytes held");
     }
 }
