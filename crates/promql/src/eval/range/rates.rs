@@ -296,7 +296,17 @@ mod tests {
         let gaps = prop_oneof![irregular, regular];
         let value =
             prop_oneof![0.0..50.0, -5.0..5.0, Just(0.0), Just(1e6), Just(f64::NAN), Just(f64::INFINITY)];
-        let one = (any::<bool>(), gaps, prop::collection::vec(value, 60));
+        let mixed = prop::collection::vec(value, 60);
+        // A counter that never goes back and mostly stands still, from zero or from elsewhere.
+        let growth = prop::collection::vec(prop_oneof![Just(0.0), 0.0..3.0], 60);
+        let counter = (prop_oneof![Just(0.0), Just(5.0)], growth).prop_map(|(first, growth)| {
+            let sum = |at: &mut f64, growth: f64| {
+                *at += growth;
+                Some(*at)
+            };
+            growth.into_iter().scan(first, sum).collect()
+        });
+        let one = (any::<bool>(), gaps, prop_oneof![mixed, counter]);
         prop::collection::vec(one, 1..6).prop_map(|all| {
             let mut times = Vec::new();
             all.into_iter()
