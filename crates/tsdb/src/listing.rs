@@ -40,7 +40,10 @@ impl<'a> Listed<'a> {
 
 /// What has been found so far, and the question that is put to series.
 pub(crate) struct Found<'q> {
-    texts: BTreeSet<Arc<str>>,
+    /// Ascending: what came as lists, of which parts mostly have the same.
+    lists: Vec<Arc<str>>,
+    /// What came alone, and is in no list.
+    alone: BTreeSet<Arc<str>>,
     context: &'q QueryContext,
     asked: usize,
 }
@@ -59,7 +62,7 @@ impl Found<'_> {
         for series in series {
             self.note_asked()?;
             if is_live(series)? {
-                self.texts.insert(text.into());
+                self.alone.insert(text.into());
                 return Ok(());
             }
         }
@@ -70,7 +73,7 @@ impl Found<'_> {
     pub(crate) fn add_live(&mut self, text: &str) -> Result<(), StoreError> {
         self.note_asked()?;
         if !self.has(text) {
-            self.texts.insert(text.into());
+            self.alone.insert(text.into());
         }
         Ok(())
     }
@@ -83,22 +86,41 @@ impl Found<'_> {
         Ok(())
     }
 
-    /// Adds all of an ascending list, which series with samples have.
-    fn add_all(&mut self, texts: &[Text]) {
-        self.texts.extend(texts.iter().map(|(text, _)| text.clone()));
+    /// Those of an ascending list that are not known.
+    pub(crate) fn missing<'t>(&self, texts: &'t [Text]) -> Vec<&'t Text> {
+        let mut lists = self.lists.as_slice();
+        let is_missing = |(text, _): &&Text| {
+            if lists.first() != Some(text) {
+                lists = &lists[lists.partition_point(|known| known < text)..];
+            }
+            match lists.split_first() {
+                Some((first, rest)) if first == text => {
+                    lists = rest;
+                    false
+                }
+                _ => !self.alone.contains(text),
+            }
+        };
+        texts.iter().filter(is_missing).collect()
     }
 
-    /// Whether all of an ascending list are known already.
-    fn has_all(&self, texts: &[Text]) -> bool {
-        if texts.len() == self.texts.len() {
-            return self.texts.iter().eq(texts.iter().map(|(text, _)| text));
-        }
-        texts.len() < self.texts.len() && texts.iter().all(|(text, _)| self.texts.contains(text))
+    /// Adds what is missing of a list, which series with samples have.
+    fn add_missing(&mut self, missing: &[&Text]) {
+        self.lists.extend(missing.iter().map(|(text, _)| text.clone()));
+        // Two ascending runs: the sort merges them.
+        self.lists.sort();
     }
 
     /// Whether it is known already.
     pub(crate) fn has(&self, text: &str) -> bool {
-        self.texts.contains(text)
+        self.alone.contains(text) || self.lists.binary_search_by(|known| (**known).cmp(text)).is_ok()
+    }
+
+    /// All that was found, ascending.
+    fn into_texts(mut self) -> Vec<String> {
+        self.lists.extend(std::mem::take(&mut self.alone));
+        self.lists.sort();
+        self.lists.iter().map(|text| text.to_string()).collect()
     }
 }
 
@@ -115,7 +137,7 @@ impl Tsdb {
         context.check()?;
         let view = self.view();
         let visible = self.visible(range);
-        let mut found = Found { texts: BTreeSet::new(), context, asked: 0 };
+        let mut found = Found { lists: Vec::new(), alone: BTreeSet::new(), context, asked: 0 };
         let is_touched = |head: &&Arc<Head>| {
             visible.start <= visible.end && head.time_range().is_some_and(|times| times.overlaps(&visible))
         };
@@ -145,7 +167,7 @@ impl Tsdb {
         for head in sparse {
             list_head(head, listed, selectors, visible, &mut found)?;
         }
-        Ok(found.texts.iter().map(|text| text.to_string()).collect())
+        Ok(found.into_texts())
     }
 
     fn list_part(
@@ -156,10 +178,11 @@ impl Tsdb {
         found: &mut Found<'_>,
     ) -> Result<(), StoreError> {
         let kept = part.texts(listed, found)?;
-        match &kept {
-            Some(texts) if found.has_all(texts) => return Ok(()),
-            Some(texts) if part.is_within(range) => {
-                found.add_all(texts);
+        let missing = kept.as_deref().map(|texts| found.missing(texts));
+        match &missing {
+            Some(missing) if missing.is_empty() => return Ok(()),
+            Some(missing) if part.is_within(range) => {
+                found.add_missing(missing);
                 return Ok(());
             }
             None if part.is_within(range) => return part.list_all(listed, found),
@@ -167,8 +190,8 @@ impl Tsdb {
         }
         let mut listing = part.listing()?;
         let mut is_live = |ordinal| self.is_live(&mut listing, ordinal, range);
-        match (kept, listed) {
-            (Some(texts), Listed::Values(_)) => part.list_kept(&texts, found, &mut is_live),
+        match (missing, listed) {
+            (Some(missing), Listed::Values(_)) => part.list_missing(&missing, found, &mut is_live),
             _ => part.list(listed, None, found, &mut is_live).map(drop),
         }
     }

@@ -332,22 +332,19 @@ impl Part {
         })?;
         let all = is_whole.then(|| Arc::from(all));
         let texts = Texts { label: label.map(str::to_owned), all: all.clone() };
-        self.files.cache.put(key, Cached::Texts(Arc::new(texts)), bytes);
+        self.files.cache.put(key, Cached::Texts(Arc::new(texts)), if is_whole { bytes } else { 0 });
         Ok(all)
     }
 
-    /// As [`Part::list`] of all series, of values that are known.
-    pub(crate) fn list_kept(
+    /// As [`Part::list`] of all series, of these values.
+    pub(crate) fn list_missing(
         &self,
-        values: &[Text],
+        values: &[&Text],
         found: &mut Found<'_>,
         is_live: &mut dyn FnMut(u32) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let index = self.index()?;
         for (value, offset) in values {
-            if found.has(value) {
-                continue;
-            }
             let series = matching::postings_at(&index, *offset).map_err(|Malformed| self.bad_postings())?;
             found.add(value, series.into_iter(), &mut *is_live)?;
         }
@@ -472,18 +469,22 @@ impl Part {
     ) -> Result<Result<(), Malformed>, PartError> {
         let Stretch { times, wanted } = stretch;
         let key = (self.id(), Item::Floats(page.number(), block.offset));
-        if let Some(Cached::Floats(floats)) = self.files.cache.get(key)
-            && let Some(found) = floats.get(wanted.clone())
-        {
-            push_floats(&times[wanted.clone()], found, into);
-            return Ok(Ok(()));
+        // Another panel may have asked for other samples of the block: both are to find theirs.
+        let mut kept = wanted.clone();
+        if let Some(Cached::Floats(floats)) = self.files.cache.get(key) {
+            if let Some(found) = floats.get(wanted.clone()) {
+                push_floats(&times[wanted.clone()], found, into);
+                return Ok(Ok(()));
+            }
+            let known = floats.places();
+            kept = kept.start.min(known.start)..kept.end.max(known.end);
         }
         let page_values = recent.values(self, page)?;
         let bytes = block.values_of(&page_values);
         if !values::is_coded_floats(bytes) {
             return Ok(read_block(stretch, bytes, &[], &mut recent.scratch, into));
         }
-        let decoded = values::decoded_with(wanted, times.len());
+        let decoded = values::decoded_with(&kept, times.len());
         let mut samples = Samples::default();
         samples.values.reserve_exact(decoded.len());
         if let Err(malformed) =
