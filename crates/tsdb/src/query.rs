@@ -17,6 +17,8 @@ use store::{Aggregate, QueryContext, SeriesReader, SeriesSet, StopReason, StoreE
 pub(crate) const CHECK_EVERY: usize = 1024;
 /// Samples that are decoded beside those that are wanted of a series, about.
 const DECODED_BESIDE: f64 = 128.0;
+/// Known series that the next one of a source is compared with: it mostly is that which comes next.
+const LOOK_AHEAD: usize = 4;
 /// Memory charged for a sample that is read.
 const SAMPLE_BYTES: u64 = 16;
 
@@ -67,7 +69,7 @@ impl TsdbSeriesSet {
         let range = tsdb.visible(reading.range);
         let parts =
             plan(&view, (range, reading.range), tsdb.tier_oldest_ms(), reading.step_ms, reading.aggregate);
-        let mut finder = Finder { tsdb, selectors, context, pages: Vec::new(), found: Vec::new() };
+        let mut finder = Finder::new(tsdb, selectors, context);
         for (number, planned) in parts.iter().enumerate() {
             finder.in_part(&planned.part, planned.range, number as u32)?;
         }
@@ -78,6 +80,7 @@ impl TsdbSeriesSet {
             finder.in_head(&view.head, range, Source::Head)?;
         }
         let order = finder.order()?;
+        let (starts, sources) = finder.sources();
         let mut set = TsdbSeriesSet {
             view,
             parts: Vec::new(),
@@ -89,17 +92,19 @@ impl TsdbSeriesSet {
             ends: Vec::new(),
             sources: Vec::new(),
         };
-        for (i, place) in order.into_iter().enumerate() {
+        for (i, series) in order.into_iter().enumerate() {
             if i % CHECK_EVERY == 0 {
                 context.check()?;
             }
-            let labels = finder.labels(place);
-            let (source, in_head) = &finder.found[place as usize];
-            set.sources.push(*source);
+            let series = series as usize;
+            set.sources.extend(&sources[starts[series] as usize..starts[series + 1] as usize]);
+            let labels = finder.labels(&finder.series[series]);
             if set.labels.last().is_some_and(|last: &Labels| last.as_ref() == labels) {
                 set.ends.pop();
+                let start = set.ends.last().map_or(0, |end| *end as usize);
+                set.sources[start..].sort_unstable();
             } else {
-                set.labels.push(in_head.clone().unwrap_or_else(|| labels.to_owned()));
+                set.labels.push(finder.series[series].1.clone().unwrap_or_else(|| labels.to_owned()));
             }
             set.ends.push(set.sources.len() as u32);
         }
@@ -245,19 +250,44 @@ struct Finder<'a> {
     selectors: &'a [Vec<Matcher>],
     context: &'a QueryContext,
     pages: Vec<Arc<Page>>,
-    /// With the labels, where they are not in a page: those are copied once for all sources.
-    found: Vec<(Source, Option<Labels>)>,
+    /// In order of sources, with the number of the series.
+    found: Vec<(Source, u32)>,
+    /// Where each series was found first, with its labels, where they are not in a page: those are copied
+    /// once for all sources. What was found out of order may be here twice.
+    series: Vec<(Source, Option<Labels>)>,
+    /// The series that is expected next.
+    next: usize,
 }
 
-impl Finder<'_> {
+impl<'a> Finder<'a> {
+    fn new(tsdb: &'a Tsdb, selectors: &'a [Vec<Matcher>], context: &'a QueryContext) -> Self {
+        let (pages, found, series) = (Vec::new(), Vec::new(), Vec::new());
+        Finder { tsdb, selectors, context, pages, found, series, next: 0 }
+    }
+
+    /// Adds what was found in a source. All sources have mostly the same series in the same order.
+    fn add(&mut self, source: Source, labels: Option<Labels>) {
+        let found = (source, labels);
+        let ahead = self.next..self.series.len().min(self.next + LOOK_AHEAD);
+        let known = ahead.clone().find(|&i| self.labels(&self.series[i]) == self.labels(&found));
+        let number = known.unwrap_or(self.series.len());
+        match known {
+            Some(number) => self.next = number + 1,
+            None => self.series.push(found),
+        }
+        self.found.push((source, number as u32));
+    }
+
     fn in_head(
         &mut self,
         head: &Head,
         range: TimeRange,
         source: impl Fn(u32) -> Source,
     ) -> Result<(), StopReason> {
-        let matching = head.matching(self.selectors, range, self.context)?.into_iter();
-        self.found.extend(matching.map(|(labels, series)| (source(series), Some(labels))));
+        self.next = 0;
+        for (labels, series) in head.matching(self.selectors, range, self.context)? {
+            self.add(source(series), Some(labels));
+        }
         Ok(())
     }
 
@@ -268,6 +298,7 @@ impl Finder<'_> {
             Ok(matched) => matched,
             Err(error) => return set_aside(self.tsdb, error),
         };
+        self.next = 0;
         for (i, ordinal) in ordinals.into_iter().enumerate() {
             if i % CHECK_EVERY == 0 {
                 self.context.check()?;
@@ -278,7 +309,7 @@ impl Finder<'_> {
                         self.pages.push(page.clone());
                     }
                     let (page, place) = (self.pages.len() as u32 - 1, place as u32);
-                    self.found.push((Source::Part { part: number, page, place }, None));
+                    self.add(Source::Part { part: number, page, place }, None);
                 }
                 Ok(None) => {}
                 Err(error) => set_aside(self.tsdb, error)?,
@@ -287,23 +318,37 @@ impl Finder<'_> {
         Ok(())
     }
 
-    fn labels(&self, place: u32) -> LabelsRef<'_> {
-        match &self.found[place as usize] {
+    fn labels<'l>(&'l self, found: &'l (Source, Option<Labels>)) -> LabelsRef<'l> {
+        match found {
             (_, Some(labels)) => labels.as_ref(),
             (Source::Part { page, place, .. }, None) => self.pages[*page as usize].labels(*place as usize),
             (Source::Sealing(_) | Source::Head(_), None) => unreachable!("heads tell their labels"),
         }
     }
 
-    /// Places in `found`, by labels, then by source. Heads come in order and parts nearly so, which the
-    /// sort makes use of.
+    /// Numbers of series by labels. Heads come in order and parts nearly so, which the sort makes use of.
     fn order(&self) -> Result<Vec<u32>, StopReason> {
-        let mut order: Vec<u32> = (0..self.found.len() as u32).collect();
-        sort_checked(&mut order, self.context, |&a, &b| {
-            let source = |place: u32| self.found[place as usize].0;
-            self.labels(a).cmp(&self.labels(b)).then_with(|| source(a).cmp(&source(b)))
-        })?;
+        let mut order: Vec<u32> = (0..self.series.len() as u32).collect();
+        let labels = |number: u32| self.labels(&self.series[number as usize]);
+        sort_checked(&mut order, self.context, |&a, &b| labels(a).cmp(&labels(b)))?;
         Ok(order)
+    }
+
+    /// Sources by series: those of number i at `starts[i]..starts[i + 1]`, each in their order.
+    fn sources(&self) -> (Vec<u32>, Vec<Source>) {
+        let mut starts = vec![0; self.series.len() + 2];
+        self.found.iter().for_each(|(_, number)| starts[*number as usize + 2] += 1);
+        for i in 2..starts.len() {
+            starts[i] += starts[i - 1];
+        }
+        let mut sources: Vec<Source> = self.found.iter().map(|(source, _)| *source).collect();
+        for (source, number) in &self.found {
+            let place = &mut starts[*number as usize + 1];
+            sources[*place as usize] = *source;
+            *place += 1;
+        }
+        starts.pop();
+        (starts, sources)
     }
 }
 
