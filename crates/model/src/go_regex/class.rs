@@ -12,8 +12,24 @@ const POSIX: [&str; 14] = [
     "upper", "word", "xdigit",
 ];
 
-/// A class in brackets at the start of `text`, in Rust's dialect, and what follows it.
-pub(super) fn bracketed(text: &str) -> Parsed<(String, &str)> {
+/// Where the last `:]` of an expression is: bytes from there to the end.
+#[derive(Clone, Copy)]
+pub(super) struct PosixEnds(usize);
+
+impl PosixEnds {
+    pub(super) fn of(pattern: &str) -> Self {
+        PosixEnds(pattern.rfind(":]").map_or(usize::MAX, |at| pattern.len() - at))
+    }
+
+    /// Whether there is one in the rest of the expression.
+    fn are_in(self, rest: &str) -> bool {
+        self.0 <= rest.len()
+    }
+}
+
+/// A class in brackets at the start of `text`, which is all that is left of the expression, in Rust's
+/// dialect, and what follows it.
+pub(super) fn bracketed(text: &str, posix_ends: PosixEnds) -> Parsed<(String, &str)> {
     let inner = &text[1..];
     let (negation, mut rest) = inner.strip_prefix('^').map_or(("", inner), |rest| ("^", rest));
     let mut members = String::new();
@@ -24,7 +40,7 @@ pub(super) fn bracketed(text: &str) -> Parsed<(String, &str)> {
             break;
         }
         is_first = false;
-        if let Some((set, after)) = posix(rest)? {
+        if let Some((set, after)) = posix(rest, posix_ends)? {
             members.push_str(set);
             rest = after;
         } else if let Some((set, after)) = escaped(rest)? {
@@ -45,8 +61,9 @@ pub(super) fn bracketed(text: &str) -> Parsed<(String, &str)> {
 }
 
 /// `[:alpha:]` or `[:^alpha:]`.
-fn posix(text: &str) -> Parsed<Option<(&str, &str)>> {
-    let Some(end) = text.strip_prefix("[:").and_then(|inner| inner.find(":]")) else {
+fn posix(text: &str, ends: PosixEnds) -> Parsed<Option<(&str, &str)>> {
+    let inner = text.strip_prefix("[:").filter(|inner| ends.are_in(inner));
+    let Some(end) = inner.and_then(|inner| inner.find(":]")) else {
         return Ok(None);
     };
     let (name, (whole, rest)) = (&text[2..2 + end], text.split_at(end + 4));

@@ -11,6 +11,11 @@ mod tests;
 
 use regex::{Captures, Regex, RegexBuilder};
 
+/// Longest pattern: what is read of it takes a hundred times as much. Compiled, few that are half as long
+/// would be small enough.
+const PATTERN_BYTES_MAX: usize = 512 << 10;
+/// What is shown of a pattern that is too large.
+const SHOWN_BYTES_MAX: usize = 200;
 /// Compiled programs above this many bytes are refused.
 const PROGRAM_BYTES_MAX: usize = 10 << 20;
 /// What an ordinary pattern stays below.
@@ -30,10 +35,7 @@ pub enum Dot {
 /// # Errors
 /// The reason, readable after "invalid regular expression".
 pub fn compile_anchored(pattern: &str, dot: Dot) -> Result<Regex, String> {
-    match dot {
-        Dot::Any => build(pattern, "^(?s:", ")$"),
-        Dot::NotNewline => build(pattern, "^(?:", ")$"),
-    }
+    build(pattern, dot, if dot == Dot::Any { "^(?s:" } else { "^(?:" }, ")$")
 }
 
 /// Compiles a pattern that may match anywhere, as line filters and `regexReplaceAll` do.
@@ -41,7 +43,7 @@ pub fn compile_anchored(pattern: &str, dot: Dot) -> Result<Regex, String> {
 /// # Errors
 /// The reason, readable after "invalid regular expression".
 pub fn compile(pattern: &str) -> Result<Regex, String> {
-    build(pattern, "", "")
+    build(pattern, Dot::NotNewline, "", "")
 }
 
 /// The regular expressions of one request, which together must not take more than a few hundred
@@ -104,12 +106,22 @@ pub fn is_large(pattern: &str) -> bool {
 /// # Errors
 /// The reason, in Go's words.
 pub fn translate(pattern: &str) -> Result<String, String> {
-    parse::translate(pattern).map(|translation| translation.text).map_err(|refusal| worded(refusal, pattern))
+    check_length(pattern)?;
+    let translation = parse::translate(pattern, Dot::NotNewline);
+    translation.map(|translation| translation.text).map_err(|refusal| worded(refusal, pattern))
 }
 
 /// A name that several groups of the pattern have.
 pub fn repeated_name(pattern: &str) -> Option<String> {
-    parse::translate(pattern).ok()?.repeated_name
+    parse::translate(pattern, Dot::NotNewline).ok()?.repeated_name
+}
+
+fn check_length(pattern: &str) -> Result<(), String> {
+    let bytes = pattern.len();
+    if bytes > PATTERN_BYTES_MAX {
+        return Err(format!("regular expression of {bytes} bytes; the longest may have {PATTERN_BYTES_MAX}"));
+    }
+    Ok(())
 }
 
 fn worded(refusal: parse::Refusal, whole: &str) -> String {
@@ -118,15 +130,18 @@ fn worded(refusal: parse::Refusal, whole: &str) -> String {
 }
 
 /// Compiles a pattern between two texts, which the errors about all of it show as well.
-fn build(pattern: &str, before: &str, after: &str) -> Result<Regex, String> {
+fn build(pattern: &str, dot: Dot, before: &str, after: &str) -> Result<Regex, String> {
+    check_length(pattern)?;
     let wrapped = |text: &str| format!("{before}{text}{after}");
-    let text = match parse::translate(pattern) {
+    let text = match parse::translate(pattern, dot) {
         Ok(translation) => wrapped(&translation.text),
         Err(refusal) => return Err(worded(refusal, &wrapped(pattern))),
     };
     RegexBuilder::new(&text).size_limit(PROGRAM_BYTES_MAX).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(limit) => {
-            format!("regular expression `{pattern}` needs more than {limit} bytes when compiled")
+            let shown = &pattern[..pattern.floor_char_boundary(SHOWN_BYTES_MAX)];
+            let more = if shown.len() < pattern.len() { "…" } else { "" };
+            format!("regular expression `{shown}{more}` needs more than {limit} bytes when compiled")
         }
         other => {
             let text = other.to_string();

@@ -4,12 +4,19 @@
 //! words, and what means something else in Rust (sets within classes, `\<`, `\u0041`) is written
 //! as what it means in Go.
 
-use super::class;
+use super::{Dot, class};
+use std::collections::HashSet;
 
 /// Largest count of a repetition, and of repetitions within repetitions multiplied.
 const REPEAT_MAX: u64 = 1000;
 /// Repetitions of one piece with only flags between them, as in `a*(?i)*`.
 const STACKED_MAX: usize = 100;
+/// Bytes that stacked repetitions may write again, in all of an expression.
+const REWRITTEN_BYTES_MAX: usize = 1 << 20;
+/// Groups within groups. Rust takes fewer, but counts only once all of them are written.
+const NESTED_MAX: usize = 250;
+/// Sets such as `\pL`, which have hundreds of ranges.
+const PROPERTIES_MAX: usize = 1000;
 
 /// An expression in Rust's dialect.
 #[derive(Debug)]
@@ -39,9 +46,10 @@ impl Refusal {
 
 pub(super) type Parsed<T> = Result<T, Refusal>;
 
-/// The same expression in Rust's dialect.
-pub(super) fn translate(pattern: &str) -> Parsed<Translation> {
-    let mut parser = Parser::new(pattern);
+/// The same expression in Rust's dialect, for where `.` is `dot`. It takes time in proportion to the
+/// length, whatever the expression.
+pub(super) fn translate(pattern: &str, dot: Dot) -> Parsed<Translation> {
+    let mut parser = Parser::new(pattern, dot);
     while let Some(c) = parser.rest.chars().next() {
         parser.piece(c)?;
     }
@@ -116,22 +124,29 @@ struct Parser<'p> {
     last: Option<Item>,
     /// The rest at the repetition that has just ended.
     repetition: Option<&'p str>,
-    names: Vec<&'p str>,
+    names: HashSet<&'p str>,
     repeated_name: Option<String>,
+    rewritten_bytes: usize,
+    properties: usize,
+    /// Whether `[:` may begin a named class is known without looking for its end again and again.
+    posix: class::PosixEnds,
 }
 
 impl<'p> Parser<'p> {
-    fn new(pattern: &'p str) -> Self {
+    fn new(pattern: &'p str, dot: Dot) -> Self {
         Parser {
             rest: pattern,
             out: String::with_capacity(pattern.len() + 8),
-            flags: Flags::default(),
+            flags: Flags { dot_newline: dot == Dot::Any, ..Flags::default() },
             groups: Vec::new(),
             counts: 1,
             last: None,
             repetition: None,
-            names: Vec::new(),
+            names: HashSet::new(),
             repeated_name: None,
+            rewritten_bytes: 0,
+            properties: 0,
+            posix: class::PosixEnds::of(pattern),
         }
     }
 
@@ -145,7 +160,7 @@ impl<'p> Parser<'p> {
         match c {
             '(' if self.rest.starts_with("(?") => self.perl_group(),
             '(' => {
-                self.open("(");
+                self.open("(")?;
                 self.skip(1);
                 Ok(())
             }
@@ -163,10 +178,8 @@ impl<'p> Parser<'p> {
                 Ok(())
             }
             '[' => {
-                let (text, rest) = class::bracketed(self.rest)?;
-                self.rest = rest;
-                self.item(&text);
-                Ok(())
+                let (text, rest) = class::bracketed(self.rest, self.posix)?;
+                self.take_set(rest, &text)
             }
             '\\' => self.escape(),
             other => {
@@ -242,7 +255,8 @@ impl<'p> Parser<'p> {
                 return Err(Refusal::of_piece("invalid repeat count", read(before)));
             }
         }
-        if item.stacked == STACKED_MAX {
+        self.rewritten_bytes += if item.stacked > 0 { self.out.len() - item.start } else { 0 };
+        if item.stacked == STACKED_MAX || self.rewritten_bytes > REWRITTEN_BYTES_MAX {
             return Err(Refusal::of_whole("expression nests too deeply"));
         }
         let suffix = if is_lazy { format!("{operator}?") } else { operator.to_owned() };
@@ -261,11 +275,15 @@ impl<'p> Parser<'p> {
         Ok(())
     }
 
-    fn open(&mut self, text: &str) {
+    fn open(&mut self, text: &str) -> Parsed<()> {
+        if self.groups.len() == NESTED_MAX {
+            return Err(Refusal::of_whole("expression nests too deeply"));
+        }
         self.groups.push(Group { start: self.out.len(), flags: self.flags, counts: self.counts });
         self.out.push_str(text);
         self.counts = 1;
         self.last = None;
+        Ok(())
     }
 
     fn close(&mut self) -> Parsed<()> {
@@ -297,7 +315,7 @@ impl<'p> Parser<'p> {
                 ':' | ')' if saw_flag || !is_off => {
                     let changes = flags.changes_from(before);
                     if c == ':' {
-                        self.open(&format!("(?{changes}:"));
+                        self.open(&format!("(?{changes}:"))?;
                     } else if !changes.is_empty() {
                         self.out.push_str(&format!("(?{changes})"));
                     }
@@ -324,16 +342,26 @@ impl<'p> Parser<'p> {
             return invalid(&self.rest[..self.rest.len() - rest.len()]);
         }
         self.rest = rest;
-        if self.names.contains(&name) {
+        if !self.names.insert(name) {
             self.repeated_name.get_or_insert_with(|| name.to_owned());
-            self.open("(");
+            self.open("(")
         } else if name.starts_with(|c: char| c.is_ascii_digit()) {
             // Rust has no such names.
-            self.open("(");
+            self.open("(")
         } else {
-            self.open(&format!("(?P<{name}>"));
+            self.open(&format!("(?P<{name}>"))
         }
-        self.names.push(name);
+    }
+
+    /// Writes a set of characters, behind which `rest` follows.
+    fn take_set(&mut self, rest: &'p str, text: &str) -> Parsed<()> {
+        let read = &self.rest[..self.rest.len() - rest.len()];
+        self.properties += read.matches(r"\p").count() + read.matches(r"\P").count();
+        if self.properties > PROPERTIES_MAX {
+            return Err(Refusal::of_whole("expression too large"));
+        }
+        self.rest = rest;
+        self.item(text);
         Ok(())
     }
 
@@ -356,11 +384,9 @@ impl<'p> Parser<'p> {
             return Ok(());
         }
         if let Some((set, rest)) = class::escaped(self.rest)? {
-            self.rest = rest;
             let stands_alone = ["[", r"\p", r"\P"].iter().any(|start| set.starts_with(start));
             let text = if stands_alone { set.into_owned() } else { format!("[{set}]") };
-            self.item(&text);
-            return Ok(());
+            return self.take_set(rest, &text);
         }
         let (code, rest) = class::character(self.rest)?;
         self.rest = rest;

@@ -126,6 +126,37 @@ fn odd_patterns_stay_small() {
 
 #[test]
 fn a_dot_may_stop_at_a_newline() {
-    let matches = |dot| compile_anchored("a.b", dot).unwrap().is_match("a\nb");
-    assert!(matches(Dot::Any) && !matches(Dot::NotNewline));
+    let matches = |pattern: &str, dot| compile_anchored(pattern, dot).unwrap().is_match("a\nb");
+    assert!(matches("a.b", Dot::Any) && !matches("a.b", Dot::NotNewline));
+    for dot in [Dot::Any, Dot::NotNewline] {
+        assert!(matches("(?s)a.b", dot) && matches("(?-s)a(?s:.)b", dot));
+        for pattern in ["(?-s)a.b", "(?-s:a.b)", "a(?-s:.)b", "(?i-s)a.b", "(?s)(?-s)a.b"] {
+            assert!(!matches(pattern, dot), "{pattern}");
+        }
+    }
+}
+
+/// Each would take minutes, or gigabytes, in time that grows with the square of the length.
+#[test]
+fn long_patterns_cost_what_they_are_long() {
+    let n = 50_000;
+    for pattern in [
+        "(".repeat(n) + "a" + &")*(?i)*".repeat(n),
+        (0..n).map(|i| format!("(?P<a{i}>)")).collect(),
+        format!("[{}", "[:".repeat(n)),
+        format!("{}a", "[[:]".repeat(n)),
+        format!("({}){}", "a".repeat(n), "*(?i)".repeat(90)),
+        r"\pL".repeat(n),
+        format!("[{}]", r"\PL".repeat(n)),
+        "a(?i)(?-i)".repeat(n / 2),
+        "x".repeat(2_000_000),
+    ] {
+        let began = std::time::Instant::now();
+        let compiled = compile(&pattern);
+        assert!(began.elapsed().as_secs() < 5, "{} took {:?}", &pattern[..40], began.elapsed());
+        assert!(compiled.is_err() || pattern.len() < PATTERN_BYTES_MAX);
+    }
+    assert!(compile(&r"\pL".repeat(1001)).unwrap_err().contains("expression too large"));
+    let hosts: Vec<String> = (0..3_000).map(|i| format!("host-{i:05}.example.org")).collect();
+    assert!(compile(&hosts.join("|")).unwrap().is_match("host-02999.example.org"));
 }
