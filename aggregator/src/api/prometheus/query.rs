@@ -18,12 +18,13 @@ pub(super) async fn query(State(app): State<AppState>, params: Params) -> Result
     let limit = params.limit()?;
     let at_ms = params.time("time", clock::now_ms())?;
     let (parse_options, options) = params.options(&app)?;
-    let expr = promql::parse(params.get("query"), &parse_options)?;
+    let query = params.get("query").to_owned();
     let stats = !params.get("stats").is_empty();
     let metrics = app.metrics.clone();
     let asked = Instant::now();
     observe::run(&app, "query", &params, move |context| {
         let begun = Instant::now();
+        let expr = promql::parse(&query, &parse_options)?;
         let answer = promql::instant(&expr, at_ms, metrics.as_ref(), &options, context)?;
         success(context, answer, limit, stats.then(|| Timing::new(asked, begun, context)))
     })

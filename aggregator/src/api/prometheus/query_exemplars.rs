@@ -17,14 +17,18 @@ use store::ExemplarSeries;
 pub(super) async fn exemplars(State(app): State<AppState>, params: Params) -> Result<Response, ApiError> {
     let range = params.range()?;
     let (parse_options, _) = params.options(&app)?;
-    let expr = promql::parse(params.get("query"), &parse_options)?;
-    let selectors: Vec<_> = expr.selectors().into_iter().map(|selector| selector.matchers.clone()).collect();
-    if selectors.is_empty() {
+    let (query, metrics) = (params.get("query").to_owned(), app.metrics.clone());
+    let found = query::run(&app, None, move |context| {
+        let expr = promql::parse(&query, &parse_options)?;
+        let selectors: Vec<_> = expr.selectors().iter().map(|selector| selector.matchers.clone()).collect();
+        if selectors.is_empty() {
+            return Ok(None);
+        }
+        Ok::<_, ApiError>(Some(metrics.exemplars(&selectors, range, context)?))
+    });
+    let Some(found) = found.await?? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    let metrics = app.metrics.clone();
-    let found =
-        query::run(&app, None, move |context| metrics.exemplars(&selectors, range, context)).await??;
+    };
     let mut data = String::new();
     push_list(&mut data, &found, push_exemplars);
     Ok(Success::new(data).into_response())

@@ -34,21 +34,29 @@ pub(super) async fn query_range(State(app): State<AppState>, params: Params) -> 
         ));
     }
     let (parse_options, options) = params.options(&app)?;
-    let expr = promql::parse(params.get("query"), &parse_options)?;
-    if !matches!(expr.value_type(), promql::ValueType::Scalar | promql::ValueType::Vector) {
-        let found = expr.value_type().describe();
-        return Err(ApiError::parameter(
-            "query",
-            format!("invalid expression type \"{found}\" for range query, must be Scalar or instant Vector"),
-        ));
-    }
+    let query = params.get("query").to_owned();
     let stats = !params.get("stats").is_empty();
     let metrics = app.metrics.clone();
     let asked = Instant::now();
     observe::run(&app, "query_range", &params, move |context| {
         let begun = Instant::now();
+        let expr = parse(&query, &parse_options)?;
         let answer = promql::range(&expr, start_ms, end_ms, step_ms, metrics.as_ref(), &options, context)?;
         success(context, answer, limit, stats.then(|| Timing::new(asked, begun, context)))
     })
     .await
+}
+
+fn parse(query: &str, options: &promql::ParseOptions) -> Result<promql::Expr, ApiError> {
+    let expr = promql::parse(query, options)?;
+    match expr.value_type() {
+        promql::ValueType::Scalar | promql::ValueType::Vector => Ok(expr),
+        other => Err(ApiError::parameter(
+            "query",
+            format!(
+                "invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
+                other.describe()
+            ),
+        )),
+    }
 }
