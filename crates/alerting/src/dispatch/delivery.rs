@@ -272,15 +272,7 @@ impl Dispatcher {
 
     /// Writes what a receiver knows now into the notification log.
     pub(super) fn note_told(&mut self, delivery: &Delivery, now_ms: i64) {
-        let key = Entry::key(&delivery.integration, &delivery.message.group_key);
-        let change = self.told.change(&key, |entry| {
-            entry.group_key.clone_from(&delivery.message.group_key);
-            entry.integration.clone_from(&delivery.integration);
-            entry.target.clone_from(&delivery.target);
-            entry.repeat_interval_ms = delivery.repeat_interval_ms;
-            entry.told(&delivery.firing, &delivery.resolved, now_ms);
-        });
-        self.changes.push(change);
+        let key = self.note(delivery, |entry| entry.told(&delivery.firing, &delivery.resolved, now_ms));
         self.close_elsewhere(delivery, &key);
     }
 
@@ -290,16 +282,25 @@ impl Dispatcher {
         if delivery.firing.is_empty() {
             return;
         }
-        let key = Entry::key(&delivery.integration, &delivery.message.group_key);
-        let change = self.told.change(&key, |entry| {
-            entry.group_key.clone_from(&delivery.message.group_key);
-            entry.integration.clone_from(&delivery.integration);
-            entry.target.clone_from(&delivery.target);
-            entry.repeat_interval_ms = delivery.repeat_interval_ms;
+        self.note(delivery, |entry| {
             entry.silenced.extend(delivery.firing.difference(&entry.open));
             entry.open.extend(&delivery.firing);
         });
+    }
+
+    /// Changes the entry that a delivery belongs to, and returns its key.
+    fn note(&mut self, delivery: &Delivery, change: impl FnOnce(&mut Entry)) -> String {
+        let message = &delivery.message;
+        let key = Entry::key(&delivery.integration, &message.group_key);
+        let change = self.told.change(&key, |entry| {
+            entry.group_key.clone_from(&message.group_key);
+            entry.integration.clone_from(&delivery.integration);
+            entry.target.clone_from(&delivery.target);
+            entry.repeat_interval_ms = delivery.repeat_interval_ms;
+            change(entry);
+        });
         self.changes.push(change);
+        key
     }
 
     /// A target that hears the end of an alert knows it, whichever group told the beginning.
