@@ -297,6 +297,9 @@ impl Dispatcher {
             entry.integration.clone_from(&delivery.integration);
             entry.target.clone_from(&delivery.target);
             entry.repeat_interval_ms = delivery.repeat_interval_ms;
+            if !delivery.firing.is_empty() {
+                entry.join_incidents(message.incidents.as_deref().unwrap_or_default());
+            }
             change(entry);
         });
         self.changes.push(change);

@@ -232,12 +232,14 @@ impl Dispatcher {
             alerts.extend(resolved);
             alerts = sorted(alerts);
         }
+        let incidents = self.incidents(&Entry::key(key, to.group_key), &target, &firing_set, &resolved_set);
         let message = Message {
             receiver: to.receiver.name.clone(),
             group_key: to.group_key.to_owned(),
             group_labels: to.group.1.clone(),
             alerts,
             reason,
+            incidents,
         };
         let sequence = entry.map_or(0, |entry| entry.sequence);
         Some(Delivery {
@@ -332,6 +334,7 @@ impl Dispatcher {
     fn adopt(&mut self, integration: &str, group_key: &str, target: &str, snapshot: &Snapshot) {
         let entry_key = Entry::key(integration, group_key);
         let mut adopted = self.told.get(&entry_key).cloned().unwrap_or_default();
+        let mut incidents = adopted.open_incidents().to_vec();
         let mut known: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
         for alert in snapshot.alerts.iter().map(|alert| alert.alert.fingerprint()) {
             if adopted.open.contains(&alert) {
@@ -355,12 +358,18 @@ impl Dispatcher {
             adopted.open.extend(alerts);
             adopted.firing.extend(alerts);
             adopted.resolved.retain(|alert| !alerts.contains(alert));
+            incidents.extend_from_slice(entry.open_incidents());
         }
+        adopted.join_incidents(&incidents);
         adopted.group_key = group_key.to_owned();
         adopted.integration = integration.to_owned();
         adopted.target = target.to_owned();
         for (key, alerts) in known {
-            let change = self.told.change(&key, |entry| entry.close(&alerts));
+            let change = self.told.change(&key, |entry| {
+                // What stays behind has them in common with what goes.
+                entry.join_incidents(&entry.open_incidents().to_vec());
+                entry.close(&alerts);
+            });
             self.changes.push(change);
         }
         let change = self.told.change(&entry_key, |entry| *entry = adopted);

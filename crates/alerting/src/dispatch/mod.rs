@@ -12,6 +12,7 @@ mod explain;
 mod flapping;
 mod flush;
 mod group;
+mod incidents;
 mod ingest;
 mod mutes;
 mod outbox;

@@ -73,6 +73,8 @@ struct World {
     story: Vec<String>,
     /// One alert may go to one address by two routes.
     may_repeat: bool,
+    /// Open incidents by address.
+    incidents: BTreeMap<String, BTreeSet<String>>,
 }
 
 fn labels_of(name: &str) -> Labels {
@@ -120,6 +122,7 @@ impl World {
             unsure: BTreeSet::new(),
             story: Vec::new(),
             may_repeat,
+            incidents: BTreeMap::new(),
         }
     }
 
@@ -269,6 +272,8 @@ impl World {
     }
 
     fn take(&mut self, delivery: &Delivery) {
+        let incidents = self.incidents.entry(delivery.target.clone()).or_default();
+        super::tests::note_incidents(incidents, &delivery.message);
         let mut is_news = false;
         let mut words = Vec::new();
         for alert in &delivery.message.alerts {
@@ -353,6 +358,10 @@ impl World {
         for ((target, alert), belief) in &self.known {
             let labels = &self.fires[alert].0;
             assert!(!belief.fires || belief.abandoned, "{target} was not told that {labels} is over");
+        }
+        for (target, open) in &self.incidents {
+            let is_abandoned = self.known.iter().any(|((of, _), it)| of == target && it.abandoned);
+            assert!(open.is_empty() || is_abandoned, "{target} still has open: {open:?}");
         }
         assert!(self.waiting.is_empty() && self.taken.is_empty());
         let left = (self.dispatcher.alerts.len(), self.dispatcher.groups.len(), self.dispatcher.outbox.len());

@@ -13,6 +13,8 @@ pub(super) struct Stage {
     pub(super) refusing: bool,
     pub(super) under_way: BTreeMap<u64, Delivery>,
     told: Vec<String>,
+    /// Names of groups under which the receivers have open incidents.
+    pub(super) incidents: BTreeSet<String>,
 }
 
 pub(super) const SIMPLE: &str = "group_by: [group], group_wait: 1s, group_interval: 2s, repeat_interval: 1h";
@@ -31,6 +33,17 @@ pub(super) fn config_for(receiver: &str, route: &str, more: &str) -> Arc<Config>
     Arc::new(Config::parse("f", &text, Path::new(".")).unwrap())
 }
 
+/// What becomes of the incidents of a receiver that ties ends to beginnings by a key.
+pub(super) fn note_incidents(open: &mut BTreeSet<String>, message: &crate::notify::Message) {
+    let own = vec![message.group_key.clone()];
+    let incidents = message.incidents.clone().unwrap_or(own);
+    if message.status() == "firing" {
+        open.extend(incidents.into_iter().take(1));
+    } else {
+        open.retain(|incident| !incidents.contains(incident));
+    }
+}
+
 impl Stage {
     pub(super) fn new(route: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -42,6 +55,7 @@ impl Stage {
             refusing: false,
             under_way: BTreeMap::new(),
             told: Vec::new(),
+            incidents: BTreeSet::new(),
         }
     }
 
@@ -90,6 +104,7 @@ impl Stage {
             let alerts: Vec<_> = delivery.message.alerts.iter().map(alert).collect();
             let seconds = self.now_ms as f64 / 1000.0;
             self.told.push(format!("{seconds} {} {}", delivery.receiver, alerts.join(" ")));
+            note_incidents(&mut self.incidents, &delivery.message);
             self.dispatcher.finished(id, &Finished::Delivered, self.now_ms);
         }
     }
@@ -145,7 +160,7 @@ impl Stage {
         self.reload_to(config(route, more));
     }
 
-    fn reload_to(&mut self, config: Arc<Config>) {
+    pub(super) fn reload_to(&mut self, config: Arc<Config>) {
         self.dispatcher.reload(config, self.now_ms);
         self.settle();
     }

@@ -6,13 +6,18 @@ use crate::{
     journal::{Change, Table},
     notify::dedup::Entry,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::Hash,
+};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct NotificationLog {
     entries: BTreeMap<String, Entry>,
     open: HashMap<Fingerprint, BTreeSet<String>>,
+    /// Entries by the incidents that they name.
+    by_incident: HashMap<String, BTreeSet<String>>,
 }
 
 impl NotificationLog {
@@ -33,6 +38,12 @@ impl NotificationLog {
     /// Entries that hold an alert open, with their keys, in order of these.
     pub(crate) fn holders(&self, alert: Fingerprint) -> impl Iterator<Item = (&str, &Entry)> {
         let keys = self.open.get(&alert).into_iter().flatten();
+        keys.filter_map(|key| Some((key.as_str(), self.entries.get(key)?)))
+    }
+
+    /// Entries that name an incident, with their keys.
+    pub(crate) fn sharers(&self, incident: &str) -> impl Iterator<Item = (&str, &Entry)> {
+        let keys = self.by_incident.get(incident).into_iter().flatten();
         keys.filter_map(|key| Some((key.as_str(), self.entries.get(key)?)))
     }
 
@@ -70,27 +81,54 @@ impl NotificationLog {
         for alert in &entry.open {
             self.open.entry(*alert).or_default().insert(key.clone());
         }
+        for incident in &entry.incidents {
+            self.by_incident.entry(incident.clone()).or_default().insert(key.clone());
+        }
         self.entries.insert(key, entry);
     }
 
     fn take(&mut self, key: &str) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         for alert in &entry.open {
-            let is_last = self.open.get_mut(alert).is_some_and(|keys| {
-                keys.remove(key);
-                keys.is_empty()
-            });
-            if is_last {
-                self.open.remove(alert);
-            }
+            forget(&mut self.open, alert, key);
+        }
+        for incident in &entry.incidents {
+            forget(&mut self.by_incident, incident, key);
         }
         Some(entry)
+    }
+}
+
+/// Takes an entry's key out of an index.
+fn forget<K: Hash + Eq>(index: &mut HashMap<K, BTreeSet<String>>, of: &K, key: &str) {
+    let is_last = index.get_mut(of).is_some_and(|keys| {
+        keys.remove(key);
+        keys.is_empty()
+    });
+    if is_last {
+        index.remove(of);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sharers_follow_the_entries() {
+        let mut log = NotificationLog::default();
+        for key in ["a", "b"] {
+            log.change(key, |entry| {
+                entry.open.insert(Fingerprint(1));
+                entry.join_incidents(&["x".to_owned()]);
+            });
+        }
+        assert_eq!(log.sharers("x").map(|(key, _)| key).collect::<Vec<_>>(), ["a", "b"]);
+        log.change("a", |entry| entry.close(&BTreeSet::from([Fingerprint(1)])));
+        assert_eq!(log.sharers("x").map(|(key, _)| key).collect::<Vec<_>>(), ["b"]);
+        log.collect(|_| false, i64::MAX / 2);
+        assert!(log.by_incident.is_empty());
+    }
 
     #[test]
     fn holders_follow_the_entries() {

@@ -43,6 +43,7 @@ fn message() -> Message {
             alert("db-2", true, 1_643_114_263_000, 1_643_119_663_000),
         ],
         reason: Reason::First,
+        incidents: None,
     }
 }
 

@@ -253,6 +253,7 @@ mod tests {
             group_labels: Labels::from_pairs([("alertname", "Full")]),
             alerts: vec![alert("h1", false), alert("h2", true)],
             reason: Reason::First,
+            incidents: None,
         }
     }
 

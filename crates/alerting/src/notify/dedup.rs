@@ -39,6 +39,10 @@ pub(crate) struct Entry {
     /// they were told; they are told again when they can be.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) silenced: BTreeSet<Fingerprint>,
+    /// Names of the groups under which the receiver has opened incidents for what is open, when they
+    /// are others than `group_key`, or when other entries have some in common with this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) incidents: Vec<String>,
 }
 
 impl Entry {
@@ -59,6 +63,32 @@ impl Entry {
         for set in [&mut self.firing, &mut self.open, &mut self.silenced] {
             set.retain(|alert| !alerts.contains(alert));
         }
+        self.forget_incidents();
+    }
+
+    /// The incidents that the receiver has open for this entry.
+    pub(crate) fn open_incidents(&self) -> &[String] {
+        match self.incidents.as_slice() {
+            _ if self.open.is_empty() => &[],
+            [] => std::slice::from_ref(&self.group_key),
+            incidents => incidents,
+        }
+    }
+
+    /// Takes it that the receiver has opened `incidents`, too.
+    pub(crate) fn join_incidents(&mut self, incidents: &[String]) {
+        for incident in incidents {
+            if !self.incidents.contains(incident) {
+                self.incidents.push(incident.clone());
+            }
+        }
+    }
+
+    /// Once nothing is open, the next incident has the group's own name.
+    fn forget_incidents(&mut self) {
+        if self.open.is_empty() {
+            self.incidents.clear();
+        }
     }
 
     /// What becomes of the entry when `firing` and `resolved` have been told.
@@ -75,6 +105,7 @@ impl Entry {
         self.resolved.clone_from(resolved);
         self.at_ms = now_ms;
         self.sequence += 1;
+        self.forget_incidents();
     }
 }
 

@@ -70,6 +70,11 @@ pub struct Message {
     pub alerts: Vec<NotifiedAlert>,
     /// Why it is sent.
     pub reason: Reason,
+    /// Names of the groups under which the receiver has opened incidents for these alerts; `None`
+    /// when that is `group_key`. One that fires goes to the first, an end to all. There may be none:
+    /// then others still hold open what these alerts were part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incidents: Option<Vec<String>>,
 }
 
 impl Message {

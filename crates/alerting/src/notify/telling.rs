@@ -98,11 +98,23 @@ impl<'a> Telling<'a> {
         self.message.status() == "firing"
     }
 
-    /// The group's name as services know it that tie a resolve to its alert by a key.
+    /// The group's name as services know it that want a short one.
     pub(crate) fn group_hash(&self) -> String {
-        let hash = Sha256::digest(self.message.group_key.as_bytes());
-        hash.as_slice().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash(&self.message.group_key)
     }
+
+    /// Keys of incidents at services that tie an end to its beginning by one: that to open or to
+    /// update when something fires, otherwise those to close, of which there may be none.
+    pub(crate) fn incident_keys(&self) -> Vec<String> {
+        let Some(incidents) = &self.message.incidents else { return vec![self.group_hash()] };
+        let wanted = if self.fires() { 1 } else { incidents.len() };
+        incidents.iter().take(wanted).map(|incident| hash(incident)).collect()
+    }
+}
+
+fn hash(group_key: &str) -> String {
+    let hash = Sha256::digest(group_key.as_bytes());
+    hash.as_slice().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Alerts beyond which a template may take long.
@@ -168,6 +180,7 @@ mod tests {
             group_labels: Labels::from_pairs([("alertname", "Storm")]),
             alerts: (0..alerts).map(notified).collect(),
             reason: Reason::First,
+            incidents: None,
         }
     }
 

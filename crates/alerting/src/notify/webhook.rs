@@ -216,6 +216,7 @@ mod tests {
             group_labels: Labels::from_pairs([("alertname", "T")]),
             alerts: vec![alert("a", false), alert("b", true)],
             reason: Reason::First,
+            incidents: None,
         };
         let one = body(&message, 1, "http://bw");
         assert_eq!(

@@ -163,18 +163,24 @@ impl OpsgenieConfig {
     }
 
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
-        let alias = telling.group_hash();
-        if !telling.fires() {
-            let body = json!({"source": telling.text(&self.texts.source)?});
-            let url = self.of_alias(&alias, "close");
-            return self.ask(telling, Method::POST, url, &body).await;
+        for alias in telling.incident_keys() {
+            if telling.fires() {
+                self.open(telling, &alias).await?;
+            } else {
+                let body = json!({"source": telling.text(&self.texts.source)?});
+                self.ask(telling, Method::POST, self.of_alias(&alias, "close"), &body).await?;
+            }
         }
-        let body = Value::Object(self.body(telling, &alias)?);
+        Ok(())
+    }
+
+    async fn open(&self, telling: &Telling<'_>, alias: &str) -> Result<(), AttemptError> {
+        let body = Value::Object(self.body(telling, alias)?);
         self.ask(telling, Method::POST, self.url.join("v2/alerts"), &body).await?;
         if self.update_alerts {
             for part in ["message", "description"] {
                 let changed = json!({(part): body[part]});
-                self.ask(telling, Method::PUT, self.of_alias(&alias, part), &changed).await?;
+                self.ask(telling, Method::PUT, self.of_alias(alias, part), &changed).await?;
             }
         }
         Ok(())
@@ -240,7 +246,10 @@ impl OpsgenieConfig {
 
 #[cfg(test)]
 mod tests {
-    use crate::receivers::sink::{Sink, firing, group_hash, problems, resolved};
+    use crate::{
+        notify::Message,
+        receivers::sink::{Sink, firing, group_hash, hash_of, problems, resolved},
+    };
     use serde_json::json;
 
     #[tokio::test]
@@ -275,6 +284,21 @@ mod tests {
         let closed = sink.request(3);
         assert_eq!(closed.path, format!("/v2/alerts/{}/close?identifierType=alias", group_hash()));
         assert_eq!(sink.json(3), json!({"source": "http://bw/#/alerts?receiver=r"}));
+    }
+
+    /// Its alerts were told of by two other groups, before the routing was edited.
+    #[tokio::test]
+    async fn a_group_that_took_over_goes_on_with_the_alerts_of_others() {
+        let sink = Sink::start(&[]).await;
+        let config = format!("opsgenie_configs: [{{api_key: k, api_url: '{}'}}]", sink.url);
+        let incidents = Some(vec!["first".to_owned(), "second".to_owned()]);
+        sink.send(&config, Message { incidents: incidents.clone(), ..firing() }).await.unwrap();
+        assert_eq!(sink.json(0)["alias"], hash_of("first"));
+        sink.send(&config, Message { incidents, ..resolved() }).await.unwrap();
+        for (at, group) in [(1, "first"), (2, "second")] {
+            let path = format!("/v2/alerts/{}/close?identifierType=alias", hash_of(group));
+            assert_eq!(sink.request(at).path, path);
+        }
     }
 
     #[tokio::test]

@@ -160,17 +160,20 @@ impl PagerdutyConfig {
     }
 
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
-        let body = match &self.key {
-            Key::Routing(key) => self.event(telling, key)?,
-            Key::Service(key) => self.event_of_version_1(telling, key)?,
-        };
-        let answer = self.http.post_json(telling.client, self.url.expose().clone(), &body).await?;
-        answer.accepted().map_err(|mut error| {
-            // So version 1 says that there were too many events.
-            error.recoverable |=
-                matches!(self.key, Key::Service(_)) && answer.status == StatusCode::FORBIDDEN;
-            error
-        })
+        for incident in telling.incident_keys() {
+            let body = match &self.key {
+                Key::Routing(key) => self.event(telling, key, &incident)?,
+                Key::Service(key) => self.event_of_version_1(telling, key, &incident)?,
+            };
+            let answer = self.http.post_json(telling.client, self.url.expose().clone(), &body).await?;
+            answer.accepted().map_err(|mut error| {
+                // So version 1 says that there were too many events.
+                error.recoverable |=
+                    matches!(self.key, Key::Service(_)) && answer.status == StatusCode::FORBIDDEN;
+                error
+            })?;
+        }
+        Ok(())
     }
 
     fn details(&self, telling: &Telling<'_>) -> Result<Map<String, Value>, AttemptError> {
@@ -179,12 +182,17 @@ impl PagerdutyConfig {
         texts.collect()
     }
 
-    fn event_of_version_1(&self, telling: &Telling<'_>, key: &Secret) -> Result<Value, AttemptError> {
+    fn event_of_version_1(
+        &self,
+        telling: &Telling<'_>,
+        key: &Secret,
+        incident: &str,
+    ) -> Result<Value, AttemptError> {
         let texts = &self.texts;
         let mut event = json!({
             "service_key": key.expose(),
             "event_type": if telling.fires() { "trigger" } else { "resolve" },
-            "incident_key": telling.group_hash(),
+            "incident_key": incident,
             "description": truncate_chars(&telling.text(&texts.description)?, SUMMARY_CHARS_MAX),
             "client": telling.text(&texts.client)?,
             "client_url": telling.text(&texts.client_url)?,
@@ -196,7 +204,7 @@ impl PagerdutyConfig {
         Ok(event)
     }
 
-    fn event(&self, telling: &Telling<'_>, key: &Secret) -> Result<Value, AttemptError> {
+    fn event(&self, telling: &Telling<'_>, key: &Secret, incident: &str) -> Result<Value, AttemptError> {
         let texts = &self.texts;
         let details = self.details(telling)?;
         let client = telling.text(&texts.client)?;
@@ -218,7 +226,7 @@ impl PagerdutyConfig {
         let mut event = json!({
             "routing_key": key.expose(),
             "event_action": if telling.fires() { "trigger" } else { "resolve" },
-            "dedup_key": telling.group_hash(),
+            "dedup_key": incident,
             "client": client,
             "client_url": telling.text(&texts.client_url)?,
             "payload": payload,
@@ -258,7 +266,10 @@ impl PagerdutyConfig {
 
 #[cfg(test)]
 mod tests {
-    use crate::receivers::sink::{Sink, firing, group_hash, problems, resolved};
+    use crate::{
+        notify::Message,
+        receivers::sink::{Sink, firing, group_hash, hash_of, problems, resolved},
+    };
     use serde_json::json;
 
     #[tokio::test]
@@ -301,6 +312,26 @@ mod tests {
         );
         assert_eq!(begin["description"], "[FIRING:1] DiskFull (db-1 critical)");
         assert_eq!((&end["event_type"], &end["incident_key"]), (&json!("resolve"), &json!(group_hash())));
+    }
+
+    /// Its alerts were told of by two other groups, before the routing was edited.
+    #[tokio::test]
+    async fn a_group_that_took_over_goes_on_with_the_incidents_of_others() {
+        let sink = Sink::start(&[]).await;
+        let config = format!("pagerduty_configs: [{{routing_key: k, url: '{}'}}]", sink.url);
+        let incidents = Some(vec!["first".to_owned(), "second".to_owned()]);
+        sink.send(&config, Message { incidents: incidents.clone(), ..firing() }).await.unwrap();
+        sink.send(&config, Message { incidents, ..resolved() }).await.unwrap();
+        sink.send(&config, Message { incidents: Some(Vec::new()), ..resolved() }).await.unwrap();
+        let sent = |at| {
+            let json = sink.json(at);
+            ["event_action", "dedup_key"].map(|name| json[name].as_str().unwrap().to_owned())
+        };
+        assert_eq!(
+            (0..sink.count()).map(sent).collect::<Vec<_>>(),
+            [("trigger", "first"), ("resolve", "first"), ("resolve", "second")]
+                .map(|(action, group)| [action.to_owned(), hash_of(group)])
+        );
     }
 
     #[tokio::test]

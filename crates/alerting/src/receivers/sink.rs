@@ -179,12 +179,18 @@ fn message(resolved: bool) -> Message {
         group_labels: Labels::from_pairs([("alertname", "DiskFull")]),
         alerts: vec![NotifiedAlert { alert, resolved }],
         reason: if resolved { Reason::AllResolved } else { Reason::First },
+        incidents: None,
     }
 }
 
 /// Sha-256 of the group key above.
 pub(crate) fn group_hash() -> String {
+    hash_of(r#"{}:{alertname="DiskFull"}"#)
+}
+
+/// Sha-256 of a group key.
+pub(crate) fn hash_of(group_key: &str) -> String {
     use sha2::{Digest, Sha256};
-    let hash = Sha256::digest(br#"{}:{alertname="DiskFull"}"#);
+    let hash = Sha256::digest(group_key.as_bytes());
     hash.as_slice().iter().map(|byte| format!("{byte:02x}")).collect()
 }

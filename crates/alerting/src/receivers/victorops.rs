@@ -106,11 +106,14 @@ impl VictoropsConfig {
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
         let routing_key = telling.text(&self.texts.routing_key)?;
         let url = self.url.join(&format!("{}/{routing_key}", self.api_key.expose()));
-        let body = self.body(telling)?;
-        self.http.post_json(telling.client, url, &body).await?.accepted()
+        for incident in telling.incident_keys() {
+            let body = self.body(telling, incident)?;
+            self.http.post_json(telling.client, url.clone(), &body).await?.accepted()?;
+        }
+        Ok(())
     }
 
-    fn body(&self, telling: &Telling<'_>) -> Result<Value, AttemptError> {
+    fn body(&self, telling: &Telling<'_>, incident: String) -> Result<Value, AttemptError> {
         let texts = &self.texts;
         let wanted = telling.text(&texts.message_type)?;
         let message_type = match wanted.as_str() {
@@ -121,7 +124,7 @@ impl VictoropsConfig {
         let mut body = Map::new();
         let mut set = |name: &str, text: String| body.insert(name.to_owned(), text.into());
         set("message_type", message_type.to_owned());
-        set("entity_id", telling.group_hash());
+        set("entity_id", incident);
         set("entity_display_name", telling.text(&texts.entity_display_name)?);
         set("state_message", truncate_chars(&telling.text(&texts.state_message)?, MESSAGE_CHARS_MAX));
         set("monitoring_tool", telling.text(&texts.monitoring_tool)?);
@@ -134,7 +137,10 @@ impl VictoropsConfig {
 
 #[cfg(test)]
 mod tests {
-    use crate::receivers::sink::{Sink, firing, group_hash, problems, resolved};
+    use crate::{
+        notify::Message,
+        receivers::sink::{Sink, firing, group_hash, hash_of, problems, resolved},
+    };
     use serde_json::json;
 
     #[tokio::test]
@@ -155,6 +161,19 @@ mod tests {
         );
         sink.send(&config, resolved()).await.unwrap();
         assert_eq!(sink.json(1)["message_type"], "RECOVERY");
+    }
+
+    /// Its alerts were told of by two other groups, before the routing was edited.
+    #[tokio::test]
+    async fn a_group_that_took_over_goes_on_with_the_incidents_of_others() {
+        let sink = Sink::start(&[]).await;
+        let config =
+            format!("victorops_configs: [{{api_key: k, routing_key: r, api_url: '{}alert/'}}]", sink.url);
+        let incidents = Some(vec!["first".to_owned(), "second".to_owned()]);
+        sink.send(&config, Message { incidents: incidents.clone(), ..firing() }).await.unwrap();
+        sink.send(&config, Message { incidents, ..resolved() }).await.unwrap();
+        let sent: Vec<_> = (0..sink.count()).map(|at| sink.json(at)["entity_id"].clone()).collect();
+        assert_eq!(sent, ["first", "first", "second"].map(hash_of));
     }
 
     #[test]

@@ -124,6 +124,7 @@ fn test_delivery(receiver: &Arc<Receiver>, at: usize, now_ms: i64) -> Delivery {
         group_labels: labels,
         alerts: vec![NotifiedAlert { alert, resolved: false }],
         reason: Reason::Test,
+        incidents: None,
     };
     Delivery {
         id: 0,

@@ -1,0 +1,128 @@
+use super::super::tests::{SIMPLE, Stage, config, config_for};
+
+const BY_NAME: &str = "group_by: [alertname], group_wait: 1s, group_interval: 2s, repeat_interval: 1h";
+
+/// Names of the groups under which incidents are open.
+fn open(stage: &Stage) -> Vec<&str> {
+    stage.incidents.iter().map(String::as_str).collect()
+}
+
+/// The group that told the beginning has another name when the end is told.
+#[test]
+fn an_incident_is_closed_after_its_route_was_edited() {
+    let below = |receiver: &str, matcher: &str| {
+        config(&format!("{SIMPLE}, routes: [{{receiver: {receiver}, matchers: ['{matcher}']}}]"), "")
+    };
+    for edited in [
+        below("r", "alertname=~\"x/a|z\""),
+        below("other", "group=x"),
+        config_for("other", SIMPLE, ""),
+        config(BY_NAME, ""),
+    ] {
+        for restarts in [false, true] {
+            let mut stage = Stage::new(SIMPLE, "");
+            stage.post("+x/a");
+            stage.until(1.0);
+            assert_eq!(open(&stage), [r#"{}:{group="x"}"#]);
+            if restarts {
+                stage.restart(edited.clone());
+            } else {
+                stage.reload_to(edited.clone());
+            }
+            stage.until(4.0);
+            // What comes later belongs to the same incident.
+            stage.post("+x/a +x/z");
+            stage.until(8.0);
+            stage.post("-x/a -x/z");
+            let told = stage.until(20.0);
+            assert!(!told.is_empty() && open(&stage).is_empty(), "restarts: {restarts}: {:?}", open(&stage));
+            stage.post("+x/a");
+            stage.until(30.0);
+            let own = edited.routes.matching(&stage.dispatcher.alerts(stage.now_ms)[0].alert.labels)[0];
+            let own = edited.routes.get(own);
+            let labels = own.group_labels(&stage.dispatcher.alerts(stage.now_ms)[0].alert.labels);
+            assert_eq!(open(&stage), [own.group_key(&labels)], "the next incident has the new name");
+        }
+    }
+}
+
+#[test]
+fn a_group_merged_from_two_closes_the_incidents_of_both() {
+    let mut stage = Stage::new(BY_NAME, "");
+    stage.post("+x/a +x/b");
+    stage.until(1.0);
+    assert_eq!(open(&stage).len(), 2);
+    stage.reload(SIMPLE, "");
+    stage.until(4.0);
+    stage.post("-x/a");
+    assert_eq!(stage.until(8.0).len(), 1);
+    assert_eq!(open(&stage).len(), 2, "one of them still fires");
+    stage.post("-x/b");
+    assert_eq!(stage.until(12.0).len(), 1);
+    assert_eq!(open(&stage), [""; 0]);
+}
+
+/// Whichever ends first, and whether the groups are told of their ends at once or one by one.
+#[test]
+fn an_incident_whose_alerts_went_to_several_groups_is_closed_by_the_last() {
+    for (first, second) in [("-x/a", "-x/b"), ("-x/b", "-x/a")] {
+        for crashes in [false, true] {
+            let mut stage = Stage::new(SIMPLE, "");
+            stage.post("+x/a +x/b");
+            stage.until(1.0);
+            stage.reload(BY_NAME, "");
+            stage.until(4.0);
+            stage.post(first);
+            assert_eq!(stage.until(8.0).len(), 1);
+            assert_eq!(open(&stage), [r#"{}:{group="x"}"#], "{second} is still to come");
+            if crashes {
+                stage.crash();
+            }
+            stage.post(second);
+            assert_eq!(stage.until(12.0).len(), 1);
+            assert_eq!(open(&stage), [""; 0]);
+        }
+    }
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+x/a +x/b");
+    stage.until(1.0);
+    stage.reload(BY_NAME, "");
+    stage.until(4.0);
+    stage.refusing = true;
+    stage.post("-x/a -x/b");
+    stage.until(7.0);
+    assert_eq!(stage.under_way.len(), 2);
+    stage.refusing = false;
+    stage.accept();
+    stage.settle();
+    stage.until(10.0);
+    assert_eq!(open(&stage), [""; 0]);
+}
+
+/// Part of a group goes to another, part stays.
+#[test]
+fn an_incident_that_two_groups_have_in_common_outlives_the_first() {
+    let moved = format!("{SIMPLE}, routes: [{{receiver: other, matchers: ['alertname=x/a']}}]");
+    for (first, second) in [("-x/a", "-x/b"), ("-x/b", "-x/a")] {
+        let mut stage = Stage::new(SIMPLE, "");
+        stage.post("+x/a +x/b");
+        stage.until(1.0);
+        stage.reload(&moved, "");
+        stage.until(4.0);
+        stage.post(first);
+        stage.until(8.0);
+        assert_eq!(open(&stage).len(), 1, "{second} is still to come");
+        stage.post(second);
+        stage.until(12.0);
+        assert_eq!(open(&stage), [""; 0], "{first}");
+    }
+}
+
+/// An entry as it was stored before incidents had names of their own.
+#[test]
+fn what_was_told_before_incidents_had_names_is_closed() {
+    let stored = r#"{"group_key":"{}:{}","integration":"r/webhook/0","target":"t","firing":[1],
+        "resolved":[],"open":[1],"at_ms":1,"sequence":1,"repeat_interval_ms":1}"#;
+    let entry: crate::notify::dedup::Entry = serde_json::from_str(stored).unwrap();
+    assert_eq!(entry.open_incidents(), ["{}:{}"]);
+}
