@@ -19,6 +19,7 @@ use model::{Labels, METRIC_NAME, VectorSample};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -246,10 +247,10 @@ fn evaluate_rule(
     outcome: &mut Outcome,
 ) {
     let began = Instant::now();
-    let result = match rule.definition.kind {
+    let result = or_as_before(rule, outcome, |rule, outcome| match rule.definition.kind {
         RuleKind::Alert { .. } => evaluate_alert(rule, group, environment, at_ms, outcome),
         RuleKind::Record { .. } => evaluate_record(rule, group, environment, at_ms),
-    };
+    });
     rule.last_duration = began.elapsed();
     rule.last_evaluation_ms = Some(at_ms);
     let health = |kind| Event {
@@ -279,6 +280,28 @@ fn evaluate_rule(
             rule.last_error = Some(error);
         }
     }
+}
+
+/// A panic is a failure of the rule that it is in: the rule stands as before the evaluation and hands
+/// nothing on, and the rules after it are evaluated.
+fn or_as_before(
+    rule: &mut RuleState,
+    outcome: &mut Outcome,
+    evaluate: impl FnOnce(&mut RuleState, &mut Outcome) -> Result<(), QueryFailure>,
+) -> Result<(), QueryFailure> {
+    let (active, written) = (rule.active.clone(), rule.written.clone());
+    let (changed, alerts, events) = (outcome.changed, outcome.alerts.len(), outcome.events.len());
+    let result = catch_unwind(AssertUnwindSafe(|| evaluate(rule, outcome)));
+    result.unwrap_or_else(|panic| {
+        (rule.active, rule.written) = (active, written);
+        outcome.changed = changed;
+        outcome.alerts.truncate(alerts);
+        outcome.events.truncate(events);
+        let words = panic.downcast_ref::<&str>().copied();
+        let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let words = words.unwrap_or("without a word");
+        Err(QueryFailure(format!("the evaluation panicked: {words}")))
+    })
 }
 
 fn query(

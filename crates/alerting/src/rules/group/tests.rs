@@ -12,6 +12,7 @@ use std::sync::Mutex;
 struct World {
     answers: Mutex<BTreeMap<String, Vec<VectorSample>>>,
     written: Mutex<Vec<String>>,
+    sink_is_broken: Mutex<bool>,
 }
 
 impl World {
@@ -38,6 +39,7 @@ impl Querier for World {
         if expr == "one" {
             return Ok(Reading::Scalar(1.0));
         }
+        assert!(expr != "broken", "nobody thought of that");
         let answer = self.answers.lock().unwrap().get(expr).cloned();
         answer.map(Reading::Vector).ok_or_else(|| QueryFailure("query timed out".to_owned()))
     }
@@ -49,6 +51,7 @@ impl Querier for World {
 
 impl SampleSink for World {
     fn append(&self, batch: &MetricBatch) -> Result<(), QueryFailure> {
+        assert!(!*self.sink_is_broken.lock().unwrap(), "nobody thought of that either");
         let line = |series: model::SeriesView<'_>| {
             let sample = series.samples()[0];
             let value =
@@ -151,6 +154,32 @@ fn a_failing_query_changes_nothing() {
     world.say("x", &[]);
     assert_eq!(group.evaluate(&environment(&world), 20 * MINUTE).alerts.len(), 1);
     assert_eq!(group.rules[0].health, Health::Ok);
+}
+
+#[test]
+fn a_panic_is_a_failure_of_its_rule_and_harms_no_alert() {
+    let world = Arc::new(World::default());
+    let rules = "  rules:\n  - {record: b, expr: broken}\n  - {alert: Down, expr: x}\n";
+    let mut group = group(&world, rules);
+    world.say("x", &[(&[("i", "1")], 5.0)]);
+    let first = group.evaluate(&environment(&world), 0);
+    assert_eq!((first.failures, first.alerts.len()), (1, 1), "the rule behind it is evaluated");
+    let [broken, good] = group.rules.as_slice() else { panic!("two rules") };
+    assert_eq!((broken.health, good.health), (Health::Err, Health::Ok));
+    assert_eq!(broken.last_error.as_deref(), Some("the evaluation panicked: nobody thought of that"));
+    // Once the alerts have been stepped already, and handed on in part.
+    world.say("x", &[]);
+    *world.sink_is_broken.lock().unwrap() = true;
+    let second = group.evaluate(&environment(&world), MINUTE);
+    assert_eq!((second.failures, second.alerts.len(), second.changed), (2, 0, false));
+    assert_eq!(second.events.len(), 1, "that the second rule fails, not what became of its alerts");
+    assert_eq!(group.rules[1].active.iter().next().unwrap().state, AlertState::Firing);
+    assert_eq!(group.held().count(), 1);
+    *world.sink_is_broken.lock().unwrap() = false;
+    world.take_written();
+    let third = group.evaluate(&environment(&world), 2 * MINUTE);
+    assert!(third.alerts[0].is_resolved(2 * MINUTE) && group.rules[1].health == Health::Ok);
+    assert_eq!(world.take_written().len(), 2, "its series end");
 }
 
 #[test]
