@@ -57,7 +57,10 @@ fn compile(op: LineOp, needle: &Needle) -> Result<Test, String> {
 fn compile_regex(pattern: &str) -> Result<(String, Regex), String> {
     // The check in Go's dialect gives the message.
     go_regex::compile(pattern)?;
-    let translated = go_regex::translate(pattern)?;
+    build_regex(go_regex::translate(pattern)?)
+}
+
+fn build_regex(translated: String) -> Result<(String, Regex), String> {
     let regex = RegexBuilder::new(&translated)
         .size_limit(PROGRAM_BYTES_MAX)
         .build()
@@ -72,14 +75,15 @@ pub(super) fn for_store(filter: &LineFilter) -> Result<(bool, Option<store::Line
     }
     let bytes = || filter.needles.iter().map(|needle| needle.text.clone().into_bytes()).collect();
     let alternatives = || {
-        let joined: Vec<_> = filter.needles.iter().map(|needle| format!("(?:{})", needle.text)).collect();
-        let whole =
-            if let [needle] = filter.needles.as_slice() { needle.text.clone() } else { joined.join("|") };
-        // Each alternative must be an expression by itself.
-        for needle in &filter.needles {
-            compile_regex(&needle.text)?;
+        if let [needle] = filter.needles.as_slice() {
+            return compile_regex(&needle.text);
         }
-        compile_regex(&whole)
+        // The check of each gives its message.
+        for needle in &filter.needles {
+            go_regex::compile(&needle.text)?;
+        }
+        let patterns = filter.needles.iter().map(|needle| needle.text.as_str());
+        build_regex(go_regex::translate_any(patterns)?)
     };
     let pushed = match filter.op {
         LineOp::Contains if filter.needles.iter().any(|needle| needle.text.is_empty()) => {

@@ -53,6 +53,26 @@ fn line_filters() {
     }
 }
 
+/// As the store decides them: what one leaves open ends with it.
+#[test]
+fn alternatives_of_a_line_filter_are_expressions_by_themselves() {
+    for (stages, line, passes) in [
+        (r"|~ `\QGET /` or `^x$`", "GET /", true),
+        (r"|~ `\QGET /` or `^x$`", "x", true),
+        (r"!~ `\QGET /` or `^x$`", "x", false),
+        (r"|~ `(?i)a` or `b`", "B", false),
+        (r"|~ `(?P<n>a)` or `(?P<n>b)`", "b", true),
+    ] {
+        let Expr::Log(log) = parse(&format!("{{app=\"x\"}} {stages}")).unwrap() else {
+            panic!("a log query");
+        };
+        check(stages, line, passes.then_some(line));
+        let pipeline = Pipeline::compile_with(&log.stages, Hints::default(), true).unwrap();
+        let [filter] = pipeline.store_filters.as_slice() else { panic!("one filter for the store") };
+        assert_eq!(filter.passes(line.as_bytes()), passes, "{stages} on {line}");
+    }
+}
+
 #[test]
 fn parsers() {
     let json = r#"{"a":{"b":1},"app":"y","n":null,"l":[1],"s":"x\"y","t":true}"#;

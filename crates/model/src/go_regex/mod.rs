@@ -10,6 +10,7 @@ mod parse;
 mod tests;
 
 use regex::{Captures, Regex, RegexBuilder};
+use std::collections::HashSet;
 
 /// Longest pattern: what is read of it takes a hundred times as much. Compiled, few that are half as long
 /// would be small enough.
@@ -109,6 +110,22 @@ pub fn translate(pattern: &str) -> Result<String, String> {
     check_length(pattern)?;
     let translation = parse::translate(pattern, Dot::NotNewline);
     translation.map(|translation| translation.text).map_err(|refusal| worded(refusal, pattern))
+}
+
+/// As [`translate`], one that matches what any of `patterns` does. Each of them is an expression by
+/// itself: what one leaves open, such as `\Q`, ends with it.
+///
+/// # Errors
+/// As [`translate`].
+pub fn translate_any<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Result<String, String> {
+    let (mut names, mut alternatives) = (HashSet::new(), Vec::new());
+    for pattern in patterns {
+        check_length(pattern)?;
+        let translated = parse::translate_beside(&mut names, pattern, Dot::NotNewline);
+        let text = translated.map_err(|refusal| worded(refusal, pattern))?.text;
+        alternatives.push(format!("(?:{text})"));
+    }
+    Ok(alternatives.join("|"))
 }
 
 /// A name that several groups of the pattern have.

@@ -49,13 +49,23 @@ pub(super) type Parsed<T> = Result<T, Refusal>;
 /// The same expression in Rust's dialect, for where `.` is `dot`. It takes time in proportion to the
 /// length, whatever the expression.
 pub(super) fn translate(pattern: &str, dot: Dot) -> Parsed<Translation> {
-    let mut parser = Parser::new(pattern, dot);
+    translate_beside(&mut HashSet::new(), pattern, dot)
+}
+
+/// The same of one that stands beside others, whose groups have `names` already.
+pub(super) fn translate_beside<'p>(
+    names: &mut HashSet<&'p str>,
+    pattern: &'p str,
+    dot: Dot,
+) -> Parsed<Translation> {
+    let mut parser = Parser { names: std::mem::take(names), ..Parser::new(pattern, dot) };
     while let Some(c) = parser.rest.chars().next() {
         parser.piece(c)?;
     }
     if !parser.groups.is_empty() {
         return Err(Refusal::of_whole("missing closing )"));
     }
+    *names = parser.names;
     Ok(Translation { text: parser.out, repeated_name: parser.repeated_name })
 }
 

@@ -20,6 +20,19 @@ fn replacements_have_an_end() {
 }
 
 #[test]
+fn alternatives_are_expressions_by_themselves() {
+    let check = |patterns: &[&str], text: &str| {
+        Regex::new(&translate_any(patterns.iter().copied()).unwrap()).unwrap().is_match(text)
+    };
+    for (text, expected) in [("a.b", true), ("c", true), ("axb", false), (")|(?:c", false)] {
+        assert_eq!(check(&[r"\Qa.b", "^c$"], text), expected, "{text}");
+    }
+    assert!(check(&["(?i)a", "b"], "A") && !check(&["(?i)a", "b"], "B"));
+    assert!(check(&["(?P<x>a)", "(?P<x>b)"], "b"), "names may be given again");
+    assert_eq!(translate_any(["a", "(b"]).unwrap_err(), translate("(b").unwrap_err());
+}
+
+#[test]
 fn dialect_differences() {
     for (pattern, text, expected) in [
         (r"^\d+$", "12", true),
