@@ -49,7 +49,9 @@ impl Flapping {
 
     /// Whether the end of an alert is not told yet: it flaps, and has not been over for `hold_ms`.
     pub(crate) fn holds_back(&self, alert: Fingerprint, hold_ms: i64, now_ms: i64) -> bool {
-        hold_ms > 0 && self.flapping.get(&alert).is_some_and(|last| now_ms - last < hold_ms)
+        // A change that lies ahead was before the clock was set back.
+        let is_recent = |last: &i64| (0..hold_ms).contains(&(now_ms - last));
+        self.flapping.get(&alert).is_some_and(is_recent)
     }
 
     /// Alerts that have calmed down, which are forgotten.
@@ -96,6 +98,7 @@ mod tests {
             !flapping.holds_back(alert, 10 * MINUTE, 80 * MINUTE)
                 && !flapping.holds_back(alert, 0, 71 * MINUTE)
         );
+        assert!(!flapping.holds_back(alert, 10 * MINUTE, 9 * MINUTE), "the clock was set back");
         assert!(flapping.settle(99 * MINUTE).is_empty());
         assert_eq!(flapping.settle(100 * MINUTE), BTreeSet::from([alert]));
         assert_eq!(flapping.len(), 0);

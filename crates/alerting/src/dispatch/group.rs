@@ -34,7 +34,11 @@ impl AlertGroup {
     /// A group that waits for `group_wait`, or, when it was told at `told_at_ms` by an earlier
     /// process or configuration, for the rest of its interval.
     pub(crate) fn new(route: &Route, labels: Labels, told_at_ms: Option<i64>, now_ms: i64) -> Self {
-        let rest_of_interval = told_at_ms.map(|told| (told + route.group_interval_ms).max(now_ms));
+        // Never longer, should the clock have been set back since.
+        let rest_of_interval = told_at_ms.map(|told| {
+            let interval_ms = route.group_interval_ms;
+            (told + interval_ms).clamp(now_ms, now_ms + interval_ms)
+        });
         AlertGroup {
             labels,
             alerts: BTreeSet::new(),

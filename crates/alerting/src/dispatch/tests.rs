@@ -182,13 +182,18 @@ fn alerts_are_grouped_and_told_when_due() {
 
 #[test]
 fn a_clock_that_is_set_back_keeps_no_group_waiting() {
-    let mut stage = Stage::new(SIMPLE, "");
-    stage.now_ms = 3_600_000;
-    stage.post("+a/1");
-    assert_eq!(stage.until(3602.0), ["3601 r +a/1"]);
-    stage.now_ms = 0;
-    stage.post("+a/2");
-    assert_eq!(stage.until(3.0), ["2 r +a/1 +a/2"]);
+    for crashes in [false, true] {
+        let mut stage = Stage::new(SIMPLE, "");
+        stage.now_ms = 3_600_000;
+        stage.post("+a/1");
+        assert_eq!(stage.until(3602.0), ["3601 r +a/1"]);
+        stage.now_ms = 0;
+        if crashes {
+            stage.crash();
+        }
+        stage.post("+a/2");
+        assert_eq!(stage.until(3.0), ["2 r +a/1 +a/2"], "crashes: {crashes}");
+    }
 }
 
 #[test]

@@ -253,6 +253,10 @@ fn miss(alert: &mut ActiveAlert, timing: Timing, now_ms: i64) -> bool {
         }
         AlertState::Pending => false,
         AlertState::Inactive => {
+            // Should the clock have been set back since: an end that lies ahead would be none yet.
+            for at in [&mut alert.fired_at_ms, &mut alert.resolved_at_ms] {
+                *at = at.map(|at| at.min(now_ms));
+            }
             alert.resolved_at_ms.is_some_and(|resolved| now_ms - resolved <= RESOLVED_KEPT_MS)
         }
         AlertState::Firing => {
@@ -366,6 +370,28 @@ mod tests {
         assert!(table.iter().all(ActiveAlert::is_open));
         table.step(vec![], &BTreeSet::new(), longer, 2 * MINUTE);
         assert_eq!(handed_on(&mut table, 2 * MINUTE), Some((AlertState::Inactive, true)));
+    }
+
+    #[test]
+    fn an_alert_that_was_over_before_the_clock_was_set_back_stays_over() {
+        let (mut table, timing) = (ActiveAlerts::default(), Timing::default());
+        let there = Candidate {
+            labels: Labels::from_pairs([("alertname", "a")]),
+            annotations: Annotations::empty(),
+            value: Value::Float(1.0),
+            element: 0,
+        };
+        table.step(vec![there], &BTreeSet::new(), timing, 100 * MINUTE);
+        table.step(Vec::new(), &BTreeSet::new(), timing, 101 * MINUTE);
+        table.iter_mut().for_each(|alert| alert.last_sent_ms = Some(101 * MINUTE));
+        for minute in 40..60 {
+            table.step(Vec::new(), &BTreeSet::new(), timing, minute * MINUTE);
+            for alert in table.iter() {
+                let (began, over) = (alert.fired_at_ms.unwrap(), alert.resolved_at_ms.unwrap());
+                assert!(began <= over && over == 40 * MINUTE, "{alert:?}");
+            }
+        }
+        assert_eq!(table.iter().count(), 0, "it is forgotten in time");
     }
 
     #[test]
