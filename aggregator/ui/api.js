@@ -79,8 +79,10 @@ export const prom = {
       ...options,
     }),
   labels: (match, options) => withData(request(`api/v1/labels${match ? `?match[]=${encodeURIComponent(match)}` : ""}`, options)),
-  values: (label, match, options) =>
-    withData(request(`api/v1/label/${encodeURIComponent(label)}/values${match ? `?match[]=${encodeURIComponent(match)}` : ""}`, options)),
+  values: (label, match, { range, ...options } = {}) => {
+    const parameters = new URLSearchParams({ ...(match && { "match[]": match }), ...(range && { start: seconds(range.from), end: seconds(range.to) }) });
+    return withData(request(`api/v1/label/${encodeURIComponent(label)}/values?${parameters}`, options));
+  },
   metadata: (options) => withData(request("api/v1/metadata", options)),
   rules: (options) => withData(request("api/v1/rules", options)),
   alerts: (options) => withData(request("api/v1/alerts", options)),

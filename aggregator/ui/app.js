@@ -1,7 +1,7 @@
 // Starts the page: navigation, time range, theme, keyboard, and the view that the address names.
 
 import { bellwether } from "./api.js";
-import { h, replace } from "./dom.js";
+import { empty, h, replace } from "./dom.js";
 import { href, keepRange, read } from "./router.js";
 import { adoptAge, current, drawPicker } from "./timerange.js";
 import { bindKeys } from "./keys.js";
@@ -48,10 +48,16 @@ function drawTop(view) {
   });
 }
 
+// An address that was mistyped or is of a later version.
+function unknown(main, { view }) {
+  main.append(empty(`There is no view called “${view}”.`, h("a", { href: keepRange("overview") }, "Overview")));
+  return {};
+}
+
 // The same view with other parameters keeps its elements, so that typing is not interrupted.
 function show() {
   const address = read();
-  const view = VIEWS[address.view] ?? overview;
+  const view = Object.hasOwn(VIEWS, address.view) ? VIEWS[address.view] : unknown;
   const key = [address.view, ...address.parts].join("/");
   drawTop(address.view);
   if (shown?.key === key) {

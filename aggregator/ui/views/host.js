@@ -24,13 +24,34 @@ export default function host(main, address) {
   });
   const contents = h("nav", { class: "contents", "aria-label": "Sections" },
     sections.map(({ id, title }) => h("button", { type: "button", class: "quiet", onclick: () => document.getElementById(id)?.scrollIntoView() }, title)));
+  const board = [facts, contents, alerts.element, ...sections.map(({ element }) => element), logs.element];
+  const stranger = empty(`No host is called “${instance}”.`, "No agent has reported by this name, and no metric or log line in this time range has it as its instance.",
+    h("a", { href: keepRange("overview") }, "all hosts"));
   main.append(
-    h("div", { class: "title" }, h("h1", {}, instance), facts, contents),
+    h("div", { class: "title" }, h("h1", {}, instance), facts, contents), stranger,
     alerts.element, ...sections.map(({ element }) => element), logs.element);
   const panels = [alerts, logs, ...sections.flatMap(({ panels: list }) => list)];
-  const refresh = () => Promise.all([drawFacts(facts, instance), ...panels.map((one) => one.refresh())]);
+  const show = (isKnown) => {
+    stranger.hidden = isKnown;
+    board.forEach((element) => (element.hidden = !isKnown));
+  };
+  show(true);
+  let isKnown = false;
+  async function refresh() {
+    isKnown ||= await isHost(instance);
+    show(isKnown);
+    if (isKnown) await Promise.all([drawFacts(facts, instance), ...panels.map((one) => one.refresh())]);
+  }
   refresh();
   return { refresh, update: refresh, stop: () => panels.forEach((one) => one.stop()) };
+}
+
+// Whether there is anything of this host. What cannot be asked counts as there.
+async function isHost(instance) {
+  const has = (ask) => ask.then((names) => Boolean(names?.some?.((name) => (name.instance ?? name) === instance)), () => true);
+  const range = current();
+  const found = await Promise.all([has(bellwether.hosts()), has(prom.values("instance", null, { range })), has(loki.values("instance", range))]);
+  return found.includes(true);
 }
 
 function section({ id, title, charts }) {

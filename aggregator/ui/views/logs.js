@@ -41,7 +41,7 @@ export default function logs(main) {
   main.append(form, h("section", { class: "panel" }, byLine, bars), h("section", { class: "panel" }, h("header", {}, h("h2", {}, "Lines"), note), h("div", { class: "log-body" }, sidebar, h("div", {}, list, older))));
 
   const chart = new Chart({ height: 260, isTall: true, label: "query result" });
-  let [tail, controller, rows, shownQuery] = [null, null, [], null];
+  let [tail, controller, rows, shownQuery, hasFailed] = [null, null, [], null, false];
 
   const onFilter = (name, value, isWanted, parser) => update({ q: withFilter(shownQuery, name, value, isWanted, parser) });
 
@@ -62,6 +62,7 @@ export default function logs(main) {
     const mine = (controller = new AbortController());
     const { signal } = mine;
     const { params } = read();
+    hasFailed = false;
     try {
       const query = await resolveQuery(params.get("q") ?? "", signal);
       if (signal.aborted) return;
@@ -71,7 +72,9 @@ export default function logs(main) {
       if (params.has("tail") && !isMetricQuery(query)) return startTail(query);
       await (isMetricQuery(query) ? drawMetric(query, signal) : Promise.all([drawBars(query, signal), drawLines(query, signal), drawFacets(query, signal)]));
     } catch (error) {
-      if (!signal.aborted) replace(list, failure(error, refresh)), replace(note), (older.hidden = true);
+      // Bars of the same query fail with it, or soon will, and are those of another one: it is told once.
+      hasFailed = true;
+      if (!signal.aborted) replace(list, failure(error, refresh)), replace(note), replace(bars), (older.hidden = true);
     }
   }
 
@@ -93,7 +96,7 @@ export default function logs(main) {
       const data = await bellwether.histogram(query, range, { step: String(step), by }, { signal });
       if (!signal.aborted) replace(bars, histogram(data, range, by));
     } catch (error) {
-      if (!signal.aborted) replace(bars, failure(error, refresh));
+      if (!signal.aborted && !hasFailed) replace(bars, failure(error, refresh));
     } finally {
       bars.setAttribute("aria-busy", "false");
     }
@@ -170,8 +173,9 @@ export default function logs(main) {
     const data = await loki.range(query, range, { step: String(step) }, { signal });
     if (signal.aborted) return;
     replace(note, `${data.result.length} series`);
-    replace(bars, chart.element);
-    chart.draw(data.result, range, step);
+    const isDrawable = data.result.some(({ values }) => values?.length);
+    replace(bars, isDrawable ? chart.element : empty("No data.", "The query is valid, but it found nothing to count in this time range. Widen the range or loosen the filters."));
+    if (isDrawable) chart.draw(data.result, range, step);
     rows = [];
     drawSidebar(null);
     drawChoices([]);

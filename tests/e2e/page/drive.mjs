@@ -6,7 +6,7 @@
 
 import { rmSync } from "node:fs";
 import { browser, check, expect, finish, pageOf } from "./checks.mjs";
-import { alerts, hostGraphs, liveGraphs, logSearch, liveTail, logFields, metricsExplorer, opens, restOfViews } from "./views.mjs";
+import { alerts, hostGraphs, liveGraphs, logSearch, liveTail, logFields, metricsExplorer, opens, restOfViews, whatIsNotThere } from "./views.mjs";
 import { hostileTelemetry } from "./hostile.mjs";
 import { oneRequestFails, readmePicture, themes } from "./looks.mjs";
 
@@ -31,6 +31,7 @@ await check("fields, bars and neighbours of lines", () => logFields(tools));
 await check("live tail over the WebSocket", () => liveTail(tools));
 await check("alerts and a silence", () => alerts(tools));
 await check("scaling and status", () => restOfViews(tools));
+await check("what is not there is said", () => whatIsNotThere(tools));
 await check("hostile telemetry stays text", () => hostileTelemetry(tools));
 await check("dark and light", () => themes(tools));
 await check("one failing request spoils only its own part", () => oneRequestFails(tools));

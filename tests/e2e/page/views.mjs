@@ -160,3 +160,20 @@ export async function restOfViews({ page }) {
   await page.waitForSelector("main .facts-list", { timeout: 5000 });
   expect((await page.locator("main .failure").count()) === 0, "a panel of the status failed");
 }
+
+// What is not there is said, once, instead of shown as an empty board.
+export async function whatIsNotThere({ page, url }) {
+  const shows = (selector, text) => page.locator(selector, { hasText: text }).first().waitFor({ timeout: 10_000 });
+  const goTo = (hash) => page.goto(`${new URL(url).origin}/${hash}`);
+  await goTo("#/host/no-such-host");
+  await shows("main .empty-title", "No host is called “no-such-host”.");
+  expect((await page.locator("main .panel:visible").count()) === 0, "the board of an unknown host is shown");
+  await goTo("#/constructor");
+  await shows("main .empty-title", "There is no view called “constructor”.");
+  await goTo(`#/logs?q=${encodeURIComponent('sum(count_over_time({job="no-such-job"}[1m]))')}`);
+  await shows("main .empty-title", "No data.");
+  await goTo(`#/logs?q=${encodeURIComponent("{job=")}`);
+  await shows("main .failure", "parse error");
+  await page.waitForTimeout(1000);
+  expect((await page.locator("main .failure").count()) === 1, "an error is told more than once");
+}
