@@ -138,3 +138,32 @@ async fn a_server_whose_log_nobody_reads_any_more_still_ends_on_a_signal() {
     }
     assert_eq!(server.ended(), Some(true), "SIGTERM was heard, and everything ended well");
 }
+
+/// How a command ended whose output is closed before it begins to write.
+fn ended_unread(args: &[&str]) -> Option<i32> {
+    let mut command = tests::spawn_binary("bellwether", args, Stdio::piped(), Stdio::piped());
+    drop((command.0.stdout.take(), command.0.stderr.take()));
+    command.0.wait().expect("a child can be waited for").code()
+}
+
+#[test]
+fn an_output_that_nobody_reads_changes_no_verdict() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (good, bad) = (path("good.yml"), path("bad.yml"));
+    std::fs::write(&good, "groups: [{name: g, rules: [{record: a, expr: up}]}]\n")
+        .expect("it can be written");
+    std::fs::write(&bad, "groups: [{name: g, rules: [{record: a, expr: up ==}]}]\n")
+        .expect("it can be written");
+    for (args, expected) in [
+        (&["check", &good][..], 0),
+        (&["check", &good, &bad], 1),
+        (&["check", &path("gone.yml")], 1),
+        (&["test", &bad], 1),
+        (&["query", "1", "--url", "http://127.0.0.1:9"], 1),
+        (&["token", "--role", "admin"], 0),
+        (&["completions", "bash"], 0),
+    ] {
+        assert_eq!(ended_unread(args), Some(expected), "{args:?}");
+    }
+}

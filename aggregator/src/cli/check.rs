@@ -1,5 +1,6 @@
 //! `bellwether check`
 
+use super::output::{print, tell};
 use crate::{
     config::{Config, PromqlConfig, QueryConfig},
     evaluate::Evaluator,
@@ -8,7 +9,6 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -43,17 +43,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut problems = 0;
     for path in files(&args.paths)? {
         match check(&path, &evaluator) {
-            Ok(what) => writeln!(out, "{}: {what}", path.display())?,
+            Ok(what) => print(&mut out, format_args!("{}: {what}", path.display()))?,
             Err(found) => {
                 problems += found.len();
                 for problem in found {
-                    eprintln!("{problem}");
+                    tell(problem);
                 }
             }
         }
     }
     if problems > 0 {
-        eprintln!("{problems} {}", if problems == 1 { "problem" } else { "problems" });
+        tell(count(problems, "problem"));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -135,7 +135,7 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
             let loaded =
                 alerting::read_rules(&settings, evaluator.as_ref()).map_err(|problems| each(&problems.0))?;
             for warning in &loaded.warnings {
-                eprintln!("warning: {warning}");
+                tell(format_args!("warning: {warning}"));
             }
             let rules: usize = loaded.groups.iter().map(|group| group.rules.len()).sum();
             Ok(format!("{} in {}", count(rules, "rule"), count(loaded.groups.len(), "group")))
@@ -156,7 +156,7 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
             let loaded = alerting::silence::load_silences(&[path.to_owned()], now_ms)
                 .map_err(|problems| each(&problems.0))?;
             for warning in &loaded.warnings {
-                eprintln!("warning: {warning}");
+                tell(format_args!("warning: {warning}"));
             }
             Ok(count(loaded.silences.len(), "silence"))
         }

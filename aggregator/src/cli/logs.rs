@@ -2,6 +2,7 @@
 
 use super::{
     client::{Address, Connection, block_on, may_pass},
+    output::tell,
     query::{PATIENCE, series},
     span::Span,
 };
@@ -102,7 +103,7 @@ async fn follow(server: &Connection, args: &Args, found: Vec<Line>, end: i64) ->
             Ok(fresh) => fresh,
             Err(error) if may_pass(&error) => {
                 if !is_away {
-                    eprintln!("bellwether: {error:#}; waiting for it");
+                    tell(format_args!("bellwether: {error:#}; waiting for it"));
                 }
                 is_away = true;
                 continue;

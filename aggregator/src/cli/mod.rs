@@ -9,6 +9,7 @@ mod explain;
 mod history;
 mod logs;
 mod notify;
+mod output;
 mod query;
 mod rules;
 mod serve;
@@ -73,7 +74,7 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_output(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("bellwether: {error:#}");
+            output::tell(format_args!("bellwether: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{
     client::{Address, block_on},
+    output::tell,
     span::{Span, parse_duration, parse_time},
 };
 use serde_json::Value;
@@ -53,7 +54,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         let answer = args.address.connect(PATIENCE)?.post_form(path, &params).await?;
         let mut out = std::io::stdout().lock();
         for warning in answer["warnings"].as_array().into_iter().flatten() {
-            eprintln!("warning: {}", warning.as_str().unwrap_or_default());
+            tell(format_args!("warning: {}", warning.as_str().unwrap_or_default()));
         }
         match args.output {
             Output::Json => writeln!(out, "{}", answer["data"])?,

@@ -1,6 +1,9 @@
 //! `bellwether rules`
 
-use super::client::{Server, Table, block_on, labels, span, text};
+use super::{
+    client::{Server, Table, block_on, labels, span, text},
+    output::tell,
+};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -70,21 +73,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
         table.show("nothing would have fired")?;
         for error in answer["errors"].as_array().into_iter().flatten() {
-            eprintln!(
-                "rule `{}` failed {} times: {}",
-                text(error, "rule"),
-                error["count"],
-                text(error, "error")
-            );
+            let (rule, count, error) = (text(error, "rule"), &error["count"], text(error, "error"));
+            tell(format_args!("rule `{rule}` failed {count} times: {error}"));
         }
         if answer["truncated"].as_bool().unwrap_or(false) {
-            eprintln!("there were more; ask for less time, or for one --alert");
+            tell("there were more; ask for less time, or for one --alert");
         }
-        eprintln!(
-            "{} evaluations in {:.1} s",
-            answer["evaluations"],
-            answer["seconds"].as_f64().unwrap_or(0.0)
-        );
+        let seconds = answer["seconds"].as_f64().unwrap_or(0.0);
+        tell(format_args!("{} evaluations in {seconds:.1} s", answer["evaluations"]));
         Ok(())
     })
 }

@@ -1,6 +1,9 @@
 //! `bellwether test`
 
-use super::check::count;
+use super::{
+    check::count,
+    output::{print, tell},
+};
 use crate::{
     config::PromqlConfig,
     rule_tests::{self, Options, Report},
@@ -53,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         show(&path, &report, &mut out)?;
     }
     if failures > 0 {
-        eprintln!("{failures} {}", if failures == 1 { "failure" } else { "failures" });
+        tell(count(failures, "failure"));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -75,7 +78,7 @@ fn update(path: &Path, options: &Options, out: &mut impl Write) -> anyhow::Resul
         return Ok(report);
     }
     write_whole(path, &updated).with_context(|| format!("failed to write `{}`", path.display()))?;
-    writeln!(out, "{}: {count} expectations written", path.display())?;
+    print(out, format_args!("{}: {count} expectations written", path.display()))?;
     Ok(rule_tests::run(path, &updated, options))
 }
 
@@ -91,13 +94,16 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
 fn show(path: &Path, report: &Report, out: &mut impl Write) -> anyhow::Result<()> {
     let name = path.display();
     for warning in &report.warnings {
-        eprintln!("{name}: warning: {warning}");
+        tell(format_args!("{name}: warning: {warning}"));
     }
     if report.failures.is_empty() {
-        writeln!(out, "{name}: {}, {} passed", count(report.tests, "test"), count(report.cases, "case"))?;
+        print(
+            out,
+            format_args!("{name}: {}, {} passed", count(report.tests, "test"), count(report.cases, "case")),
+        )?;
     }
     for failure in &report.failures {
-        eprintln!("{name}:{}:{}: {}", failure.line, failure.column, failure.message);
+        tell(format_args!("{name}:{}:{}: {}", failure.line, failure.column, failure.message));
     }
     Ok(())
 }
