@@ -37,7 +37,7 @@ struct Arguments {
     /// Folder for identity, checkpoints and spool
     #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
-    /// Address for the agent's own pages, such as 127.0.0.1:9391
+    /// Address for the agent's own pages, such as localhost:9391, or :9391 for all of the host's
     #[arg(long, value_name = "ADDRESS", global = true)]
     listen: Option<String>,
     /// Where the host's /proc is mounted

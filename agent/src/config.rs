@@ -40,7 +40,7 @@ pub struct AgentConfig {
     pub instance: Option<String>,
     /// Further labels of everything.
     pub labels: BTreeMap<String, String>,
-    /// Address of the agent's own pages; none when empty.
+    /// Address of the agent's own pages, such as `:9391`; none when empty.
     pub listen: Option<String>,
     /// Where the host's trees are.
     pub paths: Paths,
@@ -221,6 +221,9 @@ impl AgentConfig {
         if self.spool.bytes_max.0 < SPOOL_BYTES_MIN {
             return Err(invalid("spool.bytes_max", "less than 1MiB"));
         }
+        if let Some(address) = self.listen.as_deref().filter(|address| !address.is_empty()) {
+            daemon::listen::split(address).map_err(|problem| invalid("listen", problem))?;
+        }
         if self.destinations.len() > DESTINATIONS_MAX {
             return Err(invalid("destinations", format!("more than {DESTINATIONS_MAX}")));
         }
@@ -375,6 +378,7 @@ mod tests {
             ("collectors: {disabled: [cpus]}", "unknown collector `cpus`"),
             ("logs: {sources: [{paths: ['/a/[']}]}", "logs.sources[0].paths: "),
             ("logs: {sources: [{paths: [/a], stages: [{drop: '('}]}]}", "logs.sources[0].stages: stage 1"),
+            ("listen: '9391'", "listen: `9391` is no address to listen on"),
             ("spool: {bytes_max: 5}", "spool.bytes_max"),
             ("spool: {bytes_max: 1023KiB}", "spool.bytes_max: less than 1MiB"),
             ("spool: {bytes_max: 5 lightyears}", "write 512MiB"),

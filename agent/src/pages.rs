@@ -5,19 +5,19 @@
 
 use crate::{
     collect::{Runner, Setup},
-    config::AgentConfig,
+    config::{AgentConfig, invalid},
     error::AgentError,
     exposition,
 };
 use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use daemon::{
-    Shutdown, clock,
+    ListenAddress, Shutdown, clock,
     http::{ServerOptions, serve},
     metrics::TEXT_FORMAT,
 };
 use model::MetricBatch;
 use std::sync::Arc;
-use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
+use tokio::{sync::Mutex, task::JoinHandle};
 
 /// A scraper and a person or two.
 const CONNECTIONS_MAX: usize = 32;
@@ -34,8 +34,8 @@ pub(crate) async fn listen(
     shutdown: Shutdown,
 ) -> Result<Option<JoinHandle<()>>, AgentError> {
     let Some(address) = config.listen.clone().filter(|address| !address.is_empty()) else { return Ok(None) };
-    let listener =
-        TcpListener::bind(&address).await.map_err(|source| AgentError::Listen { address, source })?;
+    let listening: ListenAddress = address.parse().map_err(|problem: String| invalid("listen", problem))?;
+    let listener = listening.bind().await.map_err(|source| AgentError::Listen { address, source })?;
     let options = ServerOptions { connections_max: CONNECTIONS_MAX, ..ServerOptions::default() };
     Ok(Some(tokio::spawn(serve(listener, router(setup), options, shutdown))))
 }

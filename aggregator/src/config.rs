@@ -6,7 +6,7 @@ use crate::{
     auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, external_url::ExternalUrl,
     packs::PackModes, receive::SyslogConfig, rules_git::RuleSource, stream_retention::StreamRetentionConfig,
 };
-use daemon::{Secret, config::TextOrNumber};
+use daemon::{ListenAddress, Secret, config::TextOrNumber};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -62,11 +62,11 @@ impl Default for DataDir {
 /// The listening address.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Listen(pub SocketAddr);
+pub struct Listen(pub ListenAddress);
 
 impl Default for Listen {
     fn default() -> Self {
-        Listen(SocketAddr::from(([127, 0, 0, 1], 9390)))
+        Listen(ListenAddress(SocketAddr::from(([127, 0, 0, 1], 9390))))
     }
 }
 

@@ -29,7 +29,7 @@ use model::Labels;
 use scaling::Scaling;
 use std::{net::SocketAddr, sync::Arc, thread, time::Instant};
 use store::{AgeLimits, LogStore, MetricStore, RetentionClock};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 /// Share of the file system, in percent, that each store may fill when no size is configured.
 const DEFAULT_SHARE_PERCENT: u64 = 40;
@@ -55,7 +55,7 @@ pub struct Server {
 pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server> {
     let guard = guard(&config)?;
     let tls = config.tls.as_ref().map(TlsFiles::load).transpose().context("failed to set up TLS")?;
-    let listener = TcpListener::bind(config.listen.0).await.with_context(|| {
+    let listener = config.listen.0.bind().await.with_context(|| {
         format!("failed to listen on {}; is another Bellwether running?", config.listen.0)
     })?;
     let address = listener.local_addr()?;
@@ -208,7 +208,7 @@ async fn start_alerting(
 /// The tokens to ask for, or `None` on an open loopback listener.
 pub(crate) fn guard(config: &Config) -> anyhow::Result<Option<Guard>> {
     let tokens = auth::tokens(&config.auth.tokens)?;
-    let loopback = config.listen.0.ip().is_loopback();
+    let loopback = config.listen.0.is_loopback();
     if loopback && config.auth.mode == AuthMode::Auto {
         return Ok(None);
     }
@@ -323,5 +323,7 @@ mod tests {
         assert_eq!(refused("listen: 0.0.0.0:9390\nplain_http: true\n"), "");
         assert_eq!(refused("listen: 0.0.0.0:9390\ntls: {cert_file: a, key_file: b}\n"), "");
         assert_eq!(refused("listen: 127.0.0.1:9390\n"), "");
+        assert_eq!(refused("listen: localhost:9390\n"), "");
+        assert!(refused("listen: :9390\n").contains("plain_http"));
     }
 }

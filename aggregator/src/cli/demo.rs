@@ -1,6 +1,7 @@
 //! `bellwether demo`
 
-use std::{net::SocketAddr, path::PathBuf};
+use daemon::ListenAddress;
+use std::path::PathBuf;
 
 /// Show Bellwether on this very host.
 ///
@@ -14,7 +15,7 @@ pub(crate) struct Args {
     data_dir: PathBuf,
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9390")]
-    listen: SocketAddr,
+    listen: ListenAddress,
     /// More log files to follow; may be repeated, globs allowed
     #[arg(long, value_name = "GLOB")]
     logs: Vec<String>,

@@ -6,8 +6,8 @@ use crate::{
     rules_git::RuleSource,
 };
 use anyhow::Context;
-use daemon::Shutdown;
-use std::{net::SocketAddr, path::PathBuf};
+use daemon::{ListenAddress, Shutdown};
+use std::path::PathBuf;
 
 /// Run the aggregator.
 ///
@@ -22,9 +22,10 @@ pub(crate) struct Args {
     /// Folder for everything that is kept
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Address to listen on; beyond loopback bearer tokens and TLS must be configured
+    /// Address to listen on, such as localhost:9390, or :9390 for all of the host's; beyond loopback
+    /// bearer tokens and TLS must be configured
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<ListenAddress>,
     /// Rule file, or folder of rule files; may be repeated
     #[arg(long, value_name = "PATH")]
     pub rules: Vec<PathBuf>,

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod limits;
+pub mod listen;
 pub mod logging;
 pub mod memory;
 pub mod metrics;
@@ -14,6 +15,7 @@ mod pool;
 mod secret;
 mod shutdown;
 
+pub use listen::ListenAddress;
 pub use pool::{Pool, PoolBusy};
 pub use secret::{Secret, SecretError};
 pub use shutdown::Shutdown;

@@ -1,21 +1,18 @@
 //! `syslog` in the configuration file.
 
 use crate::config::Bytes;
+use daemon::ListenAddress;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    str::FromStr,
-};
+use std::{net::IpAddr, path::PathBuf, str::FromStr};
 
 /// Listeners for syslog; none by default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SyslogConfig {
     /// For UDP.
-    pub udp: Option<SocketAddr>,
+    pub udp: Option<ListenAddress>,
     /// For TCP.
-    pub tcp: Option<SocketAddr>,
+    pub tcp: Option<ListenAddress>,
     /// For TLS.
     pub tls: Option<SyslogTls>,
     /// Who may send from beyond loopback.
@@ -41,7 +38,7 @@ impl Default for SyslogConfig {
 #[serde(deny_unknown_fields)]
 pub struct SyslogTls {
     /// Where.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// The certificate and the chain behind it, PEM.
     pub cert_file: PathBuf,
     /// Its private key, PEM.

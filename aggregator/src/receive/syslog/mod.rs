@@ -20,14 +20,11 @@ pub use config::SyslogConfig;
 use crate::app::AppState;
 use anyhow::{Context, bail};
 use counters::SyslogCounters;
-use daemon::Shutdown;
+use daemon::{ListenAddress, Shutdown};
 use queue::Queue;
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 use tcp::TcpShared;
-use tokio::{
-    net::{TcpListener, UdpSocket},
-    task::JoinHandle,
-};
+use tokio::{net::UdpSocket, task::JoinHandle};
 
 /// Where the listeners are, and what to wait for at the end.
 pub(crate) struct Syslog {
@@ -59,8 +56,7 @@ pub(crate) async fn start(app: &AppState, shutdown: &Shutdown) -> anyhow::Result
     let (queue, receiver) = Queue::new(counters.clone());
     if let Some(address) = config.udp {
         check_open(config, "udp", address)?;
-        let socket =
-            UdpSocket::bind(address).await.with_context(|| format!("failed to listen on udp {address}"))?;
+        let socket = bind_udp(address).await.with_context(|| format!("failed to listen on udp {address}"))?;
         tracing::info!(address = %socket.local_addr()?, "taking syslog over UDP");
         let allowed = config.allow_from.clone();
         tokio::spawn(udp::receive(socket, queue.clone(), allowed, message_bytes_max, shutdown.clone()));
@@ -87,16 +83,25 @@ pub(crate) async fn start(app: &AppState, shutdown: &Shutdown) -> anyhow::Result
     Ok(Syslog { writer: Some(tokio::spawn(writer::run(app.clone(), receiver, counters, shutdown.clone()))) })
 }
 
-async fn listen_tcp(address: SocketAddr, shared: TcpShared, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("failed to listen on tcp {address}"))?;
+async fn bind_udp(address: ListenAddress) -> std::io::Result<UdpSocket> {
+    match UdpSocket::bind(address.0).await {
+        Err(error) => match address.without_version_6(&error) {
+            Some(address) => UdpSocket::bind(address).await,
+            None => Err(error),
+        },
+        bound => bound,
+    }
+}
+
+async fn listen_tcp(address: ListenAddress, shared: TcpShared, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let listener = address.bind().await.with_context(|| format!("failed to listen on tcp {address}"))?;
     tracing::info!(address = %listener.local_addr()?, transport = shared.transport, "taking syslog");
     tokio::spawn(tcp::accept(listener, Arc::new(shared), shutdown.clone()));
     Ok(())
 }
 
-fn check_open(config: &SyslogConfig, name: &str, address: SocketAddr) -> anyhow::Result<()> {
-    if !address.ip().is_loopback() && config.allow_from.is_empty() {
+fn check_open(config: &SyslogConfig, name: &str, address: ListenAddress) -> anyhow::Result<()> {
+    if !address.is_loopback() && config.allow_from.is_empty() {
         bail!(
             "`syslog.{name}` listens on {address}, which is not loopback: name the networks that may send \
              in `syslog.allow_from`, such as [10.0.0.0/8]"

@@ -64,6 +64,8 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
             },
             () = shutdown.wait() => break,
         };
+        // A listener on all addresses sees those of version 4 in their form of version 6.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let (router, shutdown, tls) = (router.clone(), shutdown.clone(), tls.clone());
         tokio::spawn(async move {
             let _slot = slot;
