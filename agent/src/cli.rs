@@ -4,7 +4,10 @@ use crate::{Agent, AgentConfig, Destination, agent, collect::Runner, exposition}
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use daemon::{Shutdown, clock};
+use daemon::{
+    Shutdown, clock,
+    config::{Misspelt, misspelt_variables},
+};
 use model::MetricBatch;
 use std::{
     io::{ErrorKind, Write},
@@ -88,6 +91,10 @@ fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let config = load(arguments)?;
     if let Some(Command::Check) = arguments.command {
+        for Misspelt { name, right } in misspelt_variables::<AgentConfig>() {
+            // Said for people; the exit code is that of the configuration.
+            drop(writeln!(std::io::stderr(), "warning: `{name}` is not read; write `{right}`"));
+        }
         return print("the configuration can be used\n");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -104,6 +111,9 @@ fn execute(arguments: &Arguments) -> anyhow::Result<()> {
         return runtime.block_on(dry_run(&config));
     }
     daemon::logging::init(config.log.format, &config.log.filter).map_err(anyhow::Error::msg)?;
+    for Misspelt { name, right } in misspelt_variables::<AgentConfig>() {
+        tracing::warn!(name, right, "an environment variable is passed over: settings are spelt otherwise");
+    }
     daemon::limits::raise_open_files();
     runtime.block_on(serve(arguments, config))
 }

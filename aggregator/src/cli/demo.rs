@@ -37,6 +37,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     };
     let config = serve.resolve()?;
     daemon::logging::init(config.log.format, &config.log.filter).map_err(anyhow::Error::msg)?;
+    super::serve::warn_of_variables();
     daemon::limits::raise_open_files();
     super::block_on(crate::demo::run(config, args.logs))
 }

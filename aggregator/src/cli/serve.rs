@@ -6,7 +6,10 @@ use crate::{
     rules_git::RuleSource,
 };
 use anyhow::Context;
-use daemon::{ListenAddress, Shutdown};
+use daemon::{
+    ListenAddress, Shutdown,
+    config::{Misspelt, misspelt_variables},
+};
 use std::path::PathBuf;
 
 /// Run the aggregator.
@@ -76,9 +79,17 @@ impl Args {
     }
 }
 
+/// Says which variables are meant as settings and are not read.
+pub(super) fn warn_of_variables() {
+    for Misspelt { name, right } in misspelt_variables::<Config>() {
+        tracing::warn!(name, right, "an environment variable is passed over: settings are spelt otherwise");
+    }
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let config = args.resolve()?;
     daemon::logging::init(config.log.format, &config.log.filter).map_err(anyhow::Error::msg)?;
+    warn_of_variables();
     daemon::limits::raise_open_files();
     super::block_on(async {
         let shutdown = Shutdown::on_signals().context("failed to listen for signals")?;

@@ -4,10 +4,12 @@
 //! suggestion; every message says `file:line:column` where it can.
 
 mod bytes;
+mod misspelt;
 mod mistakes;
 mod place;
 
 pub use bytes::{Bytes, TextOrNumber};
+pub use misspelt::{Misspelt, misspelt_variables};
 pub use mistakes::parse_yaml_with_all_mistakes;
 pub use place::place_of;
 
