@@ -179,8 +179,15 @@ pub(crate) fn check_expression(
 ) -> Result<(), ExpressionError> {
     match source {
         Source::Metrics => {
-            let tree =
-                promql::parse(expr, &ParseOptions { experimental }).map_err(|error| promql_error(&error))?;
+            let tree = promql::parse(expr, &ParseOptions { experimental }).map_err(|error| {
+                let hint = if is_logql(expr) {
+                    "; it can be read as LogQL: say `source: logs` in its group"
+                } else {
+                    ""
+                };
+                let error = promql_error(&error);
+                ExpressionError { message: error.message + hint, ..error }
+            })?;
             match tree.value_type() {
                 ValueType::Vector | ValueType::Scalar => Ok(()),
                 other => Err(whole(format!("a rule needs a vector or a scalar, not a {}", other.describe()))),
@@ -196,6 +203,11 @@ pub(crate) fn check_expression(
             Ok(())
         }
     }
+}
+
+/// Whether a rule over logs could be meant, as in the files of Loki's ruler.
+fn is_logql(expr: &str) -> bool {
+    matches!(logql::parse(expr), Ok(tree) if !matches!(tree, logql::ast::Expr::Log(_)))
 }
 
 fn whole(message: String) -> ExpressionError {

@@ -1,13 +1,18 @@
 //! `bellwether check`
 
+mod lookalike;
+mod named_files;
+
 use super::output::{print, tell};
 use crate::{
     config::{Config, PromqlConfig, QueryConfig},
     evaluate::Evaluator,
     readings::PolicyReadings,
-    rules_git, wiring,
+    receive, rules_git, wiring,
 };
 use anyhow::Context;
+use daemon::config::{Misspelt, misspelt_variables};
+use lookalike::{Lookalike, lookalike};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -24,8 +29,8 @@ const DEPTH_MAX: usize = 8;
 /// `groups:` and `slos:` are rules, and so are manifests of Kubernetes; `route:` is an Alertmanager
 /// configuration, `silences:` are silences, `policies:` are scaling policies, `tests:` are unit tests
 /// of rules, of which only the form is checked, and anything else is the aggregator's own
-/// configuration, which is checked with the certificates, rules, routes, silences and policies that
-/// it names.
+/// configuration, which is checked with the certificates, secrets, rules, routes, silences and
+/// policies that it names.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// Files, or folders of *.yml and *.yaml files
@@ -41,13 +46,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let evaluator = evaluator(promql);
     let mut out = std::io::stdout().lock();
     let mut problems = 0;
-    for path in files(&args.paths)? {
-        match check(&path, &evaluator) {
-            Ok(what) => print(&mut out, format_args!("{}: {what}", path.display()))?,
-            Err(found) => {
-                problems += found.len();
-                for problem in found {
-                    tell(problem);
+    for path in &args.paths {
+        let files = files(std::slice::from_ref(path))?;
+        if files.is_empty() {
+            problems += 1;
+            tell(format_args!("{}:0:0: no *.yml and no *.yaml file in this folder", path.display()));
+        }
+        for file in files {
+            match check(&file, &evaluator) {
+                Ok(what) => print(&mut out, format_args!("{}: {what}", file.display()))?,
+                Err(found) => {
+                    problems += found.len();
+                    found.into_iter().for_each(tell);
                 }
             }
         }
@@ -128,6 +138,10 @@ fn kind(text: &str) -> Kind {
 fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| vec![format!("{}:0:0: failed to read: {error}", path.display())])?;
+    if let Some(Lookalike { key, message }) = lookalike(&daemon::config::top_level_keys(&text)) {
+        let (line, column) = daemon::config::place_of(&text, &[&key]).unwrap_or((1, 1));
+        return Err(vec![format!("{}:{line}:{column}: {message}", path.display())]);
+    }
     match kind(&text) {
         Kind::Rules => {
             let settings =
@@ -169,21 +183,37 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
                 several => format!("{several} scaling policies"),
             })
         }
-        Kind::Config => {
-            let name = path.display().to_string();
-            let config = daemon::config::parse_yaml_with_all_mistakes::<Config>(&text, &name)
-                .map_err(|mistakes| each(&mistakes))?;
-            let place = |setting: &[&str]| daemon::config::place_of(&text, setting).unwrap_or((0, 0));
-            let refused = refused_by_a_start(&config).into_iter().map(|(setting, problem)| {
-                let keys: Vec<&str> = setting.split('.').collect();
-                let (line, column) = place(&keys);
-                format!("{name}:{line}:{column}: {problem}")
-            });
-            let mut problems: Vec<_> = refused.collect();
-            problems.extend(problems_of_named_files(&config, evaluator));
-            if problems.is_empty() { Ok("configuration".to_owned()) } else { Err(problems) }
-        }
+        Kind::Config => check_config(path, &text, evaluator),
     }
+}
+
+/// The aggregator's own configuration, with what it names.
+fn check_config(path: &Path, text: &str, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>> {
+    for Misspelt { name, right } in misspelt_variables::<Config>() {
+        tell(format_args!("warning: `{name}` in the environment is not read; write `{right}`"));
+    }
+    let name = path.display().to_string();
+    let config = daemon::config::parse_yaml_with_all_mistakes::<Config>(text, &name)
+        .map_err(|mistakes| each(&mistakes))?;
+    let place = |setting: &[&str]| daemon::config::place_of(text, setting).unwrap_or((0, 0));
+    let refused = refused_by_a_start(&config).into_iter().map(|(setting, problem)| {
+        let keys: Vec<&str> = setting.split('.').collect();
+        let (line, column) = place(&keys);
+        format!("{name}:{line}:{column}: {problem}")
+    });
+    let mut problems: Vec<_> = refused.collect();
+    problems.extend(problems_of_named_files(&config, evaluator));
+    // Paths count from where the server is started, and those of routes from their file.
+    let missing = missing_files(text, &name, Path::new(""), &problems);
+    problems.extend(missing);
+    if let Some(path) = &config.alerting.alertmanager_config
+        && let Ok(routes) = std::fs::read_to_string(path)
+    {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let missing = missing_files(&routes, &path.display().to_string(), folder, &problems);
+        problems.extend(missing);
+    }
+    if problems.is_empty() { Ok("configuration".to_owned()) } else { Err(problems) }
 }
 
 /// What is well-formed and yet keeps a server with this configuration from starting, each with the
@@ -200,6 +230,10 @@ fn refused_by_a_start(config: &Config) -> Vec<(String, String)> {
     outcomes.push(("tls".to_owned(), tls));
     let rules = rules_git::split(&config.alerting.rules).map(drop).map_err(anyhow::Error::from);
     outcomes.push(("alerting.rules".to_owned(), rules));
+    if let Some(clickhouse) = &config.storage.clickhouse {
+        outcomes.push(("storage.clickhouse".to_owned(), clickhouse.options().map(drop)));
+    }
+    outcomes.push(("syslog".to_owned(), receive::syslog::check(&config.syslog)));
     let refused = outcomes.into_iter().filter_map(|(setting, outcome)| Some((setting, outcome.err()?)));
     let mut problems: Vec<_> = refused.map(|(setting, error)| (setting, format!("{error:#}"))).collect();
     let endpoints = crate::egress::problems(&config.remote_write).into_iter();
@@ -220,6 +254,20 @@ fn problems_of_named_files(config: &Config, evaluator: &Arc<Evaluator>) -> Vec<S
     let policies = scaling::load_policies(&config.scaling.policies, &readings);
     problems.extend(policies.err().map(|found| each(&found.0)));
     problems.into_iter().flatten().collect()
+}
+
+/// Files with secrets that cannot be read, but for those of which something has been `told`.
+fn missing_files(text: &str, name: &str, folder: &Path, told: &[String]) -> Vec<String> {
+    let missing = named_files::unreadable(text, folder).into_iter().map(|(keys, problem)| {
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let (line, column) = daemon::config::place_of(text, &keys).unwrap_or((0, 0));
+        format!("{name}:{line}:{column}: {problem}")
+    });
+    let is_new = |problem: &String| {
+        let path = problem.split('`').nth(1).unwrap_or_default();
+        !told.iter().any(|told| told.contains(&format!("`{path}`")))
+    };
+    missing.filter(is_new).collect()
 }
 
 fn each<P: std::fmt::Display>(problems: &[P]) -> Vec<String> {
@@ -325,6 +373,29 @@ mod tests {
             "/nonexistent/policies",
         ] {
             assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:#?}");
+        }
+        std::fs::write(
+            folder.path().join("routes.yml"),
+            "receivers: [{name: a, webhook_configs: [{url_file: hook}]}]\nroute: {receiver: a}\n",
+        )
+        .unwrap();
+        let secrets = format!(
+            "storage: {{clickhouse: {{url: 'http://x:1', password_file: /gone/1}}}}\n\
+             remote_write: [{{url: 'http://x:1/w', basic_auth: {{username: a, password_file: /gone/2}}}}]\n\
+             syslog: {{tls: {{listen: ':6514', cert_file: /gone/3, key_file: /gone/3}}, allow_from: [10.0.0.0/8]}}\n\
+             alerting: {{alertmanager_config: {}/routes.yml}}\n",
+            folder.path().display()
+        );
+        std::fs::write(&config, secrets).unwrap();
+        let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
+        for (line, path) in [
+            ("bellwether.yaml:1:", "/gone/1"),
+            ("bellwether.yaml:2:", "/gone/2"),
+            ("bellwether.yaml:3:", "/gone/3"),
+            ("routes.yml:1:", "`hook`"),
+        ] {
+            let told: Vec<_> = found.iter().filter(|it| it.contains(line) && it.contains(path)).collect();
+            assert_eq!(told.len(), 1, "{path}: {found:#?}");
         }
         std::fs::write(&config, "auth: {tokens: [{name: a, role: agent, sha256: zz}]}\n").unwrap();
         let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();

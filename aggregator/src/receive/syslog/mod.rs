@@ -42,6 +42,21 @@ impl Syslog {
     }
 }
 
+/// Whether [`start`] would refuse these settings.
+///
+/// # Errors
+/// When a listener is open to everybody, or its certificate cannot be used.
+pub(crate) fn check(config: &SyslogConfig) -> anyhow::Result<()> {
+    for (name, address) in [("udp", config.udp), ("tcp", config.tcp)] {
+        address.map_or(Ok(()), |address| check_open(config, name, address))?;
+    }
+    let Some(tls) = &config.tls else { return Ok(()) };
+    if tls.client_ca_file.is_none() {
+        check_open(config, "tls", tls.listen)?;
+    }
+    tls::acceptor(tls).map(drop).context("failed to set up TLS for syslog")
+}
+
 /// Starts what is configured.
 ///
 /// # Errors
