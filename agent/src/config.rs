@@ -7,7 +7,7 @@ use crate::{
 };
 use daemon::{
     Secret,
-    config::Bytes,
+    config::{Bytes, TextOrNumber},
     http::{ClientOptions, ClientTls},
 };
 use serde::{Deserialize, Deserializer, de};
@@ -339,8 +339,9 @@ fn host_name() -> String {
 
 /// Reads `10s` or `1m30s`.
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let ms = model::parse_duration_ms(&text).map_err(de::Error::custom)?;
+    let text = TextOrNumber::deserialize(deserializer)?.0;
+    let hinted = |error| format!("{error}; write 10s or 1m30s");
+    let ms = model::parse_duration_ms(&text).map_err(hinted).map_err(de::Error::custom)?;
     Ok(Duration::from_millis(ms.unsigned_abs()))
 }
 
@@ -367,6 +368,7 @@ mod tests {
         for (text, expected) in [
             ("intervall: 5s", "did you mean `interval`?"),
             ("interval: 5 seconds", "not a valid duration"),
+            ("interval: 10", "write 10s or 1m30s"),
             ("interval: 1ms", "interval: shorter than"),
             ("destinations: [{}]", "destinations[0]: give `url`"),
             ("destinations: [{url: 'ftp://x'}]", "neither http nor https"),

@@ -296,10 +296,21 @@ impl Default for LogConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Duration(pub u64);
 
+/// Milliseconds of a duration that a person wrote.
+///
+/// # Errors
+/// When it is none, or has no unit; the message says how to write it.
+pub(crate) fn parse_duration_ms(text: &str) -> Result<i64, String> {
+    model::parse_duration_ms(text).map_err(|error| match text.parse::<u64>() {
+        Ok(number) => format!("`{text}` has no unit; write {number}s, {number}m, {number}h or {number}d"),
+        Err(_) => format!("{error}; write 15s, 1h30m or 7d"),
+    })
+}
+
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = TextOrNumber::deserialize(deserializer)?.0;
-        let ms = model::parse_duration_ms(&text).map_err(serde::de::Error::custom)?;
+        let ms = parse_duration_ms(&text).map_err(serde::de::Error::custom)?;
         u64::try_from(ms).map(Duration).map_err(serde::de::Error::custom)
     }
 }
@@ -324,6 +335,13 @@ mod tests {
         let error = daemon::config::parse_yaml::<Config>("retention: {logs_size: 5 lightyears}\n", "test")
             .unwrap_err();
         assert!(error.to_string().contains("512MiB"), "{error}");
+        for (text, expected) in
+            [("300", "`300` has no unit; write 300s"), ("5 min", "write 15s, 1h30m or 7d")]
+        {
+            let text = format!("retention: {{logs_age: {text}}}\n");
+            let error = daemon::config::parse_yaml::<Config>(&text, "test").unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

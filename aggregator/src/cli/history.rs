@@ -1,6 +1,8 @@
 //! `bellwether history`
 
 use super::client::{Server, Table, block_on, labels, matchers, text};
+use crate::config::parse_duration_ms;
+use anyhow::Context;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let last = args.last.as_deref().map(parse_duration_ms).transpose();
+    last.map_err(anyhow::Error::msg).context("--last")?;
     let mut query: Vec<_> = matchers(&args.matchers)?.into_iter().map(|it| ("matcher", it)).collect();
     let more = [("start", &args.last), ("kind", &args.kind), ("receiver", &args.receiver)];
     query.extend(more.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));

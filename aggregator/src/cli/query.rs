@@ -5,6 +5,7 @@ use super::{
     output::tell,
     span::{Span, parse_duration, parse_time},
 };
+use anyhow::bail;
 use serde_json::Value;
 use std::{io::Write, time::Duration};
 
@@ -69,6 +70,16 @@ type Question = (&'static str, Vec<(&'static str, String)>);
 fn question(args: &Args) -> anyhow::Result<Question> {
     let mut params = vec![("query", args.query.clone())];
     let is_range = args.span.is_given();
+    if args.step.is_some() && !is_range {
+        bail!(
+            "--step is the distance of the points of a range: say which with --since, such as --since 1h, or --start"
+        );
+    }
+    if args.span.has_end() && !is_range {
+        bail!(
+            "--end is the end of a range: say where it begins with --since or --start, or ask at one instant with --time"
+        );
+    }
     let path = match (args.logql, is_range) {
         (false, false) => "api/v1/query",
         (false, true) => "api/v1/query_range",
@@ -163,8 +174,25 @@ mod tests {
     }
 
     fn asked(line: &[&str]) -> Question {
-        let args = Line::parse_from(["query"].iter().chain(line)).args;
-        question(&args).unwrap()
+        try_asked(line).unwrap()
+    }
+
+    fn try_asked(line: &[&str]) -> anyhow::Result<Question> {
+        question(&Line::parse_from(["query"].iter().chain(line)).args)
+    }
+
+    #[test]
+    fn what_is_only_of_a_range_needs_one() {
+        for (line, expected) in [
+            (&["up", "--step", "1m"][..], "--since"),
+            (&["up", "--step", "1m", "--time", "100"], "--since"),
+            (&["up", "--end", "100"], "--time"),
+            (&["up", "--since", "5"], "`5` has no unit; write 5s"),
+            (&["up", "--since", "1h", "--step", "60"], "`60` has no unit; write 60s"),
+        ] {
+            let error = try_asked(line).unwrap_err().to_string();
+            assert!(error.contains(expected), "{line:?}: {error}");
+        }
     }
 
     #[test]

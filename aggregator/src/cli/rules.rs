@@ -4,6 +4,7 @@ use super::{
     client::{Server, Table, block_on, labels, span, text},
     output::tell,
 };
+use crate::config::parse_duration_ms;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ enum Command {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Command::Replay { paths, last, alert } = &args.command;
-    let last_ms = model::parse_duration_ms(last).map_err(anyhow::Error::msg).context("--last")?;
+    let last_ms = parse_duration_ms(last).map_err(anyhow::Error::msg).context("--last")?;
     let mut files = Vec::new();
     let mut problems = Vec::new();
     for path in alerting::rules::rule_files(paths, &mut problems) {

@@ -1,6 +1,7 @@
 //! `bellwether silence`
 
 use super::client::{Connection, Server, Table, at_ms, block_on, labels, matchers, span, text};
+use crate::config::parse_duration_ms;
 use alerting::{SilenceMatcher, matchers::parse_matcher, timestamp};
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
@@ -91,9 +92,7 @@ fn times(start: Option<&str>, end: Option<&str>, duration: &str, now_ms: i64) ->
     let start_ms = start.map_or(Ok(now_ms), time)?;
     let end_ms = match end {
         Some(end) => time(end)?,
-        None => {
-            start_ms + model::parse_duration_ms(duration).map_err(anyhow::Error::msg).context("--duration")?
-        }
+        None => start_ms + parse_duration_ms(duration).map_err(anyhow::Error::msg).context("--duration")?,
     };
     if end_ms <= now_ms || end_ms <= start_ms {
         bail!("the silence would end before it begins to mute");

@@ -1,5 +1,6 @@
 //! The time range of a command's question.
 
+use crate::config::parse_duration_ms;
 use anyhow::Context;
 use daemon::clock;
 
@@ -21,6 +22,11 @@ impl Span {
     /// Whether a range is asked for at all.
     pub(crate) fn is_given(&self) -> bool {
         self.since.is_some() || self.start.is_some()
+    }
+
+    /// Whether its end is given.
+    pub(crate) fn has_end(&self) -> bool {
+        self.end.is_some()
     }
 
     /// Start and end in nanoseconds; without either, the last `default` before now.
@@ -53,7 +59,7 @@ pub(crate) fn parse_time(text: &str) -> anyhow::Result<i64> {
 
 /// Nanoseconds.
 pub(crate) fn parse_duration(text: &str) -> anyhow::Result<i64> {
-    let milliseconds = model::parse_duration_ms(text).map_err(anyhow::Error::msg)?;
+    let milliseconds = parse_duration_ms(text).map_err(anyhow::Error::msg)?;
     milliseconds.checked_mul(1_000_000).with_context(|| format!("`{text}` is too long"))
 }
 

@@ -49,14 +49,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let promql = PromqlConfig { experimental: args.promql_experimental, ..PromqlConfig::default() };
     let options = Options { only, promql };
     let mut out = std::io::stdout().lock();
-    let mut failures = 0;
+    let (mut failures, mut tests) = (0, 0);
     for path in test_files(&args.paths)? {
         let report = if args.update { update(&path, &options, &mut out)? } else { run_file(&path, &options) };
         failures += report.failures.len();
+        tests += report.tests;
         show(&path, &report, &mut out)?;
     }
     if failures > 0 {
         tell(count(failures, "failure"));
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(wanted) = args.run.as_ref().filter(|_| tests == 0) {
+        tell(format_args!("no test has a name that matches `{wanted}`"));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -130,4 +135,25 @@ fn test_files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 fn is_test(path: &Path) -> bool {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     stem.ends_with(".test") || stem.ends_with("_test")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_no_test_has_is_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.test.yml");
+        std::fs::write(&path, "tests: [{name: night}]\n").unwrap();
+        for (wanted, expected) in [("nig.t", ExitCode::SUCCESS), ("day", ExitCode::FAILURE)] {
+            let args = Args {
+                paths: vec![path.clone()],
+                run: Some(wanted.to_owned()),
+                update: false,
+                promql_experimental: false,
+            };
+            assert_eq!(format!("{:?}", run(&args).unwrap()), format!("{expected:?}"), "{wanted}");
+        }
+    }
 }
