@@ -2,7 +2,7 @@
 
 use crate::{
     agents::Agents, api::QueryMetrics, config::Config, egress::Egress, packs::Packs, receive::Receivers,
-    rules_git::RuleRepositories, store_metrics::StoreMetrics, tail::Tail,
+    replay::Underway, rules_git::RuleRepositories, store_metrics::StoreMetrics, tail::Tail,
 };
 use alerting::Alerting;
 use daemon::{Pool, clock, metrics::Metrics};
@@ -40,6 +40,8 @@ pub struct App {
     pub(crate) receivers: Receivers,
     /// Own metrics of queries.
     pub(crate) query_metrics: QueryMetrics,
+    /// Replays of rules under way.
+    pub(crate) replays: Underway,
     /// When the process started, milliseconds since the epoch.
     pub started_ms: i64,
     alerting: OnceLock<Arc<Alerting>>,
@@ -103,6 +105,7 @@ impl App {
             own,
             agents,
             tail: Tail::default(),
+            replays: Underway::default(),
             started_ms: clock::now_ms(),
             alerting: OnceLock::new(),
             scaling: OnceLock::new(),

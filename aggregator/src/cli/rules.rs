@@ -1,15 +1,23 @@
 //! `bellwether rules`
 
 use super::{
-    client::{Server, Table, block_on, labels, span, text},
+    client::{Connection, Server, Table, block_on, labels, span, text},
     output::tell,
 };
 use crate::config::parse_duration_ms;
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
+const REPLAY: &str = "api/bellwether/v1/rules/replay";
+/// What a terminal clears its line for, from where the next text goes.
+const CLEAR_LINE: &[u8] = b"\x1b[K";
 /// Longest that a replay may take.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
@@ -64,7 +72,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let connection = args.server.connect(PATIENCE)?;
     block_on(async {
         let wanted = json!({"files": files, "last_ms": last_ms, "alert": alert});
-        let answer = connection.post("api/bellwether/v1/rules/replay", &wanted).await?;
+        let asked = connection.post(REPLAY, &wanted);
+        let answer = tokio::select! {
+            answer = asked => answer?,
+            never = tell_progress(&connection, last_ms) => match never {},
+        };
+        if std::io::stderr().is_terminal() {
+            drop(std::io::stderr().write_all(CLEAR_LINE));
+        }
         if connection.shows_json(&answer)? {
             return Ok(());
         }
@@ -86,6 +101,32 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     })
 }
 
+/// Says on standard error how far the replay is: in place on a terminal, and else a line now and then.
+async fn tell_progress(connection: &Connection, last_ms: i64) -> Infallible {
+    let is_terminal = std::io::stderr().is_terminal();
+    let pause = if is_terminal { Duration::from_secs(1) } else { Duration::from_secs(10) };
+    let began = Instant::now();
+    loop {
+        tokio::time::sleep(pause).await;
+        // A server that cannot say how far it is goes on nevertheless, and so does the clock.
+        let underway = connection.get(REPLAY, &[]).await.unwrap_or_default();
+        let line = progress_line(&underway, last_ms, began.elapsed().as_secs());
+        // The next line is written over this one.
+        let text = if is_terminal { format!("\x1b[K{line}\r") } else { format!("{line}\n") };
+        drop(std::io::stderr().write_all(text.as_bytes()));
+    }
+}
+
+fn progress_line(underway: &Value, last_ms: i64, seconds: u64) -> String {
+    let replays = underway.as_array().into_iter().flatten();
+    let ours = replays.filter(|replay| replay["last_ms"] == last_ms).filter_map(|it| it["done"].as_f64());
+    // The last one that began with this range.
+    match ours.last() {
+        Some(done) => format!("replaying: {:.0} % after {seconds} s", done * 100.0),
+        None => format!("replaying for {seconds} s"),
+    }
+}
+
 fn row(episode: &Value) -> [String; 4] {
     let fired_ms = episode["fired_at_ms"].as_i64().unwrap_or(0);
     let lasted = match episode["resolved_at_ms"].as_i64() {
@@ -99,4 +140,17 @@ fn row(episode: &Value) -> [String; 4] {
         lasted,
         labels(set, &["alertname"]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_of_the_replay_that_was_asked_for() {
+        let underway = json!([{"last_ms": 5, "done": 0.9}, {"last_ms": 7, "done": 0.256}]);
+        assert_eq!(progress_line(&underway, 7, 12), "replaying: 26 % after 12 s");
+        assert_eq!(progress_line(&underway, 8, 12), "replaying for 12 s");
+        assert_eq!(progress_line(&Value::Null, 7, 12), "replaying for 12 s");
+    }
 }

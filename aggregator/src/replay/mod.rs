@@ -4,6 +4,9 @@
 //! episodes. It works in slices on the query pool, so that queries go between.
 
 mod overlay;
+mod progress;
+
+pub(crate) use progress::Underway;
 
 use crate::{
     app::App,
@@ -112,6 +115,7 @@ pub(crate) async fn replay(app: &App, request: Request, now_ms: i64) -> Result<A
     let definitions = definitions(app, &request)?;
     let mut past =
         Past::new(app, definitions, request.alert, now_ms.saturating_sub(request.last_ms), now_ms)?;
+    let underway = app.replays.begin(request.last_ms);
     let began = Instant::now();
     loop {
         if began.elapsed() > TIME_MAX {
@@ -127,6 +131,7 @@ pub(crate) async fn replay(app: &App, request: Request, now_ms: i64) -> Result<A
             })
             .await?;
         past = returned;
+        underway.reached(past.share_done());
         if is_done {
             let mut answer = past.answer();
             answer.seconds = began.elapsed().as_secs_f64();
@@ -170,6 +175,7 @@ struct Past {
     walkers: Vec<Walker>,
     /// Only alerts of this name.
     alert: Option<String>,
+    start_ms: i64,
     end_ms: i64,
     answer: Answer,
     failed: BTreeMap<(String, String), Failed>,
@@ -211,6 +217,7 @@ impl Past {
             },
             walkers: definitions.into_iter().map(walker).collect(),
             alert,
+            start_ms,
             end_ms,
             answer: Answer::default(),
             failed: BTreeMap::new(),
@@ -232,6 +239,12 @@ impl Past {
             self.step(index);
         }
         false
+    }
+
+    /// Of the time that is replayed.
+    fn share_done(&self) -> f64 {
+        let reached_ms = self.walkers.iter().map(|walker| walker.due_ms).min().unwrap_or(self.end_ms);
+        (reached_ms - self.start_ms) as f64 / (self.end_ms - self.start_ms).max(1) as f64
     }
 
     fn step(&mut self, index: usize) {

@@ -25,7 +25,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/api/bellwether/v1/hosts/{instance}", delete(hosts::retire))
         .route("/api/bellwether/v1/packs", get(packs::packs))
         .route("/runbooks/{alert}", get(runbooks::runbook))
-        .route("/api/bellwether/v1/rules/replay", post(replay::post))
+        .route("/api/bellwether/v1/rules/replay", get(replay::get).post(replay::post))
         .route("/api/bellwether/v1/rules/git", get(rules_git::repositories))
         .route("/api/bellwether/v1/rules/git/{name}/hook", post(rules_git::hook))
         .route("/api/bellwether/v1/scaling", get(scaling::scaling))

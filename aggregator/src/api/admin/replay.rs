@@ -12,6 +12,11 @@ use axum::{
 };
 use daemon::clock;
 
+/// `GET /api/bellwether/v1/rules/replay`: how far those that are under way have come.
+pub(crate) async fn get(State(app): State<AppState>) -> Response {
+    Json(app.replays.progress()).into_response()
+}
+
 /// `POST /api/bellwether/v1/rules/replay`
 pub(crate) async fn post(
     State(app): State<AppState>,
