@@ -38,6 +38,7 @@ impl Decoded {
         let (report, receipt, for_tail) = match self {
             Decoded::Metrics(report) => {
                 let receipt = app.metrics.append(&scratch.metrics, id, now_ns / 1_000_000)?;
+                app.receivers.early_samples.look(protocol, &scratch.metrics);
                 (report, receipt, None)
             }
             Decoded::Logs(report) => {

@@ -26,7 +26,7 @@ pub(super) enum Protocol {
 }
 
 impl Protocol {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Protocol::RemoteWrite1 => "remote_write_1",
             Protocol::RemoteWrite2 => "remote_write_2",

@@ -12,6 +12,7 @@
 
 mod append;
 mod counters;
+mod early_samples;
 mod elastic;
 mod failure;
 mod identity;

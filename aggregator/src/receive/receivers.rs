@@ -1,6 +1,6 @@
 //! What receivers share: places for requests, buffers that are used again, counters.
 
-use super::counters::Counters;
+use super::{counters::Counters, early_samples::EarlySamples};
 use crate::config::LimitsConfig;
 use daemon::metrics::Metrics;
 use model::{LogBatch, MetricBatch};
@@ -24,6 +24,7 @@ pub(super) struct Scratch {
 pub(crate) struct Receivers {
     pub(super) places: Semaphore,
     pub(super) counters: Counters,
+    pub(super) early_samples: EarlySamples,
     spare: Mutex<Vec<Scratch>>,
 }
 
@@ -32,6 +33,7 @@ impl Receivers {
         Receivers {
             places: Semaphore::new(limits.writes_in_flight_max.max(1)),
             counters: Counters::new(own),
+            early_samples: EarlySamples::new(own),
             spare: Mutex::default(),
         }
     }

@@ -13,9 +13,11 @@ pub mod memory;
 pub mod metrics;
 mod pool;
 mod secret;
+mod seldom;
 mod shutdown;
 
 pub use listen::ListenAddress;
 pub use pool::{Pool, PoolBusy};
 pub use secret::{Secret, SecretError};
+pub use seldom::Seldom;
 pub use shutdown::Shutdown;

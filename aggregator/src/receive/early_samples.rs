@@ -1,0 +1,84 @@
+//! Samples of the first weeks of 1970: that is where times in seconds are when they are read as
+//! milliseconds, and times in milliseconds or microseconds when they are read as nanoseconds. They are
+//! stored, since somebody may mean them, and they are told of, since nobody finds them there.
+
+use super::counters::Protocol;
+use daemon::{Seldom, metrics::Metrics};
+use model::MetricBatch;
+use prometheus_client::metrics::counter::Counter;
+use std::{ops::Range, time::Duration};
+
+/// Up to the year 2096 in seconds, read as milliseconds. Zero is what senders without a clock say.
+const EARLY_MS: Range<i64> = 1..4_000_000_000;
+/// Between two messages.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(super) struct EarlySamples {
+    batches: Counter,
+    told: Seldom,
+}
+
+impl EarlySamples {
+    pub(super) fn new(own: &Metrics) -> Self {
+        let batches = Counter::default();
+        own.register(|registry| {
+            registry.register(
+                "bellwether_receive_early_batches",
+                "Batches that begin with a sample of the first weeks of 1970, as with times in a wrong unit",
+                batches.clone(),
+            );
+        });
+        EarlySamples { batches, told: Seldom::every(PAUSE) }
+    }
+
+    /// Looks at the batch's first sample alone: a sender that mistakes the unit does it everywhere.
+    pub(super) fn look(&self, protocol: Protocol, batch: &MetricBatch) {
+        let Some((series, timestamp_ms)) = early(batch) else { return };
+        self.batches.inc();
+        if let Some(batches) = self.told.happened() {
+            tracing::warn!(
+                series,
+                timestamp_ms,
+                batches,
+                protocol = protocol.as_str(),
+                "samples are stored in 1970: does their sender give seconds for milliseconds, or another \
+                 `precision` than it says?"
+            );
+        }
+    }
+}
+
+fn early(batch: &MetricBatch) -> Option<(String, i64)> {
+    let first = batch.series().next()?;
+    let sample_ms = first.samples().first().map(|sample| sample.timestamp_ms);
+    let timestamp_ms = sample_ms.or_else(|| first.histograms().first().map(|histogram| histogram.0))?;
+    EARLY_MS.contains(&timestamp_ms).then(|| (first.labels().to_string(), timestamp_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Labels;
+
+    #[test]
+    fn times_in_a_wrong_unit_are_seen() {
+        for (timestamp_ms, is_seen) in [
+            (1_790_000_000, true),
+            (1_790_000, true),
+            (1_790, true),
+            (0, false),
+            (-5, false),
+            (1_790_000_000_000, false),
+            (4_000_000_000, false),
+        ] {
+            let mut batch = MetricBatch::default();
+            batch.begin_with(Labels::from_pairs([("__name__", "up"), ("job", "a")]).as_ref());
+            batch.sample(timestamp_ms, 0, 1.0);
+            let seen = early(&batch);
+            assert_eq!(seen.is_some(), is_seen, "{timestamp_ms}");
+            assert!(seen.is_none_or(|(series, _)| series.contains("up") && series.contains("job")));
+        }
+        assert_eq!(early(&MetricBatch::default()), None);
+    }
+}
