@@ -2,7 +2,7 @@
 
 use super::protocol::{Message, Protocol};
 use bytes::Bytes;
-use daemon::Secret;
+use daemon::{Secret, http::explain};
 use reqwest::{
     Client, RequestBuilder, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
@@ -118,16 +118,6 @@ impl Endpoint {
 /// Headers are ASCII; labels need not be.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '_' }).collect()
-}
-
-fn explain(error: &reqwest::Error) -> String {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    message
 }
 
 async fn read(response: Response, message: Message) -> Answer {

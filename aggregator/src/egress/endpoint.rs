@@ -4,7 +4,7 @@ use super::config::{ProtobufMessage, RemoteWriteConfig};
 use anyhow::Context;
 use daemon::{
     Secret, clock,
-    http::{ClientOptions, ClientTls},
+    http::{ClientOptions, ClientTls, explain},
 };
 use http::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
@@ -177,7 +177,8 @@ impl Endpoint {
         }
         match request.headers(self.headers.clone()).send().await {
             Ok(response) => read(response, message.version, self.config.queue_config.retry_on_http_429).await,
-            Err(error) => Answer::Retry { after: None, why: explain(error) },
+            // The URL may hold a token.
+            Err(error) => Answer::Retry { after: None, why: explain(&error.without_url()) },
         }
     }
 
@@ -204,18 +205,6 @@ async fn secret(inline: Option<&Secret>, file: Option<&Path>) -> Result<Secret, 
     let text = tokio::fs::read_to_string(path).await;
     let text = text.map_err(|error| format!("failed to read `{}`: {error}", path.display()))?;
     Ok(Secret::new(text.trim_end_matches(['\n', '\r'])))
-}
-
-/// The error and its causes, without the URL, which may hold a token.
-fn explain(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    message
 }
 
 async fn read(response: Response, version: Version, is_429_retried: bool) -> Answer {

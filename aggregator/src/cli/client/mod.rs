@@ -7,7 +7,7 @@ pub(super) use table::Table;
 use anyhow::{Context, anyhow, bail};
 use daemon::{
     Secret,
-    http::{ClientOptions, ClientTls, client},
+    http::{ClientOptions, ClientTls, client, explain},
 };
 use reqwest::{Method, Response, StatusCode, Url, header};
 use serde_json::Value;
@@ -149,8 +149,9 @@ impl Connection {
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()),
         };
-        let response = request.send().await.with_context(|| {
-            format!("failed to reach {}; is the server running? (--url names another)", self.base)
+        let response = request.send().await.map_err(|error| {
+            let why = format!("failed to reach {}; is the server running? (--url names another)", self.base);
+            Unreached(format!("{why}: {}", explain(&error)))
         })?;
         let status = response.status();
         let text = read(response).await?;
@@ -200,6 +201,11 @@ fn refusal(status: StatusCode, text: &str) -> anyhow::Error {
     if status.is_server_error() { anyhow!(Unavailable(said)) } else { anyhow!(said) }
 }
 
+/// The server is not there, or does not speak as its address says.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unreached(String);
+
 /// The server is there and cannot answer now.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -207,7 +213,9 @@ struct Unavailable(String);
 
 /// Whether the same question may be answered later: the server is away, or cannot answer now.
 pub(super) fn may_pass(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<reqwest::Error>() || cause.is::<Unavailable>())
+    error
+        .chain()
+        .any(|cause| cause.is::<Unreached>() || cause.is::<Unavailable>() || cause.is::<reqwest::Error>())
 }
 
 /// Runs a command's requests.

@@ -23,19 +23,25 @@ pub(super) struct SyslogCounters {
     received: Family<ByTransport, Counter>,
     lost: Family<ByReason, Counter>,
     cut: Family<ByTransport, Counter>,
+    handshakes: Family<ByTransport, Counter>,
 }
 
 impl SyslogCounters {
     pub(super) fn new(own: &Metrics) -> Self {
         let counters = SyslogCounters::default();
         own.register(|registry| {
-            let SyslogCounters { received, lost, cut } = &counters;
+            let SyslogCounters { received, lost, cut, handshakes } = &counters;
             registry.register("bellwether_syslog_messages", "Syslog messages received", received.clone());
             registry.register("bellwether_syslog_lost", "Syslog messages that were not stored", lost.clone());
             registry.register(
                 "bellwether_syslog_cut",
                 "Syslog messages cut at the longest allowed",
                 cut.clone(),
+            );
+            registry.register(
+                "bellwether_syslog_failed_handshakes",
+                "Connections for syslog on which TLS could not be agreed",
+                handshakes.clone(),
             );
         });
         counters
@@ -47,6 +53,10 @@ impl SyslogCounters {
 
     pub(super) fn lost(&self, transport: &'static str, reason: &'static str, count: u64) {
         self.lost.get_or_create(&ByReason { transport, reason }).inc_by(count);
+    }
+
+    pub(super) fn failed_handshake(&self, transport: &'static str) {
+        self.handshakes.get_or_create(&ByTransport { transport }).inc();
     }
 
     pub(super) fn cut(&self, transport: &'static str, count: u64) {

@@ -20,7 +20,7 @@ pub use config::SyslogConfig;
 use crate::app::AppState;
 use anyhow::{Context, bail};
 use counters::SyslogCounters;
-use daemon::{ListenAddress, Shutdown};
+use daemon::{ListenAddress, Seldom, Shutdown};
 use queue::Queue;
 use std::sync::Arc;
 use tcp::TcpShared;
@@ -83,6 +83,7 @@ pub(crate) async fn start(app: &AppState, shutdown: &Shutdown) -> anyhow::Result
         transport,
         tls,
         is_verified,
+        failures: Seldom::every(tcp::FAILURES_PAUSE),
     };
     if let Some(address) = config.tcp {
         check_open(config, "tcp", address)?;

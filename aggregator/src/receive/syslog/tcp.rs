@@ -5,7 +5,7 @@ use super::{
     config::{Network, is_allowed},
     queue::Queue,
 };
-use daemon::{Shutdown, clock};
+use daemon::{Seldom, Shutdown, clock};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -19,6 +19,8 @@ use wire::syslog::{Framer, Received};
 const CONNECTIONS_MAX: usize = 1024;
 /// A TLS handshake takes no longer.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
+/// Between two messages about handshakes that failed.
+pub(super) const FAILURES_PAUSE: Duration = Duration::from_secs(60);
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -31,6 +33,7 @@ pub(super) struct TcpShared {
     pub(super) tls: Option<TlsAcceptor>,
     /// Whether every sender shows a certificate of one of ours.
     pub(super) is_verified: bool,
+    pub(super) failures: Seldom,
 }
 
 pub(super) async fn accept(listener: TcpListener, shared: Arc<TcpShared>, shutdown: Shutdown) {
@@ -72,8 +75,21 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &TcpShared) {
     let Some(acceptor) = &shared.tls else { return read(stream, peer, shared).await };
     match tokio::time::timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => read(stream, peer, shared).await,
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "a syslog sender's TLS handshake failed"),
-        Err(_) => tracing::debug!(%peer, "a syslog sender's TLS handshake took too long"),
+        Ok(Err(error)) => shared.failed_handshake(peer, &error),
+        Err(late) => shared.failed_handshake(peer, &late.into()),
+    }
+}
+
+impl TcpShared {
+    /// The sender learns no more than that the connection ends, so it is for us to say why.
+    fn failed_handshake(&self, peer: SocketAddr, error: &std::io::Error) {
+        self.queue.counters.failed_handshake(self.transport);
+        if let Some(count) = self.failures.happened() {
+            let error = error.to_string();
+            let speaks_plain = error.contains("InvalidContentType");
+            let hint = if speaks_plain { "the sender does not speak TLS" } else { "" };
+            tracing::warn!(%peer, error, hint, count, "TLS with a syslog sender failed");
+        }
     }
 }
 

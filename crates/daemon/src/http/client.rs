@@ -165,6 +165,24 @@ pub fn client(options: &ClientOptions) -> Result<reqwest::Client, reqwest::Error
     builder.build()
 }
 
+/// The error and its causes, and what to do where it is told by them: the two ends do not both speak TLS.
+pub fn explain(error: &reqwest::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    let hint = if message.contains("InvalidContentType") {
+        "; does the server speak plain HTTP there? Then write http:// instead of https://"
+    } else if message.contains("invalid HTTP version parsed") {
+        "; does the server speak TLS there? Then write https:// instead of http://"
+    } else {
+        ""
+    };
+    message + hint
+}
+
 fn policy(redirects: Redirects) -> redirect::Policy {
     if redirects == Redirects::Never {
         return redirect::Policy::none();
@@ -249,7 +267,7 @@ fn is_link_local(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[test]
     fn link_local_targets_are_refused_in_every_spelling() {
@@ -307,6 +325,28 @@ mod tests {
         assert!(tunnel.starts_with("CONNECT ") && tunnel.contains("x-proxy: s3cret"), "{tunnel}");
         let plain = seen_by_a_proxy("http://hooks.example.org/x").await;
         assert!(plain.starts_with("GET http://") && !plain.contains("s3cret"), "{plain}");
+    }
+
+    #[tokio::test]
+    async fn the_other_kind_of_address_is_hinted_at() {
+        for (scheme, answer, hint) in [
+            ("https", &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "http:// instead of https://"),
+            // A TLS alert: an unexpected message.
+            ("http", &[21, 3, 3, 0, 2, 2, 10], "https:// instead of http://"),
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("{scheme}://{}/", listener.local_addr().unwrap());
+            let request = client(&ClientOptions::default()).unwrap().get(url).send();
+            let server = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.read_u8().await.unwrap();
+                stream.write_all(answer).await.unwrap();
+                stream
+            };
+            let (answered, _stream) = tokio::join!(request, server);
+            let message = explain(&answered.unwrap_err());
+            assert!(message.contains(hint), "{message}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod signature;
 mod tls;
 
 pub use client::{
-    ClientOptions, ClientTls, LinkLocal, Redirects, TargetRefused, TlsVersion, check_target, client,
+    ClientOptions, ClientTls, LinkLocal, Redirects, TargetRefused, TlsVersion, check_target, client, explain,
 };
 pub use server::{ServerOptions, serve};
 pub use signature::signature_headers;

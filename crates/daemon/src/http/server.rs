@@ -13,7 +13,7 @@ use hyper_util::{
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
@@ -22,6 +22,9 @@ use tower::ServiceExt;
 
 /// A client that has not sent its headers by then is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of a request without TLS where it is spoken, this much is read, and for this long.
+const MISDIRECTED_BYTES_MAX: u64 = 1 << 20;
+const MISDIRECTED_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept (out of file descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -93,10 +96,38 @@ async fn accept(
     let Some(tls) = tls else {
         return connection(stream, peer, router, shutdown).await;
     };
+    let mut first = [0];
+    match tokio::time::timeout(HEADER_TIMEOUT, stream.peek(&mut first)).await {
+        // A TLS handshake begins with the byte 22, a request of HTTP/1 with its method.
+        Ok(Ok(1)) if first[0].is_ascii_uppercase() => return misdirected(stream).await,
+        Ok(_) => {}
+        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+    }
     match tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => connection(stream, peer, router, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+    }
+}
+
+/// Says in plain HTTP that TLS is spoken here. The status is one that senders come back after: with
+/// one of 4xx they would take what they hold for refused and drop it.
+async fn misdirected(mut stream: TcpStream) {
+    const TOLD: &str = "this address speaks TLS: write https:// instead of http://\n";
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\
+         retry-after: 30\r\nconnection: close\r\n\r\n{TOLD}",
+        TOLD.len()
+    );
+    let talk = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await?;
+        // Closed with bytes unread, the connection would be reset and the answer lost with it.
+        tokio::io::copy(&mut stream.take(MISDIRECTED_BYTES_MAX), &mut tokio::io::sink()).await
+    };
+    match tokio::time::timeout(MISDIRECTED_PATIENCE, talk).await {
+        Ok(Err(error)) => tracing::debug!(%error, "a client that speaks no TLS went away"),
+        _ => tracing::debug!("told a client that speaks no TLS to do so"),
     }
 }
 
@@ -133,7 +164,6 @@ where
 mod tests {
     use super::*;
     use axum::routing::get;
-    use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
     async fn an_open_request_ends_before_the_server_does() {
