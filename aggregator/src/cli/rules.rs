@@ -119,9 +119,9 @@ async fn tell_progress(connection: &Connection, last_ms: i64) -> Infallible {
 
 fn progress_line(underway: &Value, last_ms: i64, seconds: u64) -> String {
     let replays = underway.as_array().into_iter().flatten();
-    let ours = replays.filter(|replay| replay["last_ms"] == last_ms).filter_map(|it| it["done"].as_f64());
+    let mut ours = replays.filter(|replay| replay["last_ms"] == last_ms).filter_map(|it| it["done"].as_f64());
     // The last one that began with this range.
-    match ours.last() {
+    match ours.next_back() {
         Some(done) => format!("replaying: {:.0} % after {seconds} s", done * 100.0),
         None => format!("replaying for {seconds} s"),
     }

@@ -367,7 +367,8 @@ impl Dispatcher {
         for (key, alerts) in known {
             let change = self.told.change(&key, |entry| {
                 // What stays behind has them in common with what goes.
-                entry.join_incidents(&entry.open_incidents().to_vec());
+                let incidents = entry.open_incidents().to_vec();
+                entry.join_incidents(&incidents);
                 entry.close(&alerts);
             });
             self.changes.push(change);
