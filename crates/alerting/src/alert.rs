@@ -34,9 +34,17 @@ impl Fingerprint {
     }
 }
 
+impl Fingerprint {
+    /// As it is displayed, without the cost of formatting.
+    pub fn encode_hex(self, digits: &mut [u8; 16]) -> &str {
+        *digits = std::array::from_fn(|at| b"0123456789abcdef"[(self.0 >> (60 - 4 * at)) as usize & 0xf]);
+        str::from_utf8(digits).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(self.encode_hex(&mut [0; 16]))
     }
 }
 

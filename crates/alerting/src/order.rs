@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 /// Labels that say where an alert comes from; alerts from one place stand together.
 const PLACE: [&str; 2] = ["job", "instance"];
 
-/// Puts alerts in order: by place, those without one last, then as [`of_label_sets`]. Their labels
+/// Puts alerts in order: by place, those without one last, then as [`LabelSetKey`]. Their labels
 /// are looked through once each: there may be thousands, with others waiting.
 pub(crate) fn sort_alerts<T>(alerts: Vec<T>, labels: impl Fn(&T) -> &Labels) -> Vec<T> {
     if alerts.len() < 2 {
@@ -23,12 +23,12 @@ pub(crate) fn sort_alerts<T>(alerts: Vec<T>, labels: impl Fn(&T) -> &Labels) -> 
 #[derive(PartialEq, Eq)]
 struct AlertKey<'a> {
     place: [Option<&'a str>; PLACE.len()],
-    labels: &'a Labels,
+    labels: LabelSetKey<'a>,
 }
 
 impl<'a> AlertKey<'a> {
     fn of(labels: &'a Labels) -> Self {
-        AlertKey { place: PLACE.map(|name| labels.get(name)), labels }
+        AlertKey { place: PLACE.map(|name| labels.get(name)), labels: LabelSetKey::of(labels) }
     }
 }
 
@@ -39,7 +39,7 @@ impl Ord for AlertKey<'_> {
             (a, b) => b.is_some().cmp(&a.is_some()),
         };
         let by_place = self.place.iter().zip(&other.place).map(of_places).find(|order| order.is_ne());
-        by_place.unwrap_or_else(|| of_label_sets(self.labels, other.labels))
+        by_place.unwrap_or_else(|| self.labels.cmp(&other.labels))
     }
 }
 
@@ -49,15 +49,37 @@ impl PartialOrd for AlertKey<'_> {
     }
 }
 
-/// Of two label sets: the smaller one first; of equally large ones the first name that only one
-/// has puts that one behind, the first value that differs decides otherwise.
-pub(crate) fn of_label_sets(a: &Labels, b: &Labels) -> Ordering {
-    let by_pair = || {
-        let pairs = a.iter().zip(b.iter());
-        let of_pairs = |(a, b): ((&str, &str), (&str, &str))| b.0.cmp(a.0).then_with(|| a.1.cmp(b.1));
-        pairs.map(of_pairs).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-    };
-    a.len().cmp(&b.len()).then_with(by_pair)
+/// A label set's place among others: the smaller one first; of equally large ones the first name
+/// that only one has puts that one behind, the first value that differs decides otherwise. The size is
+/// counted once for many comparisons.
+#[derive(PartialEq, Eq)]
+pub(crate) struct LabelSetKey<'a> {
+    size: usize,
+    labels: &'a Labels,
+}
+
+impl<'a> LabelSetKey<'a> {
+    pub(crate) fn of(labels: &'a Labels) -> Self {
+        LabelSetKey { size: labels.len(), labels }
+    }
+}
+
+impl Ord for LabelSetKey<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.size.cmp(&other.size).then_with(|| of_equally_large(self.labels, other.labels))
+    }
+}
+
+impl PartialOrd for LabelSetKey<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+fn of_equally_large(a: &Labels, b: &Labels) -> Ordering {
+    let pairs = a.iter().zip(b.iter());
+    let of_pairs = |(a, b): ((&str, &str), (&str, &str))| b.0.cmp(a.0).then_with(|| a.1.cmp(b.1));
+    pairs.map(of_pairs).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 #[cfg(test)]
@@ -77,7 +99,7 @@ mod tests {
     #[test]
     fn label_sets_go_by_size_then_by_the_first_difference() {
         check(
-            of_label_sets,
+            |a, b| LabelSetKey::of(a).cmp(&LabelSetKey::of(b)),
             &[
                 &[("z", "9")],
                 &[("b", "1"), ("c", "1")],

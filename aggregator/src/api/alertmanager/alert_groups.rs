@@ -16,7 +16,6 @@ use axum::{
     response::Response,
 };
 use serde::Serialize;
-use std::collections::HashMap;
 
 /// What a group takes beside its alerts, more or less.
 const GROUP_BYTES: usize = 200;
@@ -37,27 +36,30 @@ pub(super) async fn alert_groups(
     let written = alerting.look(move |dispatcher, now_ms| {
         let groups = dispatcher.groups(now_ms);
         let alerts: usize = groups.iter().map(|group| group.alerts.len()).sum();
-        let told = told(&groups, &filter);
+        let told = Told::of(&groups, &filter);
         let wanted = groups.iter().filter_map(|group| group_json(group, &told, &filter));
         list_to_json(wanted, alerts * ALERT_BYTES + groups.len() * GROUP_BYTES)
     });
     Ok(answer(written.await?))
 }
 
-/// Who is told of an alert in one of the groups asked for, in order.
-type Told<'a> = HashMap<Fingerprint, Vec<&'a str>>;
+/// Who is told of which alert in one of the groups asked for, in order.
+struct Told<'a>(Vec<(Fingerprint, &'a str)>);
 
-fn told<'a>(groups: &'a [GroupView<'a>], filter: &AlertFilter) -> Told<'a> {
-    let mut told = Told::new();
-    for group in groups.iter().filter(|group| filter.wants_receiver(group.receiver)) {
-        for view in &group.alerts {
-            told.entry(view.fingerprint).or_default().push(group.receiver);
-        }
+impl<'a> Told<'a> {
+    fn of(groups: &[GroupView<'a>], filter: &AlertFilter) -> Self {
+        let wanted = groups.iter().filter(|group| filter.wants_receiver(group.receiver));
+        let mut told: Vec<_> = wanted
+            .flat_map(|group| group.alerts.iter().map(|view| (view.fingerprint, group.receiver)))
+            .collect();
+        told.sort_unstable();
+        Told(told)
     }
-    for receivers in told.values_mut() {
-        receivers.sort_unstable();
+
+    fn of_alert(&self, alert: Fingerprint) -> impl Iterator<Item = &'a str> {
+        let first = self.0.partition_point(|(other, _)| *other < alert);
+        self.0[first..].iter().take_while(move |(other, _)| *other == alert).map(|(_, receiver)| *receiver)
     }
-    told
 }
 
 fn group_json<'a>(group: &'a GroupView<'a>, told: &Told<'a>, filter: &AlertFilter) -> Option<GroupJson<'a>> {
@@ -65,9 +67,7 @@ fn group_json<'a>(group: &'a GroupView<'a>, told: &Told<'a>, filter: &AlertFilte
         return None;
     }
     let wanted = group.alerts.iter().filter(|view| filter.wants(view));
-    let shown =
-        wanted.map(|view| AlertJson::of(view, told.get(&view.fingerprint).map_or(&[], Vec::as_slice)));
-    let alerts: Vec<_> = shown.collect();
+    let alerts: Vec<_> = wanted.map(|view| AlertJson::of(view, told.of_alert(view.fingerprint))).collect();
     let receiver = ReceiverJson { name: group.receiver };
     if alerts.is_empty() {
         return None;

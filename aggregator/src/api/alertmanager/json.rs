@@ -3,7 +3,6 @@
 use alerting::{AlertView, Annotations, Fingerprint, Silence, SilenceMatcher, timestamp::Written};
 use model::Labels;
 use serde::{Serialize, Serializer};
-use std::fmt::Display;
 
 /// A receiver by name.
 #[derive(Serialize)]
@@ -29,7 +28,7 @@ pub(super) const ALERT_BYTES: usize = 700;
 pub(crate) struct AlertJson<'a> {
     annotations: &'a Annotations,
     ends_at: Millis,
-    fingerprint: Shown<Fingerprint>,
+    fingerprint: FingerprintJson,
     receivers: Vec<ReceiverJson<'a>>,
     starts_at: Millis,
     status: StatusJson<'a>,
@@ -42,7 +41,7 @@ pub(crate) struct AlertJson<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StatusJson<'a> {
-    inhibited_by: Vec<Shown<Fingerprint>>,
+    inhibited_by: Vec<FingerprintJson>,
     muted_by: &'a [String],
     silenced_by: &'a [String],
     state: &'static str,
@@ -50,22 +49,22 @@ struct StatusJson<'a> {
 
 impl<'a> From<&'a AlertView<'a>> for AlertJson<'a> {
     fn from(view: &'a AlertView<'a>) -> Self {
-        AlertJson::of(view, &view.receivers)
+        AlertJson::of(view, view.receivers.iter().copied())
     }
 }
 
 impl<'a> AlertJson<'a> {
     /// An alert that `receivers` are told of.
-    pub(super) fn of(view: &'a AlertView<'a>, receivers: &[&'a str]) -> Self {
+    pub(super) fn of(view: &'a AlertView<'a>, receivers: impl Iterator<Item = &'a str>) -> Self {
         let alert = view.alert;
         AlertJson {
             annotations: &alert.annotations,
             ends_at: Millis(alert.ends_at_ms, alert.ends_written),
-            fingerprint: Shown(view.fingerprint),
-            receivers: receivers.iter().map(|name| ReceiverJson { name }).collect(),
+            fingerprint: FingerprintJson(view.fingerprint),
+            receivers: receivers.map(|name| ReceiverJson { name }).collect(),
             starts_at: Millis(alert.starts_at_ms, alert.starts_written),
             status: StatusJson {
-                inhibited_by: view.status.inhibited_by.iter().map(|id| Shown(*id)).collect(),
+                inhibited_by: view.status.inhibited_by.iter().map(|id| FingerprintJson(*id)).collect(),
                 muted_by: &view.status.muted_by,
                 silenced_by: &view.status.silenced_by,
                 state: view.status.state(),
@@ -77,12 +76,12 @@ impl<'a> AlertJson<'a> {
     }
 }
 
-/// What is shown as its text.
-struct Shown<T>(T);
+/// A fingerprint as its text, of which an answer may have ten thousand.
+struct FingerprintJson(Fingerprint);
 
-impl<T: Display> Serialize for Shown<T> {
+impl Serialize for FingerprintJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        serializer.serialize_str(self.0.encode_hex(&mut [0; 16]))
     }
 }
 

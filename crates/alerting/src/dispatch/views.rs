@@ -16,7 +16,7 @@ pub struct AlertView<'a> {
     pub alert: &'a Alert,
     /// Its identity.
     pub fingerprint: Fingerprint,
-    /// Receivers whose routes take it, in order of the routes.
+    /// Receivers whose routes take it, in order of the routes. Empty in a group: there the groups say.
     pub receivers: Vec<&'a str>,
     /// What mutes it.
     pub status: AlertStatus,
@@ -83,9 +83,8 @@ impl Dispatcher {
             let firing = alerts.filter(|(_, alert)| !alert.is_resolved(now_ms));
             let intervals = moment.intervals(RouteId(*route));
             let view = |(fingerprint, alert)| {
-                let mut view = self.view(fingerprint, alert, &moment);
-                view.status.muted_by = intervals.to_vec();
-                view
+                let status = AlertStatus { muted_by: intervals.to_vec(), ..status(alert, &moment) };
+                AlertView { alert, fingerprint, receivers: Vec::new(), status }
             };
             let alerts = order::sort_alerts(firing.map(view).collect(), |view| &view.alert.labels);
             if !alerts.is_empty() {
@@ -98,26 +97,25 @@ impl Dispatcher {
                 });
             }
         }
-        groups.sort_by(|a, b| {
-            order::of_label_sets(a.labels, b.labels).then_with(|| a.receiver.cmp(b.receiver))
-        });
+        groups.sort_by_cached_key(|group| (order::LabelSetKey::of(group.labels), group.receiver));
         groups
     }
 
     fn view<'a>(&'a self, fingerprint: Fingerprint, alert: &'a Alert, moment: &Moment<'_>) -> AlertView<'a> {
         let routes = self.config.routes.matching(&alert.labels);
-        let mut mutes = moment.mutes_of(&alert.labels);
-        // Alertmanager looks no further than the first rule that inhibits.
-        mutes.inhibitors.truncate(1);
         AlertView {
             alert,
             fingerprint,
             receivers: routes.iter().map(|id| self.config.routes.get(*id).receiver.as_str()).collect(),
-            status: AlertStatus {
-                silenced_by: mutes.silences,
-                inhibited_by: mutes.inhibitors,
-                muted_by: Vec::new(),
-            },
+            status: status(alert, moment),
         }
     }
+}
+
+/// What mutes an alert, whatever the route.
+fn status(alert: &Alert, moment: &Moment<'_>) -> AlertStatus {
+    let mut mutes = moment.mutes_of(&alert.labels);
+    // Alertmanager looks no further than the first rule that inhibits.
+    mutes.inhibitors.truncate(1);
+    AlertStatus { silenced_by: mutes.silences, inhibited_by: mutes.inhibitors, muted_by: Vec::new() }
 }
