@@ -54,7 +54,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         for file in files {
             match check(&file, &evaluator) {
-                Ok(what) => print(&mut out, format_args!("{}: {what}", file.display()))?,
+                Ok(good) => {
+                    good.warnings.iter().for_each(|warning| tell(format_args!("warning: {warning}")));
+                    print(&mut out, format_args!("{}: {}", file.display(), good.what))?;
+                }
                 Err(found) => {
                     problems += found.len();
                     found.into_iter().for_each(tell);
@@ -134,8 +137,22 @@ fn kind(text: &str) -> Kind {
     kind.unwrap_or(Kind::Config)
 }
 
+/// A file without problems.
+#[derive(Debug, Default)]
+struct Good {
+    what: String,
+    /// What is odd about it, or about a file that it names.
+    warnings: Vec<String>,
+}
+
+impl From<String> for Good {
+    fn from(what: String) -> Self {
+        Good { what, warnings: Vec::new() }
+    }
+}
+
 /// What a good file is, or every problem of a bad one.
-fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>> {
+fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<Good, Vec<String>> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| vec![format!("{}:0:0: failed to read: {error}", path.display())])?;
     if let Some(Lookalike { key, message }) = lookalike(&daemon::config::top_level_keys(&text)) {
@@ -148,39 +165,38 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
                 alerting::Settings { rules: vec![path.to_owned()], ..alerting::Settings::default() };
             let loaded =
                 alerting::read_rules(&settings, evaluator.as_ref()).map_err(|problems| each(&problems.0))?;
-            for warning in &loaded.warnings {
-                tell(format_args!("warning: {warning}"));
-            }
             let rules: usize = loaded.groups.iter().map(|group| group.rules.len()).sum();
-            Ok(format!("{} in {}", count(rules, "rule"), count(loaded.groups.len(), "group")))
+            let what = format!("{} in {}", count(rules, "rule"), count(loaded.groups.len(), "group"));
+            Ok(Good { what, warnings: each(&loaded.warnings) })
         }
         Kind::RuleTests => match crate::rule_tests::check(&text) {
-            Ok(tests) => Ok(format!("{}; `bellwether test` runs them", count(tests, "unit test"))),
-            Err(failure) => {
-                let (line, column) = (failure.line, failure.column);
-                Err(vec![format!("{}:{line}:{column}: {}", path.display(), failure.message)])
+            Ok(tests) => Ok(format!("{}; `bellwether test` runs them", count(tests, "unit test")).into()),
+            Err(failures) => {
+                let told = failures.iter().map(|failure| {
+                    let (line, column) = (failure.line, failure.column);
+                    format!("{}:{line}:{column}: {}", path.display(), failure.message)
+                });
+                Err(told.collect())
             }
         },
         Kind::Routes => {
             let config = alerting::config::Config::load(path).map_err(|problems| each(&problems.0))?;
-            Ok(format!("routes to {}", count(config.receivers.len(), "receiver")))
+            Ok(format!("routes to {}", count(config.receivers.len(), "receiver")).into())
         }
         Kind::Silences => {
             let now_ms = daemon::clock::now_ms();
             let loaded = alerting::silence::load_silences(&[path.to_owned()], now_ms)
                 .map_err(|problems| each(&problems.0))?;
-            for warning in &loaded.warnings {
-                tell(format_args!("warning: {warning}"));
-            }
-            Ok(count(loaded.silences.len(), "silence"))
+            let what = count(loaded.silences.len(), "silence");
+            Ok(Good { what, warnings: each(&loaded.warnings) })
         }
         Kind::Policies => {
             let readings = PolicyReadings::new(evaluator.clone(), None);
             let loaded = scaling::load_policies(&[path.to_owned()], &readings)
                 .map_err(|problems| each(&problems.0))?;
             Ok(match loaded.policies.len() {
-                1 => "1 scaling policy".to_owned(),
-                several => format!("{several} scaling policies"),
+                1 => "1 scaling policy".to_owned().into(),
+                several => format!("{several} scaling policies").into(),
             })
         }
         Kind::Config => check_config(path, &text, evaluator),
@@ -188,10 +204,12 @@ fn check(path: &Path, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>>
 }
 
 /// The aggregator's own configuration, with what it names.
-fn check_config(path: &Path, text: &str, evaluator: &Arc<Evaluator>) -> Result<String, Vec<String>> {
-    for Misspelt { name, right } in misspelt_variables::<Config>() {
-        tell(format_args!("warning: `{name}` in the environment is not read; write `{right}`"));
-    }
+fn check_config(path: &Path, text: &str, evaluator: &Arc<Evaluator>) -> Result<Good, Vec<String>> {
+    let mut good = Good::from("configuration".to_owned());
+    let misspelt = misspelt_variables::<Config>()
+        .into_iter()
+        .map(|Misspelt { name, right }| format!("`{name}` in the environment is not read; write `{right}`"));
+    good.warnings.extend(misspelt);
     let name = path.display().to_string();
     let config = daemon::config::parse_yaml_with_all_mistakes::<Config>(text, &name)
         .map_err(|mistakes| each(&mistakes))?;
@@ -202,7 +220,7 @@ fn check_config(path: &Path, text: &str, evaluator: &Arc<Evaluator>) -> Result<S
         format!("{name}:{line}:{column}: {problem}")
     });
     let mut problems: Vec<_> = refused.collect();
-    problems.extend(problems_of_named_files(&config, evaluator));
+    problems.extend(check_named_files(&config, evaluator, &mut good.warnings));
     // Paths count from where the server is started, and those of routes from their file.
     let missing = missing_files(text, &name, Path::new(""), &problems);
     problems.extend(missing);
@@ -213,7 +231,7 @@ fn check_config(path: &Path, text: &str, evaluator: &Arc<Evaluator>) -> Result<S
         let missing = missing_files(&routes, &path.display().to_string(), folder, &problems);
         problems.extend(missing);
     }
-    if problems.is_empty() { Ok("configuration".to_owned()) } else { Err(problems) }
+    if problems.is_empty() { Ok(good) } else { Err(problems) }
 }
 
 /// What is well-formed and yet keeps a server with this configuration from starting, each with the
@@ -241,15 +259,22 @@ fn refused_by_a_start(config: &Config) -> Vec<(String, String)> {
     problems
 }
 
-fn problems_of_named_files(config: &Config, evaluator: &Arc<Evaluator>) -> Vec<String> {
+/// The problems of the files that a configuration names.
+fn check_named_files(config: &Config, evaluator: &Arc<Evaluator>, warnings: &mut Vec<String>) -> Vec<String> {
     let mut problems = Vec::new();
     let rules = rules_git::split(&config.alerting.rules).map(|(paths, _)| paths).unwrap_or_default();
     let settings = alerting::Settings { rules, ..alerting::Settings::default() };
-    problems.extend(alerting::read_rules(&settings, evaluator.as_ref()).err().map(|found| each(&found.0)));
+    match alerting::read_rules(&settings, evaluator.as_ref()) {
+        Ok(loaded) => warnings.extend(each(&loaded.warnings)),
+        Err(found) => problems.push(each(&found.0)),
+    }
     let routes = config.alerting.alertmanager_config.as_deref().map(alerting::config::Config::load);
     problems.extend(routes.and_then(Result::err).map(|found| each(&found.0)));
     let silences = alerting::silence::load_silences(&config.alerting.silences, daemon::clock::now_ms());
-    problems.extend(silences.err().map(|found| each(&found.0)));
+    match silences {
+        Ok(loaded) => warnings.extend(each(&loaded.warnings)),
+        Err(found) => problems.push(each(&found.0)),
+    }
     let readings = PolicyReadings::new(evaluator.clone(), None);
     let policies = scaling::load_policies(&config.scaling.policies, &readings);
     problems.extend(policies.err().map(|found| each(&found.0)));
@@ -289,7 +314,7 @@ mod tests {
         let check = |text: &str| {
             let path = folder.path().join("x.yml");
             std::fs::write(&path, text).unwrap();
-            check(&path, &evaluator).map_err(|problems| problems.join("\n"))
+            check(&path, &evaluator).map(|good| good.what).map_err(|problems| problems.join("\n"))
         };
         let silence = "silences:\n- name: night\n  matchers: ['alertname=\"DiskSlow\"']\n  owner: dba\n  \
                        reason: backups\n  expires: 2999-01-01T00:00:00Z\n";
@@ -326,6 +351,33 @@ mod tests {
             let is_told = problems.iter().any(|problem| problem.contains("no_data needs a comparison"));
             assert_eq!(is_told, !is_taken && expr != "sum(", "{problems:?}");
         }
+    }
+
+    #[test]
+    fn mistakes_of_form_in_rule_tests_are_all_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.yml");
+        std::fs::write(&path, "rule_files: [x]\ntests:\n- name: a\n  intervall: 1m\n  inputs: []\n").unwrap();
+        let found = check(&path, &evaluator(PromqlConfig::default())).unwrap_err();
+        let is_at = |line: &str| found.iter().any(|problem| problem.contains(&format!("x.yml:{line}:")));
+        assert!(found.len() == 2 && is_at("4") && is_at("5"), "{found:?}");
+    }
+
+    /// Told of the file of rules itself, and of a configuration that names it.
+    #[test]
+    fn warnings_of_rules_are_told_wherever_they_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let [rules, config] = ["rules.yml", "bellwether.yaml"].map(|name| folder.path().join(name));
+        std::fs::write(
+            &rules,
+            "groups: [{name: g, rules: [{record: a, expr: up}, {record: a, expr: up == 1}]}]\n",
+        )
+        .unwrap();
+        std::fs::write(&config, format!("alerting: {{rules: [{}]}}\n", rules.display())).unwrap();
+        let evaluator = evaluator(PromqlConfig::default());
+        let [of_rules, of_config] = [&rules, &config].map(|path| check(path, &evaluator).unwrap().warnings);
+        assert!(of_rules.len() == 1 && of_rules[0].contains("rules.yml:"), "{of_rules:?}");
+        assert_eq!(of_config, of_rules);
     }
 
     #[test]

@@ -102,30 +102,34 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-fn parse(text: &str) -> Result<FileYaml, Failure> {
-    daemon::config::parse_yaml(text, "").map_err(|error| match error {
+fn parse(text: &str) -> Result<FileYaml, Vec<Failure>> {
+    let failure = |mistake| match mistake {
         daemon::config::ConfigError::Invalid { line, column, message, .. } => {
             Failure { line: line as u64, column: column as u64, message, fix: None }
         }
         other => Failure::of_file(other.to_string()),
-    })
+    };
+    let parsed = daemon::config::parse_yaml_with_all_mistakes(text, "");
+    parsed.map_err(|mistakes| mistakes.into_iter().map(failure).collect())
 }
 
 /// How many tests a file has, when it can be read.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn check(text: &str) -> Result<usize, Failure> {
+pub(crate) fn check(text: &str) -> Result<usize, Vec<Failure>> {
     parse(text).map(|file| file.tests.iter().flatten().count())
 }
 
 /// Runs the tests of the file at `path`, whose text is given.
 pub(crate) fn run(path: &Path, text: &str, options: &Options) -> Report {
     let mut report = Report::default();
-    match parse(text)
-        .and_then(|file| Suite::new(path, &file, options, &mut report).map(|suite| (file, suite)))
-    {
-        Err(failure) => report.failures.push(failure),
+    let suite_of = |file: FileYaml| {
+        let suite = Suite::new(path, &file, options, &mut report);
+        suite.map(|suite| (file, suite)).map_err(|failure| vec![failure])
+    };
+    match parse(text).and_then(suite_of) {
+        Err(failures) => report.failures.extend(failures),
         Ok((file, mut suite)) => {
             for test in file.tests.iter().flatten() {
                 let name = test.value.name.as_deref().unwrap_or_default();

@@ -50,11 +50,9 @@ impl Place {
 }
 
 /// Reads YAML strictly.
-pub(crate) fn parse_yaml<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Problem> {
-    daemon::config::parse_yaml(text, file).map_err(|error| problem_of(error, file))
-}
-
-/// As [`parse_yaml`], with all mistakes of form of the file.
+///
+/// # Errors
+/// All mistakes of form of the file.
 pub(crate) fn parse_yaml_file<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, Vec<Problem>> {
     let parsed = daemon::config::parse_yaml_with_all_mistakes(text, file);
     parsed.map_err(|mistakes| mistakes.into_iter().map(|error| problem_of(error, file)).collect())

@@ -226,7 +226,7 @@ mod tests {
     fn interval(fields: &str) -> Result<TimeInterval, String> {
         let text = format!("name: x\ntime_intervals:\n- {{{fields}}}\n");
         let parsed: TimeIntervalYaml =
-            crate::problem::parse_yaml(&text, "f").map_err(|problem| problem.to_string())?;
+            crate::problem::parse_yaml_file(&text, "f").map_err(|problems| problems[0].to_string())?;
         parsed.build("f").map_err(|problem| problem.to_string())
     }
 

@@ -9,7 +9,7 @@ use super::{
     schema::GroupYaml,
 };
 use crate::{
-    problem::{Place, Problem, parse_yaml},
+    problem::{Place, Problem, parse_yaml_file},
     querier::Querier,
 };
 use serde::Deserialize;
@@ -82,7 +82,7 @@ pub(super) fn parse(
                 loaded.warnings.push(at(first_line, place.problem(file, message)));
             }
             Ok(Read::Nothing) => {}
-            Err(problem) => found.push(problem),
+            Err(problems) => found.extend(problems),
         }
         problems.extend(found.into_iter().map(|problem| at(first_line, problem)));
     }
@@ -94,18 +94,18 @@ enum Read {
     Nothing,
 }
 
-fn rule_manifests(file: &str, document: &str) -> Result<Read, Problem> {
+fn rule_manifests(file: &str, document: &str) -> Result<Read, Vec<Problem>> {
     // Looked at twice: only rules are held to a shape.
-    let any: AnyYaml = parse_yaml(document, file)?;
+    let any: AnyYaml = parse_yaml_file(document, file)?;
     let Some(kind) = any.kind else {
         let nothing =
             document.lines().all(|line| line.trim().is_empty() || line.starts_with(['#', '-', '%']));
         let missing = || Place::default().problem(file, "a manifest among others has no `kind`");
-        return if nothing { Ok(Read::Nothing) } else { Err(missing()) };
+        return if nothing { Ok(Read::Nothing) } else { Err(vec![missing()]) };
     };
     let place = Place::of(&kind);
     if kind.value == KIND {
-        return Ok(Read::Rules(vec![parse_yaml(document, file)?]));
+        return Ok(Read::Rules(vec![parse_yaml_file(document, file)?]));
     }
     let is_rule = |item: &AnyYaml| item.kind.as_ref().is_some_and(|kind| kind.value == KIND);
     let is_list = kind.value.ends_with("List") && any.items.iter().any(is_rule);
@@ -113,9 +113,10 @@ fn rule_manifests(file: &str, document: &str) -> Result<Read, Problem> {
         return Ok(Read::Other(place, kind.value));
     }
     if !any.items.iter().all(is_rule) {
-        return Err(place.problem(file, format!("a list with other kinds than `{KIND}` is not read")));
+        let message = format!("a list with other kinds than `{KIND}` is not read");
+        return Err(vec![place.problem(file, message)]);
     }
-    let list: ListYaml = parse_yaml(document, file)?;
+    let list: ListYaml = parse_yaml_file(document, file)?;
     Ok(Read::Rules(list.items))
 }
 

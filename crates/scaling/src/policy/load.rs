@@ -12,6 +12,7 @@ use crate::{
     cron::{Cron, DURATION_MS_MAX},
     readings::Readings,
 };
+use daemon::config::ConfigError;
 use daemon::{Secret, http::LinkLocal};
 use jiff::tz::TimeZone;
 use serde_saphyr::Spanned;
@@ -164,14 +165,11 @@ impl<'a> Reader<'a> {
     }
 
     fn file(mut self, text: &str) {
-        let parsed: FileYaml = match daemon::config::parse_yaml(text, &self.name) {
+        let parsed: FileYaml = match daemon::config::parse_yaml_with_all_mistakes(text, &self.name) {
             Ok(parsed) => parsed,
-            Err(daemon::config::ConfigError::Invalid { path, line, column, message }) => {
-                return self.problems.push(Problem { file: path, line, column, message });
-            }
-            Err(other) => {
-                let message = other.to_string();
-                return self.problems.push(Problem { file: self.name, line: 0, column: 0, message });
+            Err(mistakes) => {
+                let problems = mistakes.into_iter().map(|mistake| problem_of(mistake, &self.name));
+                return self.problems.extend(problems);
             }
         };
         if let Some(version) = parsed.version.as_ref().filter(|version| version.value != 1) {
@@ -436,6 +434,13 @@ impl<'a> Reader<'a> {
             min: yaml.min,
             max: yaml.max,
         })
+    }
+}
+
+fn problem_of(mistake: ConfigError, file: &str) -> Problem {
+    match mistake {
+        ConfigError::Invalid { path, line, column, message } => Problem { file: path, line, column, message },
+        other => Problem { file: file.to_owned(), line: 0, column: 0, message: other.to_string() },
     }
 }
 

@@ -209,6 +209,10 @@ fn mistakes_in_manifests_have_their_place_in_the_file() {
     let (_, problems) = load(&format!("%YAML 1.1\n{broken}--- # end\n"));
     let places: Vec<_> = problems.iter().map(|problem| problem.split(':').nth(1).unwrap()).collect();
     assert_eq!(places, ["18", "32"], "{problems:?}");
+    let (_, problems) =
+        load(&MANIFESTS.replace("for: 15m", "fro: 15m").replace("annotations:", "annotation:"));
+    let places: Vec<_> = problems.iter().map(|problem| problem.split(':').nth(1).unwrap()).collect();
+    assert_eq!(places, ["17", "18"], "all of a manifest are told: {problems:?}");
     let (_, problems) = load("groups:\n- {name: g, partial_response_strategy: warn}\n");
     assert_eq!(problems.len(), 1, "{problems:?}");
 }

@@ -78,6 +78,14 @@ fn every_field_is_read() {
 }
 
 #[test]
+fn mistakes_of_form_are_all_told() {
+    let wrong = FULL.replace("mode: enforce", "modus: enforce").replace("interval: 15s", "intervall: 15s");
+    let told = load(&wrong).unwrap_err();
+    let lines: Vec<_> = told.lines().map(|line| line.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["8", "12"], "{told}");
+}
+
+#[test]
 fn problems_say_where_and_what() {
     for (from, to, expected) in [
         ("mode: enforce", "mode: on", "p.yaml:8:9: mode is `on`"),
