@@ -153,14 +153,17 @@ fn merge<T: DeserializeOwned>(text: &str, variables: Variables) -> Result<T, Con
     // That there is only one is known from the first reading.
     let text = &only_document(text).unwrap_or_default();
     merged(text, variables.clone()).map_err(|message| {
-        let mut names: Vec<_> = variables.into_iter().collect();
+        let mut names: Vec<_> = variables.keys().collect();
         names.sort();
-        // The reader of variables does not say which one is wrong.
-        let culprit = names.into_iter().find_map(|(name, value)| {
-            let message = merged::<T>(text, Variables::from([(name.clone(), value)])).err()?;
-            Some(format!("`{name}`: {message}"))
+        // The reader of variables does not say which one is wrong: it is that without which all is well.
+        let culprit = names.into_iter().find(|name| {
+            let others = variables.iter().filter(|(other, _)| other != name);
+            merged::<T>(text, others.map(|(name, value)| (name.clone(), value.clone())).collect()).is_ok()
         });
-        ConfigError::Environment(culprit.unwrap_or(message))
+        ConfigError::Environment(match culprit {
+            Some(name) => format!("`{name}`: {message}"),
+            None => message,
+        })
     })
 }
 

@@ -26,8 +26,10 @@ pub fn parse_yaml_with_all_mistakes<T: DeserializeOwned>(
         let Some(less) = without_entry(&rest, place.0) else { break };
         rest = less;
         match parse_yaml::<T>(&rest, name) {
-            // Before it nothing was wrong until the entry was taken out.
-            Err(next) if self::place(&next) > Some(place) && is_yaml(&rest) => mistakes.push(next),
+            // Nothing was wrong before it, and nothing was missing, until the entry was taken out.
+            Err(next) if self::place(&next) > Some(place) && !is_of_missing(&next) && is_yaml(&rest) => {
+                mistakes.push(next);
+            }
             _ => break,
         }
     }
@@ -39,6 +41,10 @@ fn place(error: &ConfigError) -> Option<(usize, usize)> {
         ConfigError::Invalid { line, column, .. } => Some((*line, *column)),
         _ => None,
     }
+}
+
+fn is_of_missing(error: &ConfigError) -> bool {
+    matches!(error, ConfigError::Invalid { message, .. } if message.starts_with("missing field"))
 }
 
 /// `text` with the entry blanked that `line` begins, so that all others stay where they are; `None`
@@ -113,6 +119,24 @@ mod tests {
         let lines: Vec<_> =
             places(text).iter().map(|place| place.split(':').nth(1).unwrap().to_owned()).collect();
         assert_eq!(lines, ["1", "2", "5", "6", "8", "9", "11", "13"]);
+    }
+
+    #[test]
+    fn what_was_taken_out_is_not_missing() {
+        #[derive(Debug, serde::Deserialize)]
+        #[expect(dead_code, reason = "only read")]
+        struct Silence {
+            expires: String,
+            owner: String,
+        }
+        let mistakes = |text: &str| {
+            let read = parse_yaml_with_all_mistakes::<Vec<Silence>>(text, "f");
+            read.unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let found = mistakes("- expires: [x]\n  owner: y\n");
+        assert!(found.len() == 1 && found[0].starts_with("f:1:"), "{found:?}");
+        let found = mistakes("- owner: y\n");
+        assert!(found.len() == 1 && found[0].contains("missing field"), "{found:?}");
     }
 
     #[test]
