@@ -74,12 +74,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let wanted = json!({"files": files, "last_ms": last_ms, "alert": alert});
         let asked = connection.post(REPLAY, &wanted);
         let answer = tokio::select! {
-            answer = asked => answer?,
+            answer = asked => answer,
             never = tell_progress(&connection, last_ms) => match never {},
         };
         if std::io::stderr().is_terminal() {
             drop(std::io::stderr().write_all(CLEAR_LINE));
         }
+        let answer = answer?;
         if connection.shows_json(&answer)? {
             return Ok(());
         }

@@ -37,21 +37,29 @@ export default function host(main, address) {
   };
   show(true);
   let isKnown = false;
+  let isStopped = false;
   async function refresh() {
     isKnown ||= await isHost(instance);
+    if (isStopped) return;
     show(isKnown);
     if (isKnown) await Promise.all([drawFacts(facts, instance), ...panels.map((one) => one.refresh())]);
   }
   refresh();
-  return { refresh, update: refresh, stop: () => panels.forEach((one) => one.stop()) };
+  function stop() {
+    isStopped = true;
+    panels.forEach((one) => one.stop());
+  }
+  return { refresh, update: refresh, stop };
 }
 
 // Whether there is anything of this host. What cannot be asked counts as there.
 async function isHost(instance) {
-  const has = (ask) => ask.then((names) => Boolean(names?.some?.((name) => (name.instance ?? name) === instance)), () => true);
+  const is = (name) => (name.instance ?? name) === instance;
+  const has = (ask) => ask.catch(() => [{ instance }]).then((names) => names?.some?.(is) || Promise.reject());
   const range = current();
-  const found = await Promise.all([has(bellwether.hosts()), has(prom.values("instance", null, { range })), has(loki.values("instance", range))]);
-  return found.includes(true);
+  // The first that knows it is enough.
+  const asked = [bellwether.hosts(), prom.values("instance", null, { range }), loki.values("instance", range)];
+  return Promise.any(asked.map(has)).catch(() => false);
 }
 
 function section({ id, title, charts }) {

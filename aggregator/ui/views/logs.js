@@ -72,9 +72,13 @@ export default function logs(main) {
       if (params.has("tail") && !isMetricQuery(query)) return startTail(query);
       await (isMetricQuery(query) ? drawMetric(query, signal) : Promise.all([drawBars(query, signal), drawLines(query, signal), drawFacets(query, signal)]));
     } catch (error) {
+      if (signal.aborted) return;
       // Bars of the same query fail with it, or soon will, and are those of another one: it is told once.
       hasFailed = true;
-      if (!signal.aborted) replace(list, failure(error, refresh)), replace(note), replace(bars), (older.hidden = true);
+      replace(list, failure(error, refresh));
+      replace(note);
+      replace(bars);
+      older.hidden = true;
     }
   }
 

@@ -18,7 +18,7 @@ const watchdog = setTimeout(() => {
 }, PATIENCE_MS);
 
 const session = await browser();
-const { page, errors } = await pageOf(session, ["/api/v1/query_range"]);
+const { page, errors } = await pageOf(session, ["/api/v1/query_range", "?query=%7Bjob%3D&"]);
 const tools = { session, page, url, log, pictures };
 if (process.env.BELLWETHER_SCREENSHOT) await check("picture of the README", () => readmePicture(tools, process.env.BELLWETHER_SCREENSHOT));
 

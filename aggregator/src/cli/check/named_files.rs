@@ -16,10 +16,13 @@ pub(super) fn unreadable(text: &str, folder: &Path) -> Vec<(Vec<String>, String)
     found
 }
 
+/// Settings whose keys are the user's own words.
+const FREE: [&str; 4] = ["details", "headers", "labels", "annotations"];
+
 fn walk(value: &Value, keys: &mut Vec<String>, folder: &Path, found: &mut Vec<(Vec<String>, String)>) {
     match value {
         Value::Object(entries) => {
-            for (key, below) in entries {
+            for (key, below) in entries.iter().filter(|(key, _)| !FREE.contains(&key.as_str())) {
                 keys.push(key.clone());
                 walk(below, keys, folder, found);
                 keys.pop();
@@ -32,7 +35,7 @@ fn walk(value: &Value, keys: &mut Vec<String>, folder: &Path, found: &mut Vec<(V
                 keys.pop();
             }
         }
-        Value::String(path) if keys.last().is_some_and(|key| key.ends_with("_file")) => {
+        Value::String(path) if !path.is_empty() && keys.last().is_some_and(|key| key.ends_with("_file")) => {
             if let Err(error) = open(&folder.join(path)) {
                 found.push((keys.clone(), format!("failed to read `{path}`: {error}")));
             }
@@ -55,7 +58,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("here"), "x").unwrap();
         let text = "a: {password_file: here}\nb:\n- c: {token_file: gone, key_file: .}\n- password_file: 5\n\
-                    ca_file: /gone\nfile: gone\n";
+                    ca_file: /gone\nfile: gone\ndetails: {log_file: gone}\nd: {password_file: ''}\n";
         let found = unreadable(text, folder.path());
         let keys: Vec<_> = found.iter().map(|(keys, _)| keys.join(".")).collect();
         assert_eq!(keys, ["b.0.c.key_file", "b.0.c.token_file", "ca_file"]);

@@ -74,8 +74,8 @@ pub struct FailedAttempt {
 }
 
 impl Delivery {
-    /// Whether `other` tells of the same episodes of the same alerts. Values and words that have
-    /// changed meanwhile are not worth another notification.
+    /// Whether `other` tells of the same episodes of the same alerts and ends the same incidents. Values
+    /// and words that have changed meanwhile are not worth another notification.
     pub(crate) fn same_content(&self, other: &Delivery) -> bool {
         let episodes = |delivery: &Delivery| -> Vec<(Fingerprint, i64, bool)> {
             let alerts = delivery.message.alerts.iter();
@@ -83,6 +83,7 @@ impl Delivery {
         };
         (&self.firing, &self.resolved) == (&other.firing, &other.resolved)
             && episodes(self) == episodes(other)
+            && (!self.firing.is_empty() || self.message.incidents == other.message.incidents)
     }
 
     /// What it tells of, or would tell if the receiver wanted to know.

@@ -16,6 +16,8 @@ const WINDOW_MS: i64 = 3_600_000;
 /// Without a change for so long, an alert has calmed down.
 const QUIET_MS: i64 = 30 * 60_000;
 const ALERTS_MAX: usize = 100_000;
+/// By so much a clock that is kept right may be set back.
+const CLOCK_STEP_MS: i64 = 1_000;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -49,9 +51,9 @@ impl Flapping {
 
     /// Whether the end of an alert is not told yet: it flaps, and has not been over for `hold_ms`.
     pub(crate) fn holds_back(&self, alert: Fingerprint, hold_ms: i64, now_ms: i64) -> bool {
-        // A change that lies ahead was before the clock was set back.
-        let is_recent = |last: &i64| (0..hold_ms).contains(&(now_ms - last));
-        self.flapping.get(&alert).is_some_and(is_recent)
+        // A change that lies ahead was before the clock was set back, not only put right.
+        let is_recent = |last: &i64| (-CLOCK_STEP_MS..hold_ms).contains(&(now_ms - last));
+        hold_ms > 0 && self.flapping.get(&alert).is_some_and(is_recent)
     }
 
     /// Alerts that have calmed down, which are forgotten.

@@ -172,6 +172,9 @@ impl Dispatcher {
             }
             return Some(id);
         }
+        if let Some(id) = self.wait_for_beginning(&delivery, to.group) {
+            return Some(id);
+        }
         if delivery.message.alerts.is_empty() {
             // The receiver does not want to hear of ends; for the log they count as told.
             self.note_told(&delivery, now_ms);

@@ -4,7 +4,7 @@
 //! alerts to other groups, these go on with it: a group that takes over from several has several
 //! incidents, and one whose alerts go to several groups is closed by the last of them.
 
-use super::Dispatcher;
+use super::{Delivery, Dispatcher, GroupId};
 use crate::{alert::Fingerprint, notify::dedup::Entry};
 use std::collections::BTreeSet;
 
@@ -47,6 +47,22 @@ impl Dispatcher {
         Some(incidents)
     }
 
+    /// An end waits for a beginning under way of an incident that it would close: only then is it known
+    /// whether the incident goes on.
+    pub(super) fn wait_for_beginning(&mut self, end: &Delivery, group: &GroupId) -> Option<u64> {
+        let incidents = end.message.incidents.as_ref().filter(|_| end.firing.is_empty())?;
+        let id = self.outbox.ids().into_iter().find(|id| {
+            self.outbox.get(*id).is_some_and(|under_way| {
+                let Delivery { target, message, firing, .. } = &under_way.delivery;
+                let own = message.incidents.as_ref().and_then(|own| own.first());
+                let begun = own.unwrap_or(&message.group_key);
+                !firing.is_empty() && *target == end.target && incidents.contains(begun)
+            })
+        })?;
+        self.outbox.get_mut(id)?.waiting.insert(group.clone());
+        Some(id)
+    }
+
     /// Whether alerts beside those of the entry of `key` and those that are over keep an incident
     /// open, and somebody will tell their end.
     fn is_held_open(
@@ -78,7 +94,7 @@ impl Dispatcher {
         under_way.is_some_and(|under_way| !under_way.stopping && under_way.delivery.firing.is_empty())
     }
 
-    /// Whether some group tells `target` of an alert.
+    /// Whether some group tells `target` of the end of an alert.
     fn is_heard(&self, target: &str, alert: Fingerprint) -> bool {
         let Some(labels) = self.alerts.get(&alert).map(|alert| &alert.labels) else { return false };
         self.config.routes.matching(labels).into_iter().any(|route_id| {
@@ -86,7 +102,9 @@ impl Dispatcher {
             let receiver = self.config.receivers.get(&route.receiver);
             let group = (route_id.0, route.group_labels(labels));
             self.groups.get(&group).is_some_and(|group| group.contains(alert))
-                && receiver.is_some_and(|it| it.integrations.iter().any(|own| own.target() == target))
+                && receiver.is_some_and(|it| {
+                    it.integrations.iter().any(|own| own.send_resolved && own.target() == target)
+                })
         })
     }
 }

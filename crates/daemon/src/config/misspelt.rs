@@ -60,7 +60,10 @@ fn readings(rest: &str) -> Vec<String> {
 /// Whether it is read, be it only to be refused for its value.
 fn is_setting<T: DeserializeOwned>(name: &str, value: &str) -> bool {
     let variables = Variables::from([(name.to_owned(), value.to_owned())]);
-    merged::<T>("{}", variables).err().is_none_or(|error| !error.contains("unknown field"))
+    // What is below a setting that has no sections is none either.
+    let is_no_setting =
+        |error: &str| ["unknown field", "invalid type: map"].iter().any(|it| error.contains(it));
+    merged::<T>("{}", variables).err().is_none_or(|error| !is_no_setting(&error))
 }
 
 #[cfg(test)]
@@ -99,6 +102,7 @@ mod tests {
             ("BELLWETHER_LIMITS_BODY_BYTES_MAX", Some("BELLWETHER__LIMITS__BODY_BYTES_MAX")),
             ("BELLWETHER_LIMITS__BODY_BYTES_MAX", Some("BELLWETHER__LIMITS__BODY_BYTES_MAX")),
             ("BELLWETHER_STORE_PASSWORD_FILE", Some("BELLWETHER__STORE__PASSWORD_FILE")),
+            ("BELLWETHER_LISTEN_ADDRESS", None),
             ("BELLWETHER__LISTEN", None),
             ("BELLWETHER_LOG", None),
             ("BELLWETHER_URL", None),

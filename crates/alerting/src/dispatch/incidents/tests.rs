@@ -118,6 +118,30 @@ fn an_incident_that_two_groups_have_in_common_outlives_the_first() {
     }
 }
 
+/// The beginning of another alert of the incident is on its way when its first alert ends elsewhere.
+#[test]
+fn an_incident_goes_on_with_a_beginning_that_is_under_way() {
+    let moved = format!("{SIMPLE}, routes: [{{receiver: other, matchers: ['alertname=x/a']}}]");
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+x/a");
+    stage.until(1.0);
+    stage.reload(&moved, "");
+    stage.until(4.0);
+    stage.refusing = true;
+    stage.post("+x/b");
+    stage.until(6.0);
+    stage.post("-x/a");
+    stage.until(9.0);
+    stage.refusing = false;
+    stage.accept();
+    stage.settle();
+    stage.until(14.0);
+    assert_eq!(open(&stage), [r#"{}:{group="x"}"#], "x/b fires");
+    stage.post("-x/b");
+    stage.until(20.0);
+    assert_eq!(open(&stage), [""; 0]);
+}
+
 /// An entry as it was stored before incidents had names of their own.
 #[test]
 fn what_was_told_before_incidents_had_names_is_closed() {
