@@ -4,7 +4,7 @@
 //! an exponent when very small or large; scalars and texts have a plain JSON number and never an
 //! exponent.
 
-use super::answer::push_json_string;
+use super::answer::{needs_escapes, push_json_string};
 use model::{Buckets, Histogram, Labels, Value, format_decimal, format_float, push_float, push_integer};
 use promql::{MatrixSeries, QueryValue};
 use std::fmt::Write;
@@ -92,6 +92,34 @@ pub(super) fn push_list<T>(out: &mut String, items: &[T], push: impl Fn(&mut Str
 
 /// A label set as an object.
 pub(super) fn push_labels(out: &mut String, labels: &Labels) {
+    let start = out.len();
+    let quotes = push_plain_labels(out, labels);
+    if needs_escapes(&out[start..], quotes) {
+        out.truncate(start);
+        push_escaped_labels(out, labels);
+    }
+}
+
+/// The object as it is when nothing in it needs escapes; returns how many quotes it then has.
+fn push_plain_labels(out: &mut String, labels: &Labels) -> usize {
+    let mut quotes = 0;
+    out.push('{');
+    for (name, value) in labels.iter() {
+        if quotes > 0 {
+            out.push(',');
+        }
+        out.push('"');
+        out.push_str(name);
+        out.push_str("\":\"");
+        out.push_str(value);
+        out.push('"');
+        quotes += 4;
+    }
+    out.push('}');
+    quotes
+}
+
+fn push_escaped_labels(out: &mut String, labels: &Labels) {
     out.push('{');
     for (index, (name, value)) in labels.iter().enumerate() {
         if index > 0 {
@@ -192,8 +220,24 @@ fn buckets(histogram: &Histogram) -> Vec<(u8, f64, f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::buckets;
-    use model::{Buckets, Histogram, Span};
+    use super::{buckets, push_labels};
+    use model::{Buckets, Histogram, Labels, Span};
+
+    #[test]
+    fn labels_are_escaped_where_they_must_be() {
+        let mut out = "[".to_owned();
+        for pairs in [
+            [("a", ""), ("", "")].as_slice(),
+            &[("a", "plain"), ("b", "é")],
+            &[("a", "\""), ("b", "c")],
+            &[("a", "\\"), ("b", "c")],
+            &[("a\n", "\u{1}")],
+        ] {
+            push_labels(&mut out, &Labels::from_pairs(pairs.iter().copied()));
+        }
+        let expected = r#"[{}{"a":"plain","b":"é"}{"a":"\"","b":"c"}{"a":"\\","b":"c"}{"a\n":"\u0001"}"#;
+        assert_eq!(out, expected);
+    }
 
     #[test]
     fn buckets_begin_where_the_zero_bucket_ends() {
