@@ -9,7 +9,7 @@
 mod blocks;
 mod tail;
 
-use crate::{query::CHECK_EVERY, registry::Registry, slabs::Slabs};
+use crate::{query::CHECK_EVERY, registry::Registry, slabs::Slabs, toll::Toll};
 use blocks::Blocks;
 use hashbrown::HashMap;
 use model::{Labels, LabelsRef, Matcher, Samples, TimeRange, Value};
@@ -20,12 +20,16 @@ use std::{
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
 };
-use store::{QueryContext, StopReason};
+use store::StopReason;
 use tail::Tail;
 
 /// Memory of one sample outside the compressed tail, for the bound on the head's size; that of a
 /// histogram's buckets comes on top.
 const LATE_SAMPLE_BYTES: u64 = 96;
+
+/// Steps of a [`Toll`] to find a series, and to decode its samples.
+const STEPS_TO_FIND: usize = 4;
+const STEPS_TO_DECODE: usize = 64;
 
 /// See the module.
 pub(crate) struct Head {
@@ -83,14 +87,30 @@ impl Head {
     }
 
     /// Whether at least half of the known series have samples.
-    pub(crate) fn is_mostly_active(&self) -> bool {
-        let known = self.registry.read().len() as u64;
-        self.read().active() * 2 >= known
+    pub(crate) fn is_mostly_active(&self, toll: &Toll<'_>) -> Result<bool, StopReason> {
+        let known = self.registry.read_charged(toll)?.len() as u64;
+        Ok(self.read_charged(toll)?.active() * 2 >= known)
+    }
+
+    /// Steps that it may take to decode samples before series are known to have some in the closed
+    /// range. Their ends tell, but where the range begins and ends between them.
+    pub(crate) fn steps_to_decode(&self, range: TimeRange, toll: &Toll<'_>) -> Result<usize, StopReason> {
+        let is_told =
+            range.start <= self.oldest_ms.load(Relaxed) || self.newest_ms.load(Relaxed) <= range.end;
+        if is_told {
+            return Ok(0);
+        }
+        Ok(self.registry.read_charged(toll)?.len() * STEPS_TO_DECODE)
     }
 
     /// Its samples. Only the writer waits for whoever holds this.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Tails> {
         self.tails.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Head::read`], where a wait is charged.
+    pub(crate) fn read_charged(&self, toll: &Toll<'_>) -> Result<RwLockReadGuard<'_, Tails>, StopReason> {
+        toll.read(&self.tails)
     }
 
     /// Adds samples, whose series the registry has. No sample may have the time of another one of
@@ -137,13 +157,15 @@ impl Head {
         &self,
         selectors: &[Vec<Matcher>],
         range: TimeRange,
-        context: &QueryContext,
+        toll: &mut Toll<'_>,
     ) -> Result<Vec<(Labels, u32)>, StopReason> {
-        let registry = self.registry.read();
+        let context = toll.context();
+        let registry = self.registry.read_charged(toll)?;
+        toll.walk(registry.candidates(selectors) * STEPS_TO_FIND)?;
         let mut series = Vec::new();
         for some in registry.matching_any(selectors, context)?.chunks(CHECK_EVERY) {
             context.check()?;
-            let tails = self.read();
+            let tails = self.read_charged(toll)?;
             let overlaps = |&series: &u32| tails.bounds(series).is_some_and(|bounds| bounds.overlaps(&range));
             series.extend(some.iter().copied().filter(overlaps));
         }
@@ -218,6 +240,9 @@ impl Tails {
         let Some(bounds) = self.bounds(series) else { return false };
         if range.contains(bounds.start) || range.contains(bounds.end) {
             return true;
+        }
+        if !bounds.overlaps(&range) {
+            return false;
         }
         let mut found = Samples::default();
         self.samples(series, range, &mut found);

@@ -37,6 +37,7 @@ mod store_impl;
 #[cfg(test)]
 mod tests;
 mod tiers;
+mod toll;
 mod wal;
 mod windows;
 mod writer;

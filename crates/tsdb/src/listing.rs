@@ -8,13 +8,17 @@
 use crate::{
     head::Head,
     part::{self, Part, Text},
-    query::{CHECK_EVERY, matching_any, set_aside},
+    query::{matching_any, set_aside},
     store_impl::Tsdb,
     tiers::plan,
+    toll::Toll,
 };
 use model::{LabelsRef, Matcher, TimeRange};
 use std::{collections::BTreeSet, sync::Arc};
 use store::{Aggregate, QueryContext, StoreError};
+
+/// Steps of a [`Toll`] to ask about a series.
+const STEPS_TO_ASK: usize = 4;
 
 /// What is listed.
 #[derive(Clone, Copy)]
@@ -44,8 +48,7 @@ pub(crate) struct Found<'q> {
     lists: Vec<Arc<str>>,
     /// What came alone, and is in no list.
     alone: BTreeSet<Arc<str>>,
-    context: &'q QueryContext,
-    asked: usize,
+    pub(crate) toll: Toll<'q>,
 }
 
 impl Found<'_> {
@@ -56,11 +59,12 @@ impl Found<'_> {
         series: impl Iterator<Item = u32>,
         mut is_live: impl FnMut(u32) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
+        self.toll.walk(1)?;
         if self.has(text) {
             return Ok(());
         }
         for series in series {
-            self.note_asked()?;
+            self.toll.walk(STEPS_TO_ASK)?;
             if is_live(series)? {
                 self.alone.insert(text.into());
                 return Ok(());
@@ -71,17 +75,9 @@ impl Found<'_> {
 
     /// Adds `text`, which a series with samples has.
     pub(crate) fn add_live(&mut self, text: &str) -> Result<(), StoreError> {
-        self.note_asked()?;
+        self.toll.walk(1)?;
         if !self.has(text) {
             self.alone.insert(text.into());
-        }
-        Ok(())
-    }
-
-    pub(crate) fn note_asked(&mut self) -> Result<(), StoreError> {
-        self.asked += 1;
-        if self.asked.is_multiple_of(CHECK_EVERY) {
-            self.context.check()?;
         }
         Ok(())
     }
@@ -120,7 +116,7 @@ impl Found<'_> {
     fn into_texts(mut self) -> Vec<String> {
         self.lists.extend(std::mem::take(&mut self.alone));
         self.lists.sort();
-        self.lists.iter().map(|text| text.to_string()).collect()
+        self.lists.iter().map(|text| (**text).to_owned()).collect()
     }
 }
 
@@ -137,14 +133,18 @@ impl Tsdb {
         context.check()?;
         let view = self.view();
         let visible = self.visible(range);
-        let mut found = Found { lists: Vec::new(), alone: BTreeSet::new(), context, asked: 0 };
+        let mut found = Found { lists: Vec::new(), alone: BTreeSet::new(), toll: Toll::of_listing(context) };
         let is_touched = |head: &&Arc<Head>| {
             visible.start <= visible.end && head.time_range().is_some_and(|times| times.overlaps(&visible))
         };
         let heads = view.sealing.iter().chain([&view.head]).filter(is_touched);
         // A head of which few series have samples, as just after it was sealed, is asked about nearly all
         // of them for each text: what parts know needs no asking.
-        let (full, sparse): (Vec<_>, Vec<_>) = heads.partition(|head| head.is_mostly_active());
+        let (mut full, mut sparse) = (Vec::new(), Vec::new());
+        for head in heads {
+            let list = if head.is_mostly_active(&found.toll)? { &mut full } else { &mut sparse };
+            list.push(head);
+        }
         for head in full {
             list_head(head, listed, selectors, visible, &mut found)?;
         }
@@ -178,6 +178,7 @@ impl Tsdb {
         found: &mut Found<'_>,
     ) -> Result<(), StoreError> {
         let kept = part.texts(listed, found)?;
+        found.toll.walk(kept.as_deref().map_or(0, <[Text]>::len))?;
         let missing = kept.as_deref().map(|texts| found.missing(texts));
         match &missing {
             Some(missing) if missing.is_empty() => return Ok(()),
@@ -188,7 +189,9 @@ impl Tsdb {
             None if part.is_within(range) => return part.list_all(listed, found),
             _ => {}
         }
-        let mut listing = part.listing()?;
+        let payer = found.toll.payer();
+        part.pay_for_index(payer)?;
+        let mut listing = part.listing()?.charged_to(payer);
         let mut is_live = |ordinal| self.is_live(&mut listing, ordinal, range);
         match (missing, listed) {
             (Some(missing), Listed::Values(_)) => part.list_missing(&missing, found, &mut is_live),
@@ -204,14 +207,18 @@ impl Tsdb {
         range: TimeRange,
         found: &mut Found<'_>,
     ) -> Result<(), StoreError> {
-        let matched = matching_any(part, selectors, found.context)?;
-        let mut listing = part.listing()?;
+        let payer = found.toll.payer();
+        part.pay_for_index(payer)?;
+        found.toll.walk(part.steps_to_match(selectors))?;
+        let matched = matching_any(part, selectors, found.toll.context())?;
+        let mut listing = part.listing()?.charged_to(payer);
         // Most labels have few values, whose series are soon compared with those that match.
         let mut is_live = |ordinal| self.is_live(&mut listing, ordinal, range);
         if part.list(listed, Some(&matched), found, &mut is_live)? {
             return Ok(());
         }
         for ordinal in matched {
+            found.toll.walk(STEPS_TO_ASK)?;
             let page = match listing.find(ordinal, range) {
                 Ok(Some((page, place))) => (page.clone(), place),
                 Ok(None) => continue,
@@ -247,12 +254,15 @@ fn list_head(
     range: TimeRange,
     found: &mut Found<'_>,
 ) -> Result<(), StoreError> {
-    let registry = head.registry().read();
-    let tails = head.read();
+    let steps = head.steps_to_decode(range, &found.toll)?;
+    found.toll.walk(steps)?;
+    let registry = head.registry().read_charged(&found.toll)?;
+    let tails = head.read_charged(&found.toll)?;
     let is_live = |series| Ok(tails.has_samples(series, range));
     if selectors.is_empty() {
         return registry.list(listed, found, is_live);
     }
-    let matching = registry.matching_any(selectors, found.context)?;
+    found.toll.walk(registry.candidates(selectors) * STEPS_TO_ASK)?;
+    let matching = registry.matching_any(selectors, found.toll.context())?;
     registry.list_of(&matching, listed, found, is_live)
 }

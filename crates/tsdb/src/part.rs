@@ -26,13 +26,14 @@ use crate::{
     bytes::Malformed,
     codec::values::{self, Scratch},
     listing::{Found, Listed},
+    toll::pay,
 };
 use cache::{Cached, Floats, Item, Texts};
 use disk::{Dir, ReadFile};
 use index::PartIndex;
 use listing::{Recent, Stretch};
 use matching::Unmatched;
-use model::{Labels, Matcher, Samples, TimeRange, Value};
+use model::{Labels, MatchOp, Matcher, Samples, TimeRange, Value};
 use page::Block;
 use roaring::RoaringBitmap;
 use std::{
@@ -59,6 +60,10 @@ pub(crate) type Text = (Arc<str>, u64);
 /// Longest list of names or values that is kept in memory, and what an entry takes beside its text.
 const TEXTS_BYTES_MAX: usize = 128 << 10;
 const TEXT_BYTES: usize = 48;
+
+/// Series of a bitmap that are gone through in a step, and what a key of the dictionary takes.
+const SERIES_A_STEP: usize = 4096;
+const KEY_BYTES: usize = 64;
 
 /// Why a part could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -189,6 +194,21 @@ impl Part {
         }
     }
 
+    /// Charges the index when it has to be read, or while somebody reads it.
+    pub(crate) fn pay_for_index(&self, payer: Option<&QueryContext>) -> Result<(), StopReason> {
+        let is_there = self.files.index.try_lock().is_ok_and(|slot| slot.is_some());
+        if is_there { Ok(()) } else { pay(payer, self.files.index_file.len()) }
+    }
+
+    /// Steps of a [`Toll`](crate::toll::Toll) to find what any of `selectors` matches.
+    pub(crate) fn steps_to_match(&self, selectors: &[Vec<Matcher>]) -> usize {
+        let bitmap = 1 + self.files.meta.series as usize / SERIES_A_STEP;
+        let dictionary = self.files.index_file.len() as usize / KEY_BYTES;
+        let is_exact = |matcher: &Matcher| matcher.op() == MatchOp::Equal && !matcher.matches_empty();
+        let steps = |matcher: &Matcher| if is_exact(matcher) { bitmap } else { bitmap + dictionary };
+        bitmap + selectors.iter().flatten().map(steps).sum::<usize>()
+    }
+
     fn index(&self) -> Result<Arc<PartIndex>, PartError> {
         self.files.is_index_used.store(true, Relaxed);
         let mut slot = self.files.index.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,12 +234,18 @@ impl Part {
         error
     }
 
-    fn page_at(&self, index: &PartIndex, number: usize) -> Result<Arc<Page>, PartError> {
+    fn page_at(
+        &self,
+        index: &PartIndex,
+        number: usize,
+        payer: Option<&QueryContext>,
+    ) -> Result<Arc<Page>, PartError> {
         let key = (self.id(), Item::Page(number));
         if let Some(Cached::Page(page)) = self.files.cache.get(key) {
             return Ok(page);
         }
         let entry = &index.pages[number];
+        pay(payer, u64::from(entry.head_bytes))?;
         let page = Page::read(&self.files.data, number, entry);
         let page = page.map_err(|error| self.damage("page", number, error))?;
         let page = Arc::new(page);
@@ -242,7 +268,12 @@ impl Part {
         Ok(values)
     }
 
-    fn column(&self, index: &PartIndex, number: u32) -> Result<Arc<[i64]>, PartError> {
+    fn column(
+        &self,
+        index: &PartIndex,
+        number: u32,
+        payer: Option<&QueryContext>,
+    ) -> Result<Arc<[i64]>, PartError> {
         let key = (self.id(), Item::Column(number));
         if let Some(Cached::Column(column)) = self.files.cache.get(key) {
             return Ok(column);
@@ -251,6 +282,7 @@ impl Part {
             .columns
             .get(number as usize)
             .ok_or_else(|| self.damage("column", number as usize, Malformed))?;
+        pay(payer, u64::from(entry.bytes))?;
         let column: Arc<[i64]> = entry
             .read(&self.files.data)
             .map_err(|error| self.damage("column", number as usize, error))?
@@ -291,6 +323,7 @@ impl Part {
 
     /// Adds all names, or values of a name.
     pub(crate) fn list_all(&self, listed: Listed<'_>, found: &mut Found<'_>) -> Result<(), StoreError> {
+        self.pay_for_index(found.toll.payer())?;
         let bad = |Malformed| StoreError::from(self.bad_postings());
         matching::for_each_key(&*self.index()?, listed, bad, |text, _| {
             found.add_live(text)?;
@@ -316,10 +349,11 @@ impl Part {
         {
             return Ok(texts.all.clone());
         }
+        self.pay_for_index(found.toll.payer())?;
         let bad = |Malformed| StoreError::from(self.bad_postings());
         let (mut all, mut bytes) = (Vec::<Text>::new(), 0);
         let is_whole = matching::for_each_key(&*self.index()?, listed, bad, |text, offset| {
-            found.note_asked()?;
+            found.toll.walk(1)?;
             if all.last().is_none_or(|(last, _)| **last != *text) {
                 all.push((text.into(), offset));
                 bytes += text.len() + TEXT_BYTES;
@@ -345,6 +379,7 @@ impl Part {
     ) -> Result<(), StoreError> {
         let index = self.index()?;
         for (value, offset) in values {
+            found.toll.walk(self.steps_to_match(&[]))?;
             let series = matching::postings_at(&index, *offset).map_err(|Malformed| self.bad_postings())?;
             found.add(value, series.into_iter(), &mut *is_live)?;
         }
@@ -368,7 +403,9 @@ impl Part {
                 return Ok(ControlFlow::Break(()));
             }
             left -= 1;
+            found.toll.walk(1)?;
             if !found.has(text) {
+                found.toll.walk(self.steps_to_match(&[]))?;
                 let mut series = matching::postings_at(&index, offset).map_err(bad)?;
                 if let Some(among) = among {
                     series &= among;
@@ -399,7 +436,7 @@ impl Part {
 
     fn place(&self, index: &PartIndex, ordinal: u32) -> Result<(Arc<Page>, usize), PartError> {
         let number = index.page_of(ordinal);
-        let page = self.page_at(index, number)?;
+        let page = self.page_at(index, number, None)?;
         let place = (ordinal - index.pages[number].first_ordinal) as usize;
         if place >= page.len() {
             return Err(self.damage("page", number, Malformed));
@@ -441,7 +478,7 @@ impl Part {
             if !is_wanted {
                 continue;
             }
-            let stretch = recent.column(self, index, block.column, range)?;
+            let stretch = recent.column(self, index, block.column, range, None)?;
             if stretch.wanted.is_empty() {
                 continue;
             }

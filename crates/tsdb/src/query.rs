@@ -7,6 +7,7 @@ use crate::{
     sort::sort_checked,
     store_impl::{Tsdb, View},
     tiers::{PlannedPart, plan},
+    toll::Toll,
 };
 use model::{Labels, LabelsRef, Matcher, Samples, TimeRange, Value};
 use roaring::RoaringBitmap;
@@ -19,6 +20,9 @@ pub(crate) const CHECK_EVERY: usize = 1024;
 const DECODED_BESIDE: f64 = 128.0;
 /// Known series that the next one of a source is compared with: it mostly is that which comes next.
 const LOOK_AHEAD: usize = 4;
+/// Steps of a [`Toll`] to find a series in a part, and the bytes of labels that are copied in one.
+const STEPS_TO_FIND: usize = 2;
+const LABEL_BYTES: usize = 64;
 /// Memory charged for a sample that is read.
 const SAMPLE_BYTES: u64 = 16;
 
@@ -62,14 +66,15 @@ impl TsdbSeriesSet {
         tsdb: &Tsdb,
         selectors: &[Vec<Matcher>],
         reading: Reading,
-        context: &QueryContext,
+        toll: &mut Toll<'_>,
     ) -> Result<Self, StoreError> {
+        let context = toll.context();
         context.check()?;
         let view = tsdb.view();
         let range = tsdb.visible(reading.range);
         let parts =
             plan(&view, (range, reading.range), tsdb.tier_oldest_ms(), reading.step_ms, reading.aggregate);
-        let mut finder = Finder::new(tsdb, selectors, context);
+        let mut finder = Finder::new(tsdb, selectors, toll);
         for (number, planned) in parts.iter().enumerate() {
             finder.in_part(&planned.part, planned.range, number as u32)?;
         }
@@ -92,11 +97,10 @@ impl TsdbSeriesSet {
             ends: Vec::new(),
             sources: Vec::new(),
         };
-        for (i, series) in order.into_iter().enumerate() {
-            if i % CHECK_EVERY == 0 {
-                context.check()?;
-            }
+        for series in order {
             let series = series as usize;
+            let label_bytes = finder.labels(&finder.series[series]).as_bytes().len();
+            finder.toll.walk(1 + label_bytes / LABEL_BYTES)?;
             set.sources.extend(&sources[starts[series] as usize..starts[series + 1] as usize]);
             let labels = finder.labels(&finder.series[series]);
             if set.labels.last().is_some_and(|last: &Labels| last.as_ref() == labels) {
@@ -133,11 +137,13 @@ struct Reader<'s> {
     set: &'s TsdbSeriesSet,
     /// By number of the part, once it was looked into.
     listings: Vec<Option<Listing<'s>>>,
+    /// Who is charged for what is read to tell which series there are.
+    payer: Option<&'s QueryContext>,
 }
 
 impl<'s> Reader<'s> {
-    fn new(set: &'s TsdbSeriesSet) -> Self {
-        Reader { set, listings: set.parts.iter().map(|_| None).collect() }
+    fn new(set: &'s TsdbSeriesSet, payer: Option<&'s QueryContext>) -> Self {
+        Reader { set, listings: set.parts.iter().map(|_| None).collect(), payer }
     }
 
     /// A part that is looked into, and what of it is wanted.
@@ -146,13 +152,16 @@ impl<'s> Reader<'s> {
         let slot = &mut self.listings[number as usize];
         let listing = match slot {
             Some(listing) => listing,
-            None => slot.insert(planned.part.listing_among(self.set.parts.len(), self.set.keeps_floats)?),
+            None => {
+                let listing = planned.part.listing_among(self.set.parts.len(), self.set.keeps_floats)?;
+                slot.insert(listing.charged_to(self.payer))
+            }
         };
         Ok((planned, listing))
     }
 
     /// Whether the series has a sample in the range.
-    fn has_samples(&mut self, index: usize) -> Result<bool, PartError> {
+    fn has_samples(&mut self, index: usize, toll: &Toll<'_>) -> Result<bool, PartError> {
         let set = self.set;
         for &source in set.sources(index) {
             let has_samples = match source {
@@ -161,9 +170,10 @@ impl<'s> Reader<'s> {
                     listing.has_samples_placed(&set.pages[page as usize], place as usize, planned.range)?
                 }
                 Source::Sealing(series) => {
-                    set.view.sealing.as_ref().is_some_and(|head| head.read().has_samples(series, set.range))
+                    let Some(head) = &set.view.sealing else { continue };
+                    head.read_charged(toll)?.has_samples(series, set.range)
                 }
-                Source::Head(series) => set.view.head.read().has_samples(series, set.range),
+                Source::Head(series) => set.view.head.read_charged(toll)?.has_samples(series, set.range),
             };
             if has_samples {
                 return Ok(true);
@@ -245,10 +255,10 @@ fn count_each(samples: &mut Samples, before: usize) {
 }
 
 /// Collects what selectors match.
-struct Finder<'a> {
+struct Finder<'a, 'q> {
     tsdb: &'a Tsdb,
     selectors: &'a [Vec<Matcher>],
-    context: &'a QueryContext,
+    toll: &'a mut Toll<'q>,
     pages: Vec<Arc<Page>>,
     /// In order of sources, with the number of the series.
     found: Vec<(Source, u32)>,
@@ -259,10 +269,10 @@ struct Finder<'a> {
     next: usize,
 }
 
-impl<'a> Finder<'a> {
-    fn new(tsdb: &'a Tsdb, selectors: &'a [Vec<Matcher>], context: &'a QueryContext) -> Self {
+impl<'a, 'q> Finder<'a, 'q> {
+    fn new(tsdb: &'a Tsdb, selectors: &'a [Vec<Matcher>], toll: &'a mut Toll<'q>) -> Self {
         let (pages, found, series) = (Vec::new(), Vec::new(), Vec::new());
-        Finder { tsdb, selectors, context, pages, found, series, next: 0 }
+        Finder { tsdb, selectors, toll, pages, found, series, next: 0 }
     }
 
     /// Adds what was found in a source. All sources have mostly the same series in the same order.
@@ -285,24 +295,27 @@ impl<'a> Finder<'a> {
         source: impl Fn(u32) -> Source,
     ) -> Result<(), StopReason> {
         self.next = 0;
-        for (labels, series) in head.matching(self.selectors, range, self.context)? {
+        let steps = head.steps_to_decode(range, self.toll)?;
+        self.toll.walk(steps)?;
+        for (labels, series) in head.matching(self.selectors, range, self.toll)? {
             self.add(source(series), Some(labels));
         }
         Ok(())
     }
 
     fn in_part(&mut self, part: &Part, range: TimeRange, number: u32) -> Result<(), StoreError> {
-        let matched = matching_any(part, self.selectors, self.context)
-            .and_then(|ordinals| Ok((ordinals, part.listing()?)));
+        let payer = self.toll.payer();
+        part.pay_for_index(payer)?;
+        self.toll.walk(part.steps_to_match(self.selectors))?;
+        let matched = matching_any(part, self.selectors, self.toll.context())
+            .and_then(|ordinals| Ok((ordinals, part.listing()?.charged_to(payer))));
         let (ordinals, mut listing) = match matched {
             Ok(matched) => matched,
             Err(error) => return set_aside(self.tsdb, error),
         };
         self.next = 0;
-        for (i, ordinal) in ordinals.into_iter().enumerate() {
-            if i % CHECK_EVERY == 0 {
-                self.context.check()?;
-            }
+        for ordinal in ordinals {
+            self.toll.walk(STEPS_TO_FIND)?;
             match listing.find(ordinal, range) {
                 Ok(Some((page, place))) => {
                     if self.pages.last().is_none_or(|last| !Arc::ptr_eq(last, page)) {
@@ -330,7 +343,7 @@ impl<'a> Finder<'a> {
     fn order(&self) -> Result<Vec<u32>, StopReason> {
         let mut order: Vec<u32> = (0..self.series.len() as u32).collect();
         let labels = |number: u32| self.labels(&self.series[number as usize]);
-        sort_checked(&mut order, self.context, |&a, &b| labels(a).cmp(&labels(b)))?;
+        sort_checked(&mut order, self.toll.context(), |&a, &b| labels(a).cmp(&labels(b)))?;
         Ok(order)
     }
 
@@ -393,7 +406,7 @@ impl SeriesSet for TsdbSeriesSet {
     }
 
     fn reader(&self) -> Box<dyn SeriesReader + '_> {
-        Box::new(Reader::new(self))
+        Box::new(Reader::new(self, None))
     }
 }
 
@@ -407,14 +420,13 @@ impl Tsdb {
         context: &QueryContext,
     ) -> Result<Vec<Labels>, StoreError> {
         let reading = Reading { range, step_ms: 0, aggregate: Aggregate::Last };
-        let set = TsdbSeriesSet::find(self, selectors, reading, context)?;
+        let mut toll = Toll::of_listing(context);
+        let set = TsdbSeriesSet::find(self, selectors, reading, &mut toll)?;
         let mut kept = Vec::with_capacity(set.len());
-        let mut reader = Reader::new(&set);
+        let mut reader = Reader::new(&set, toll.payer());
         for index in 0..set.len() {
-            if index % CHECK_EVERY == 0 {
-                context.check()?;
-            }
-            match reader.has_samples(index) {
+            toll.walk(1)?;
+            match reader.has_samples(index, &toll) {
                 Ok(true) => kept.push(set.labels[index].clone()),
                 Ok(false) => {}
                 Err(error) => set_aside(self, error)?,

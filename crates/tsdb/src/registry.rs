@@ -17,6 +17,7 @@ use crate::{
     listing::{Found, Listed},
     slabs::{Slabs, Slices},
     sort::sort_checked,
+    toll::Toll,
 };
 use model::{LabelsRef, Matcher};
 use pairs::Pairs;
@@ -43,6 +44,14 @@ impl Registry {
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, RegistryState> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Registry::read`], where a wait is charged.
+    pub(crate) fn read_charged(
+        &self,
+        toll: &Toll<'_>,
+    ) -> Result<RwLockReadGuard<'_, RegistryState>, StopReason> {
+        toll.read(&self.0)
     }
 
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, RegistryState> {
@@ -104,6 +113,12 @@ impl RegistryState {
         for &pair in self.set(series) {
             out.extend_from_slice(self.pairs.bytes(pair));
         }
+    }
+
+    /// As many series are looked at to find those that any of `selectors` matches, or a few more.
+    pub(crate) fn candidates(&self, selectors: &[Vec<Matcher>]) -> usize {
+        let of = |matchers: &Vec<Matcher>| matching::candidates(self, matchers);
+        if selectors.is_empty() { self.len() } else { selectors.iter().map(of).sum() }
     }
 
     /// Series that any of `selectors` matches, all when there is none; ascending.

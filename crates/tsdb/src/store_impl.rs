@@ -9,6 +9,7 @@ use crate::{
     part::{Cache, Part, PartError},
     query::{Reading, TsdbSeriesSet},
     tiers::{Place, RESOLUTIONS, TierDirs, TierParts, resolution_of},
+    toll::Toll,
     writer::Writer,
 };
 use disk::{Dir, DirLock, Log, LogError};
@@ -178,7 +179,7 @@ impl MetricStore for Tsdb {
     ) -> Result<Box<dyn SeriesSet>, StoreError> {
         let reading = Reading { range: selection.range, step_ms: selection.step_ms, aggregate };
         let selectors = std::slice::from_ref(&selection.matchers);
-        Ok(Box::new(TsdbSeriesSet::find(self, selectors, reading, context)?))
+        Ok(Box::new(TsdbSeriesSet::find(self, selectors, reading, &mut Toll::of_selection(context))?))
     }
 
     fn series(

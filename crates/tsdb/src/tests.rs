@@ -1,5 +1,6 @@
 //! The crate's tests against the seam: the shared suite, the in-memory reference, crashes.
 
+mod at_hand;
 mod conformance;
 mod crashes;
 mod damage;

@@ -5,6 +5,7 @@ use super::{Page, Part, PartError, index::PartIndex};
 use crate::codec::values::Scratch;
 use model::{Samples, TimeRange};
 use std::{ops::Range, sync::Arc};
+use store::QueryContext;
 
 /// Timestamp columns that a reader keeps, shared between its parts as long as each has enough: those of
 /// some hundred targets, as they come again with each metric. A column is at most 16 KiB.
@@ -18,6 +19,8 @@ pub(crate) struct Listing<'p> {
     index: Arc<PartIndex>,
     page: Option<(usize, Arc<Page>)>,
     recent: Recent,
+    /// Who is charged for pages and columns that are read to tell which series there are.
+    payer: Option<&'p QueryContext>,
 }
 
 /// What was used last while blocks were read.
@@ -78,6 +81,7 @@ impl Recent {
         index: &PartIndex,
         number: u32,
         range: TimeRange,
+        payer: Option<&QueryContext>,
     ) -> Result<Stretch, PartError> {
         if self.columns.is_empty() {
             self.columns.resize(self.columns_max.min(index.columns.len().max(1)), None);
@@ -88,7 +92,7 @@ impl Recent {
         {
             return Ok(stretch.clone());
         }
-        let times = part.column(index, number)?;
+        let times = part.column(index, number, payer)?;
         let first = times.partition_point(|&at| at < range.start);
         let end = times.partition_point(|&at| at <= range.end);
         let stretch = Stretch { times, wanted: first..end.max(first) };
@@ -108,11 +112,16 @@ impl Part {
     pub(crate) fn listing_among(&self, parts: usize, keeps_floats: bool) -> Result<Listing<'_>, PartError> {
         let columns_max = (COLUMNS_KEPT / parts.max(1)).max(COLUMNS_KEPT_MIN);
         let recent = Recent { keeps_floats, ..Recent::keeping(columns_max) };
-        Ok(Listing { part: self, index: self.index()?, page: None, recent })
+        Ok(Listing { part: self, index: self.index()?, page: None, recent, payer: None })
     }
 }
 
-impl Listing<'_> {
+impl<'p> Listing<'p> {
+    /// With what is read for it charged.
+    pub(crate) fn charged_to(self, payer: Option<&'p QueryContext>) -> Self {
+        Listing { payer, ..self }
+    }
+
     /// Turns to the page of a series and returns its place there.
     fn turn_to(&mut self, ordinal: u32) -> Result<(&Arc<Page>, usize), PartError> {
         let is_there = self.page.as_ref().is_some_and(|(number, _)| {
@@ -121,7 +130,7 @@ impl Listing<'_> {
         });
         if !is_there {
             let number = self.index.page_of(ordinal);
-            self.page = Some((number, self.part.page_at(&self.index, number)?));
+            self.page = Some((number, self.part.page_at(&self.index, number, self.payer)?));
         }
         let Some((number, page)) = &self.page else { unreachable!("a page was turned to") };
         let place = (ordinal - self.index.pages[*number].first_ordinal) as usize;
@@ -195,7 +204,7 @@ impl Listing<'_> {
                 return Ok(true);
             }
             let Stretch { times, wanted } =
-                self.recent.column(self.part, &self.index, block.column, range)?;
+                self.recent.column(self.part, &self.index, block.column, range, self.payer)?;
             if times[wanted].iter().any(|at| !deleted.iter().any(|range| range.contains(*at))) {
                 return Ok(true);
             }

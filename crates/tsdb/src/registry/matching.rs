@@ -81,6 +81,16 @@ pub(super) fn matching(
     Ok(matching)
 }
 
+/// As many series are looked at, or a few more.
+pub(super) fn candidates(registry: &RegistryState, matchers: &[Matcher]) -> usize {
+    let is_selective = |matcher: &&Matcher| matcher.op() == MatchOp::Equal && !matcher.matches_empty();
+    let lengths = matchers
+        .iter()
+        .filter(is_selective)
+        .map(|matcher| equal_to(registry, matcher).map_or(0, |postings| postings.len()));
+    lengths.min().unwrap_or(registry.len())
+}
+
 fn equal_to<'a>(registry: &'a RegistryState, matcher: &Matcher) -> Option<&'a Postings> {
     let mut pair = Vec::new();
     put_field(&mut pair, matcher.name().as_bytes());

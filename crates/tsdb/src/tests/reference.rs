@@ -4,7 +4,7 @@ use super::{NOW_MS, all, assert_same, open, select, small};
 use disk::{Dir, Faults};
 use model::{BatchId, Labels, MatchOp, Matcher, MetricBatch, TimeRange};
 use proptest::prelude::*;
-use store::{MemMetricStore, MetricStore, QueryContext};
+use store::{Limits, MemMetricStore, MetricStore, QueryContext, StopReason, StoreError};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -87,23 +87,34 @@ fn compare(store: &dyn MetricStore, reference: &dyn MetricStore, range: TimeRang
     for place in ["selected", "selected again, from what was kept in memory"] {
         assert_same(&select(store, &matchers, range), &expected, place);
     }
-    let context = QueryContext::default();
     let selectors = [matchers.to_vec(), vec![Matcher::equal("__name__", "metric_1")]];
-    for selectors in [&selectors[..], &[], &[]] {
-        assert_eq!(
-            store.series(selectors, range, 100, &context).unwrap(),
-            reference.series(selectors, range, 100, &context).unwrap()
-        );
-        assert_eq!(
-            store.label_names(selectors, range, &context).unwrap(),
-            reference.label_names(selectors, range, &context).unwrap()
-        );
-        assert_eq!(
-            store.label_values("host", selectors, range, &context).unwrap(),
-            reference.label_values("host", selectors, range, &context).unwrap()
-        );
+    let by_name = [vec![Matcher::equal("__name__", "metric_1")]];
+    for selectors in [&selectors[..], &by_name, &[], &[]] {
+        assert_listed(store, reference, |store, context| {
+            let series = store.series(selectors, range, 100, context);
+            series.map(|series| series.iter().map(ToString::to_string).collect())
+        });
+        assert_listed(store, reference, |store, context| store.label_names(selectors, range, context));
+        assert_listed(store, reference, |store, context| {
+            store.label_values("host", selectors, range, context)
+        });
     }
     assert_same(&all(store), &all(reference), "everything");
+}
+
+/// Whether both list the same, and what is at hand is the same as well.
+fn assert_listed(
+    store: &dyn MetricStore,
+    reference: &dyn MetricStore,
+    list: impl Fn(&dyn MetricStore, &QueryContext) -> Result<Vec<String>, StoreError>,
+) {
+    let expected = list(reference, &QueryContext::default()).unwrap();
+    let nothing = QueryContext::new(Limits { read_bytes_max: 0, ..Limits::default() });
+    match list(store, &nothing) {
+        Err(StoreError::Stopped(StopReason::TooMuchRead(0))) => {}
+        found => assert_eq!(found.unwrap(), expected, "at hand"),
+    }
+    assert_eq!(list(store, &QueryContext::default()).unwrap(), expected);
 }
 
 proptest! {
