@@ -1,4 +1,7 @@
 //! Runs one query: on the query pool, inside its budget, and no longer than its caller waits.
+//!
+//! A listing that the store has at hand is answered at once, on the thread that serves its socket: a hop
+//! to the pool and back wakes two threads, which takes longer than most listings.
 
 use crate::app::App;
 use daemon::PoolBusy;
@@ -9,7 +12,11 @@ use std::{
     },
     time::Duration,
 };
-use store::{Limits, QueryContext, StopReason};
+use store::{Limits, QueryContext, StopReason, StoreError};
+
+/// What is used of a store's budget on a thread that serves sockets: nothing. A store charges what it
+/// reads before it does, and what it walks beyond some hundred microseconds.
+const AT_HAND: Limits = Limits { samples_max: 0, memory_bytes_max: 0, read_bytes_max: 0 };
 
 /// Stops the query when the handler is dropped, which is what happens when the client goes away.
 struct StopOnDrop(Arc<QueryContext>);
@@ -59,9 +66,47 @@ pub(crate) async fn run<T: Send + 'static>(
     job.await
 }
 
+/// As [`run`], of a listing, which is answered here when the store has it at hand.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn list<T: Send + 'static>(
+    app: &App,
+    listing: impl Fn(&QueryContext) -> Result<T, StoreError> + Send + 'static,
+) -> Result<Result<T, StoreError>, PoolBusy> {
+    // Another machine has nothing at hand.
+    let is_near = app.config.storage.clickhouse.is_none();
+    match is_near.then(|| listing(&QueryContext::new(AT_HAND))) {
+        None | Some(Err(StoreError::Stopped(_))) => run(app, None, listing).await,
+        Some(done) => Ok(done),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
+    use std::thread::{self, ThreadId};
+
+    #[tokio::test]
+    async fn a_listing_goes_to_the_pool_when_it_is_not_at_hand() {
+        let app = App::for_tests();
+        let here = thread::current().id();
+        let threads = Arc::new(Mutex::new(Vec::<ThreadId>::new()));
+        for (bytes, moves) in [(0, false), (1, true)] {
+            let seen = threads.clone();
+            let listing = move |context: &QueryContext| {
+                seen.lock().unwrap().push(thread::current().id());
+                Ok(context.charge_read(0, bytes)?)
+            };
+            list(&app, listing).await.unwrap().unwrap();
+            let threads = std::mem::take(&mut *threads.lock().unwrap());
+            assert_eq!(threads[0], here);
+            assert_eq!(threads.get(1).is_some_and(|thread| *thread != here), moves);
+        }
+        let failing = |_: &QueryContext| Err::<(), _>(StoreError::Invalid("wrong".into()));
+        assert!(matches!(list(&app, failing).await, Ok(Err(StoreError::Invalid(_)))));
+    }
 
     #[tokio::test]
     async fn a_query_ends_at_its_timeout_and_when_its_caller_goes() {

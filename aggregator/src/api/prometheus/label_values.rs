@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{app::AppState, query};
 use axum::extract::{Path, State};
+use store::QueryContext;
 
 pub(super) async fn label_values(
     State(app): State<AppState>,
@@ -21,10 +22,10 @@ pub(super) async fn label_values(
     let range = params.range()?;
     let selectors = params.selectors()?;
     let metrics = app.metrics.clone();
-    let values =
-        query::run(&app, None, move |context| metrics.label_values(&name, &selectors, range, context))
-            .await??;
-    Ok(list(values, limit))
+    let listing = move |context: &QueryContext| {
+        Ok(list(metrics.label_values(&name, &selectors, range, context)?, limit))
+    };
+    Ok(query::list(&app, listing).await??)
 }
 
 /// Undoes the escaping by which names with other characters travel in a path: `U__` in front, `__`

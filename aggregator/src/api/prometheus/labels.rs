@@ -6,15 +6,16 @@ use super::{
 };
 use crate::{app::AppState, query};
 use axum::extract::State;
+use store::QueryContext;
 
 pub(super) async fn labels(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {
     let limit = params.limit()?;
     let range = params.range()?;
     let selectors = params.selectors()?;
     let metrics = app.metrics.clone();
-    let names =
-        query::run(&app, None, move |context| metrics.label_names(&selectors, range, context)).await??;
-    Ok(list(names, limit))
+    let listing =
+        move |context: &QueryContext| Ok(list(metrics.label_names(&selectors, range, context)?, limit));
+    Ok(query::list(&app, listing).await??)
 }
 
 /// A list of texts, cut at `limit`.

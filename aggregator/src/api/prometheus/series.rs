@@ -7,6 +7,8 @@ use super::{
 };
 use crate::{app::AppState, query};
 use axum::extract::State;
+use model::Labels;
+use store::QueryContext;
 
 pub(super) async fn series(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {
     let selectors = params.selectors()?;
@@ -16,13 +18,19 @@ pub(super) async fn series(State(app): State<AppState>, params: Params) -> Resul
     let limit = params.limit()?;
     let range = params.range()?;
     let metrics = app.metrics.clone();
-    // One more than the limit shows whether anything was cut.
-    let asked = limit.saturating_add(1);
-    let mut found =
-        query::run(&app, None, move |context| metrics.series(&selectors, range, asked, context)).await??;
+    let listing = move |context: &QueryContext| {
+        // One more than the limit shows whether anything was cut.
+        let found = metrics.series(&selectors, range, limit.saturating_add(1), context)?;
+        Ok(list(found, limit))
+    };
+    Ok(query::list(&app, listing).await??)
+}
+
+/// A list of label sets, cut at `limit`.
+fn list(mut found: Vec<Labels>, limit: usize) -> Success {
     let is_truncated = found.len() > limit;
     found.truncate(limit);
     let mut data = String::new();
     push_list(&mut data, &found, push_labels);
-    Ok(Success::new(data).truncated(is_truncated))
+    Success::new(data).truncated(is_truncated)
 }
