@@ -7,7 +7,7 @@
 
 use crate::{
     head::Head,
-    part::{self, Part, Text},
+    part::{self, Part, TextList},
     query::{matching_any, set_aside},
     store_impl::Tsdb,
     tiers::plan,
@@ -17,8 +17,9 @@ use model::{LabelsRef, Matcher, TimeRange};
 use std::{collections::BTreeSet, sync::Arc};
 use store::{Aggregate, QueryContext, StoreError};
 
-/// Steps of a [`Toll`] to ask about a series.
+/// Steps of a [`Toll`] to ask about a series, and the bytes of a list that are compared in one.
 const STEPS_TO_ASK: usize = 4;
+const BYTES_COMPARED: usize = 1024;
 
 /// What is listed.
 #[derive(Clone, Copy)]
@@ -44,10 +45,10 @@ impl<'a> Listed<'a> {
 
 /// What has been found so far, and the question that is put to series.
 pub(crate) struct Found<'q> {
-    /// Ascending: what came as lists, of which parts mostly have the same.
-    lists: Vec<Arc<str>>,
+    /// What came as lists, of which parts mostly have the same.
+    lists: Arc<TextList>,
     /// What came alone, and is in no list.
-    alone: BTreeSet<Arc<str>>,
+    alone: BTreeSet<String>,
     pub(crate) toll: Toll<'q>,
 }
 
@@ -82,41 +83,40 @@ impl Found<'_> {
         Ok(())
     }
 
-    /// Those of an ascending list that are not known.
-    pub(crate) fn missing<'t>(&self, texts: &'t [Text]) -> Vec<&'t Text> {
-        let mut lists = self.lists.as_slice();
-        let is_missing = |(text, _): &&Text| {
-            if lists.first() != Some(text) {
-                lists = &lists[lists.partition_point(|known| known < text)..];
-            }
-            match lists.split_first() {
-                Some((first, rest)) if first == text => {
-                    lists = rest;
-                    false
-                }
-                _ => !self.alone.contains(text),
-            }
+    /// Those of a list that are not known.
+    pub(crate) fn missing<'t>(&mut self, texts: &'t TextList) -> Result<Vec<(&'t str, u64)>, StoreError> {
+        self.toll.walk(1 + texts.bytes() / BYTES_COMPARED)?;
+        if self.lists.is_same(texts) {
+            return Ok(Vec::new());
+        }
+        self.toll.walk(texts.len() + self.lists.len())?;
+        let mut known = self.lists.iter().map(|(text, _)| text).peekable();
+        let is_missing = |(text, _): &(&str, u64)| {
+            while known.next_if(|known| known < text).is_some() {}
+            known.peek() != Some(text) && !self.alone.contains(*text)
         };
-        texts.iter().filter(is_missing).collect()
+        Ok(texts.iter().filter(is_missing).collect())
     }
 
     /// Adds what is missing of a list, which series with samples have.
-    fn add_missing(&mut self, missing: &[&Text]) {
-        self.lists.extend(missing.iter().map(|(text, _)| text.clone()));
-        // Two ascending runs: the sort merges them.
-        self.lists.sort();
+    fn add_missing(&mut self, texts: &Arc<TextList>, missing: &[(&str, u64)]) {
+        let is_first = missing.len() == texts.len() && self.lists.len() == 0;
+        self.lists = if is_first { texts.clone() } else { Arc::new(self.lists.merged(missing)) };
     }
 
     /// Whether it is known already.
     pub(crate) fn has(&self, text: &str) -> bool {
-        self.alone.contains(text) || self.lists.binary_search_by(|known| (**known).cmp(text)).is_ok()
+        self.alone.contains(text) || self.lists.contains(text)
     }
 
     /// All that was found, ascending.
-    fn into_texts(mut self) -> Vec<String> {
-        self.lists.extend(std::mem::take(&mut self.alone));
-        self.lists.sort();
-        self.lists.iter().map(|text| (**text).to_owned()).collect()
+    fn into_texts(mut self) -> Result<Vec<String>, StoreError> {
+        self.toll.walk(self.lists.len())?;
+        let mut texts: Vec<String> = self.lists.iter().map(|(text, _)| text.to_owned()).collect();
+        texts.extend(self.alone);
+        // Two ascending runs: the sort merges them.
+        texts.sort();
+        Ok(texts)
     }
 }
 
@@ -133,7 +133,8 @@ impl Tsdb {
         context.check()?;
         let view = self.view();
         let visible = self.visible(range);
-        let mut found = Found { lists: Vec::new(), alone: BTreeSet::new(), toll: Toll::of_listing(context) };
+        let mut found =
+            Found { lists: Arc::default(), alone: BTreeSet::new(), toll: Toll::of_listing(context) };
         let is_touched = |head: &&Arc<Head>| {
             visible.start <= visible.end && head.time_range().is_some_and(|times| times.overlaps(&visible))
         };
@@ -167,7 +168,7 @@ impl Tsdb {
         for head in sparse {
             list_head(head, listed, selectors, visible, &mut found)?;
         }
-        Ok(found.into_texts())
+        found.into_texts()
     }
 
     fn list_part(
@@ -178,15 +179,14 @@ impl Tsdb {
         found: &mut Found<'_>,
     ) -> Result<(), StoreError> {
         let kept = part.texts(listed, found)?;
-        found.toll.walk(kept.as_deref().map_or(0, <[Text]>::len))?;
-        let missing = kept.as_deref().map(|texts| found.missing(texts));
-        match &missing {
-            Some(missing) if missing.is_empty() => return Ok(()),
-            Some(missing) if part.is_within(range) => {
-                found.add_missing(missing);
+        let missing = kept.as_deref().map(|texts| found.missing(texts)).transpose()?;
+        match (&kept, &missing) {
+            (_, Some(missing)) if missing.is_empty() => return Ok(()),
+            (Some(kept), Some(missing)) if part.is_within(range) => {
+                found.add_missing(kept, missing);
                 return Ok(());
             }
-            None if part.is_within(range) => return part.list_all(listed, found),
+            (_, None) if part.is_within(range) => return part.list_all(listed, found),
             _ => {}
         }
         let payer = found.toll.payer();

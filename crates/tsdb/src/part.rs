@@ -12,6 +12,7 @@ mod matching;
 mod merge;
 mod meta;
 mod page;
+mod texts;
 mod writer;
 
 pub(crate) use cache::{Cache, FLOATS_GENERATION_BYTES};
@@ -20,6 +21,7 @@ pub(crate) use listing::Listing;
 pub(crate) use merge::{SeriesSink, merge};
 pub(crate) use meta::{Meta, Origin};
 pub(crate) use page::Page;
+pub(crate) use texts::TextList;
 pub(crate) use writer::{OrderKey, PartWriter};
 
 use crate::{
@@ -54,12 +56,8 @@ const DELETED: &str = "deleted";
 const DATA_MAGIC: &[u8; 8] = b"BWMD\x01\0\0\0";
 const INDEX_MAGIC: &[u8; 8] = b"BWMI\x01\0\0\0";
 
-/// A name or a value, and where its series are: of a name, those of its first value.
-pub(crate) type Text = (Arc<str>, u64);
-
-/// Longest list of names or values that is kept in memory, and what an entry takes beside its text.
+/// Longest list of names or values that is kept in memory.
 const TEXTS_BYTES_MAX: usize = 128 << 10;
-const TEXT_BYTES: usize = 48;
 
 /// Series of a bitmap that are gone through in a step, and what a key of the dictionary takes.
 const SERIES_A_STEP: usize = 4096;
@@ -337,7 +335,7 @@ impl Part {
         &self,
         listed: Listed<'_>,
         found: &mut Found<'_>,
-    ) -> Result<Option<Arc<[Text]>>, StoreError> {
+    ) -> Result<Option<Arc<TextList>>, StoreError> {
         let label = match listed {
             Listed::Names => None,
             Listed::Values(name) => Some(name),
@@ -351,20 +349,18 @@ impl Part {
         }
         self.pay_for_index(found.toll.payer())?;
         let bad = |Malformed| StoreError::from(self.bad_postings());
-        let (mut all, mut bytes) = (Vec::<Text>::new(), 0);
+        let mut all = TextList::default();
         let is_whole = matching::for_each_key(&*self.index()?, listed, bad, |text, offset| {
             found.toll.walk(1)?;
-            if all.last().is_none_or(|(last, _)| **last != *text) {
-                all.push((text.into(), offset));
-                bytes += text.len() + TEXT_BYTES;
-            }
-            Ok::<_, StoreError>(if bytes > TEXTS_BYTES_MAX {
+            all.push(text, offset);
+            Ok::<_, StoreError>(if all.bytes() > TEXTS_BYTES_MAX {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             })
         })?;
-        let all = is_whole.then(|| Arc::from(all));
+        let bytes = all.bytes();
+        let all = is_whole.then(|| Arc::new(all));
         let texts = Texts { label: label.map(str::to_owned), all: all.clone() };
         self.files.cache.put(key, Cached::Texts(Arc::new(texts)), if is_whole { bytes } else { 0 });
         Ok(all)
@@ -373,7 +369,7 @@ impl Part {
     /// As [`Part::list`] of all series, of these values.
     pub(crate) fn list_missing(
         &self,
-        values: &[&Text],
+        values: &[(&str, u64)],
         found: &mut Found<'_>,
         is_live: &mut dyn FnMut(u32) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {

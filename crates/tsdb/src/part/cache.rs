@@ -5,7 +5,7 @@
 //! one; when that is full it becomes the old one, and what stayed in the old one is dropped.
 //! Bound: twice [`GENERATION_BYTES`] and twice [`FLOATS_GENERATION_BYTES`], and one entry each beyond.
 
-use super::{Text, page::Page};
+use super::{TextList, page::Page};
 use crate::listing::Listed;
 use hashbrown::HashMap;
 use std::{
@@ -34,8 +34,8 @@ pub(super) enum Cached {
 pub(super) struct Texts {
     /// The label whose values these are; `None` where they are the labels' names.
     pub(super) label: Option<String>,
-    /// Ascending; `None` when they are too many to be kept.
-    pub(super) all: Option<Arc<[Text]>>,
+    /// `None` when they are too many to be kept.
+    pub(super) all: Option<Arc<TextList>>,
 }
 
 impl Texts {

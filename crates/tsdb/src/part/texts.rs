@@ -1,0 +1,100 @@
+//! Names of labels, or values of one, ascending, in one buffer: most parts of a store have the same,
+//! which is then told by one comparison.
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct TextList {
+    texts: String,
+    /// Where each ends, and where its series are: of a name, those of its first value.
+    places: Vec<(u32, u64)>,
+}
+
+impl TextList {
+    /// Adds a text that is not less than the last one, unless it is that again.
+    pub(crate) fn push(&mut self, text: &str, series_at: u64) {
+        if self.len() > 0 && self.text(self.len() - 1) == text {
+            return;
+        }
+        self.texts.push_str(text);
+        self.places.push((self.texts.len() as u32, series_at));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.texts.len() + size_of_val(self.places.as_slice())
+    }
+
+    /// Each with where its series are.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        (0..self.len()).map(|i| (self.text(i), self.places[i].1))
+    }
+
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        let (mut first, mut end) = (0, self.len());
+        while first < end {
+            let middle = first + (end - first) / 2;
+            if self.text(middle) < text { first = middle + 1 } else { end = middle }
+        }
+        first < self.len() && self.text(first) == text
+    }
+
+    /// Whether the texts are the same, wherever their series are.
+    pub(crate) fn is_same(&self, other: &TextList) -> bool {
+        let mut places = self.places.iter().zip(&other.places);
+        self.len() == other.len() && self.texts == other.texts && places.all(|(a, b)| a.0 == b.0)
+    }
+
+    /// With those of `more`, which are ascending and not here.
+    pub(crate) fn merged(&self, more: &[(&str, u64)]) -> TextList {
+        let mut merged = TextList::default();
+        let mut more = more.iter().copied().peekable();
+        for (text, series_at) in self.iter() {
+            while let Some((text, series_at)) = more.next_if(|(other, _)| *other < text) {
+                merged.push(text, series_at);
+            }
+            merged.push(text, series_at);
+        }
+        more.for_each(|(text, series_at)| merged.push(text, series_at));
+        merged
+    }
+
+    fn text(&self, place: usize) -> &str {
+        let start = if place == 0 { 0 } else { self.places[place - 1].0 };
+        &self.texts[start as usize..self.places[place].0 as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(texts: &[&str]) -> TextList {
+        let mut list = TextList::default();
+        texts.iter().for_each(|text| list.push(text, 0));
+        list
+    }
+
+    #[test]
+    fn lists_are_merged_and_searched() {
+        let texts = list(&["", "", "b", "bc"]);
+        assert_eq!(texts.len(), 3);
+        let merged = texts.merged(&[("a", 7), ("bb", 8), ("d", 9)]);
+        let expected = [("", 0), ("a", 7), ("b", 0), ("bb", 8), ("bc", 0), ("d", 9)];
+        assert_eq!(merged.iter().collect::<Vec<_>>(), expected);
+        assert!(expected.iter().all(|(text, _)| merged.contains(text)));
+        assert!(!["A", "ba", "e"].iter().any(|text| merged.contains(text)));
+    }
+
+    #[test]
+    fn only_lists_of_the_same_texts_are_the_same() {
+        let mut elsewhere = TextList::default();
+        [("a", 1), ("bc", 2)].iter().for_each(|(text, series_at)| elsewhere.push(text, *series_at));
+        assert!(list(&["a", "bc"]).is_same(&elsewhere));
+        assert!(!list(&["ab", "c"]).is_same(&elsewhere));
+        assert!(!list(&["a"]).is_same(&elsewhere) && !list(&["", "a", "bc"]).is_same(&elsewhere));
+    }
+}
