@@ -155,6 +155,12 @@ impl Integration {
         matches!(self.config, IntegrationConfig::Heartbeat(_))
     }
 
+    /// Whether it ties an end to its beginning by a key, so that both must name the same incident.
+    pub(crate) fn ties_incidents(&self) -> bool {
+        use IntegrationConfig::{Opsgenie, Pagerduty, Victorops};
+        matches!(self.config, Pagerduty(_) | Opsgenie(_) | Victorops(_))
+    }
+
     /// Whether its default texts show graphs.
     pub(crate) fn shows_graphs(&self) -> bool {
         matches!(self.config, IntegrationConfig::Email(_))

@@ -35,6 +35,9 @@ pub struct Delivery {
     pub firing: BTreeSet<Fingerprint>,
     /// Alerts told as resolved, or that would be if the receiver wanted to know.
     pub resolved: BTreeSet<Fingerprint>,
+    /// An end of more incidents than one notification closes: the next one closes others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closes_more: bool,
     /// When it is given up. The next flush of the group decides anew.
     pub expires_at_ms: i64,
     /// The route's.
@@ -240,7 +243,8 @@ impl Dispatcher {
     pub fn finished(&mut self, id: u64, outcome: &Finished, now_ms: i64) {
         let Some(under_way) = self.outbox.remove(id) else { return };
         self.changes.push(Change::remove(Table::Outbox, outbox_key(id)));
-        let is_followed = under_way.is_followed();
+        let delivered = *outcome == Finished::Delivered;
+        let is_followed = under_way.is_followed() || delivered && under_way.delivery.closes_more;
         let delivery = under_way.delivery;
         let attempt = Some(under_way.failures + 1);
         let event = match outcome {
@@ -249,8 +253,9 @@ impl Dispatcher {
             Finished::Stopped => delivery.event(EventKind::Superseded, now_ms),
         };
         self.history.record(event.reason(delivery.message.reason.as_str()));
-        let delivered = *outcome == Finished::Delivered;
-        if delivered {
+        if delivered && delivery.closes_more {
+            self.note_closed(&delivery);
+        } else if delivered {
             self.note_told(&delivery, now_ms);
         } else if under_way.resumed {
             self.note_doubt(&delivery);
@@ -277,6 +282,14 @@ impl Dispatcher {
         self.close_elsewhere(delivery, &key);
     }
 
+    /// Of an end that closes more incidents than one notification can, these are done.
+    fn note_closed(&mut self, delivery: &Delivery) {
+        self.note(delivery, |entry| {
+            entry.closed.extend(delivery.message.incidents.iter().flatten().cloned());
+            entry.sequence += 1;
+        });
+    }
+
     /// Of a notification whose last attempt an earlier process did not see the end of it is never
     /// known whether it was taken. What still fires is told again, and the end of what is over.
     fn note_doubt(&mut self, delivery: &Delivery) {
@@ -293,17 +306,16 @@ impl Dispatcher {
     fn note(&mut self, delivery: &Delivery, change: impl FnOnce(&mut Entry)) -> String {
         let message = &delivery.message;
         let key = Entry::key(&delivery.integration, &message.group_key);
-        let change = self.told.change(&key, |entry| {
+        self.told.change(&key, |entry| {
             entry.group_key.clone_from(&message.group_key);
             entry.integration.clone_from(&delivery.integration);
             entry.target.clone_from(&delivery.target);
             entry.repeat_interval_ms = delivery.repeat_interval_ms;
             if !delivery.firing.is_empty() {
-                entry.join_incidents(message.incidents.as_deref().unwrap_or_default());
+                entry.join_incidents(message.incidents.iter().flatten().cloned());
             }
             change(entry);
         });
-        self.changes.push(change);
         key
     }
 
@@ -320,8 +332,7 @@ impl Dispatcher {
             }
         }
         for (key, alerts) in closed {
-            let change = self.told.change(&key, |entry| entry.close(&alerts));
-            self.changes.push(change);
+            self.told.close(&key, &alerts);
         }
     }
 

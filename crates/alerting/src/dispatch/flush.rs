@@ -5,6 +5,7 @@ use super::{
     Dispatcher, GroupId,
     delivery::{Delivery, idempotency_key},
     group::PendingFlush,
+    incidents::Concerned,
     mutes::{Moment, Mutes},
     outbox::UnderWay,
 };
@@ -30,20 +31,26 @@ const FLUSHES_MAX: usize = 100;
 const DELIVERY_MS_MIN: i64 = 10_000;
 
 /// The alerts of a group at the moment of a flush.
-struct Snapshot {
-    alerts: Vec<NotifiedAlert>,
+pub(super) struct Snapshot {
+    pub(super) alerts: Vec<NotifiedAlert>,
     muted: BTreeMap<Fingerprint, Mutes>,
     /// Names of the intervals that mute the route.
     intervals: Vec<String>,
 }
 
 /// Where a flush speaks to.
-struct Address<'a> {
+pub(super) struct Address<'a> {
     group: &'a GroupId,
-    group_key: &'a str,
+    pub(super) group_key: &'a str,
     route: &'a Route,
     receiver: &'a Arc<Receiver>,
     at: usize,
+}
+
+impl Address<'_> {
+    pub(super) fn integration(&self) -> &Integration {
+        &self.receiver.integrations[self.at]
+    }
 }
 
 impl Dispatcher {
@@ -132,8 +139,7 @@ impl Dispatcher {
 
     /// Decides for one integration, and returns the delivery that must end first, if any.
     fn tell(&mut self, to: &Address<'_>, snapshot: &Snapshot, now_ms: i64) -> Option<u64> {
-        let receiver = to.receiver;
-        let integration = &receiver.integrations[to.at];
+        let (receiver, integration) = (to.receiver, to.integration());
         let key = integration.key(&receiver.name);
         let under_way = self.outbox.of_group(&key, to.group_key);
         let under_way = under_way.map(|under_way| (under_way.delivery.id, under_way.stopping));
@@ -146,7 +152,7 @@ impl Dispatcher {
             if let Some(id) = self.wait_for_stray(&target, to.group, snapshot) {
                 return Some(id);
             }
-            self.adopt(&key, to.group_key, &target, snapshot);
+            self.adopt(to, &key, &target, snapshot);
         }
         let entry_key = Entry::key(&key, to.group_key);
         self.note_silenced(&entry_key, snapshot);
@@ -213,8 +219,9 @@ impl Dispatcher {
         snapshot: &Snapshot,
         now_ms: i64,
     ) -> Option<Delivery> {
-        let integration = &to.receiver.integrations[to.at];
-        let entry = self.told.get(&Entry::key(key, to.group_key));
+        let integration = to.integration();
+        let entry_key = Entry::key(key, to.group_key);
+        let entry = self.told.get(&entry_key);
         let audible = snapshot.alerts.iter().filter(|alert| is_audible(alert, &snapshot.muted, entry));
         let (resolved, firing): (Vec<_>, Vec<_>) = audible.cloned().partition(|alert| alert.resolved);
         let fingerprints = |alerts: &[NotifiedAlert]| -> BTreeSet<Fingerprint> {
@@ -235,14 +242,18 @@ impl Dispatcher {
             alerts.extend(resolved);
             alerts = sorted(alerts);
         }
-        let incidents = self.incidents(&Entry::key(key, to.group_key), &target, &firing_set, &resolved_set);
+        let concerned = if integration.ties_incidents() {
+            self.concerned(&entry_key, &target, &firing_set, &resolved_set)
+        } else {
+            Concerned::default()
+        };
         let message = Message {
             receiver: to.receiver.name.clone(),
             group_key: to.group_key.to_owned(),
             group_labels: to.group.1.clone(),
             alerts,
             reason,
-            incidents,
+            incidents: concerned.incidents,
         };
         let sequence = entry.map_or(0, |entry| entry.sequence);
         Some(Delivery {
@@ -254,6 +265,7 @@ impl Dispatcher {
             message,
             firing: firing_set,
             resolved: resolved_set,
+            closes_more: concerned.has_more,
             expires_at_ms: now_ms + to.route.group_interval_ms.max(DELIVERY_MS_MIN),
             repeat_interval_ms: to.route.repeat_interval_ms,
         })
@@ -291,8 +303,7 @@ impl Dispatcher {
         let fresh: Vec<_> =
             snapshot.alerts.iter().filter(is_silenced).map(|alert| alert.alert.fingerprint()).collect();
         if !fresh.is_empty() {
-            let change = self.told.change(entry_key, |entry| entry.silenced.extend(fresh));
-            self.changes.push(change);
+            self.told.change(entry_key, |entry| entry.silenced.extend(fresh));
         }
     }
 
@@ -306,8 +317,7 @@ impl Dispatcher {
             .filter(|alert| snapshot.muted.contains_key(alert) && entry.open.contains(alert))
             .collect();
         if !unheard.is_empty() {
-            let change = self.told.change(entry_key, |entry| entry.close(&unheard));
-            self.changes.push(change);
+            self.told.close(entry_key, &unheard);
         }
     }
 
@@ -329,69 +339,6 @@ impl Dispatcher {
             let event = Event::new(EventKind::Withheld, now_ms).labels(&to.group.1).about(&snapshot.alerts);
             self.history.record(event.to(&to.receiver.name, key, to.group_key).reason(why));
         }
-    }
-
-    /// What this integration has not told of a group may have been told all the same, of an old
-    /// group or under an old name, because a route or a receiver was edited: what its target already
-    /// knows is then taken over.
-    fn adopt(&mut self, integration: &str, group_key: &str, target: &str, snapshot: &Snapshot) {
-        let entry_key = Entry::key(integration, group_key);
-        let mut adopted = self.told.get(&entry_key).cloned().unwrap_or_default();
-        let mut incidents = adopted.open_incidents().to_vec();
-        let mut known: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
-        for alert in snapshot.alerts.iter().map(|alert| alert.alert.fingerprint()) {
-            if adopted.open.contains(&alert) {
-                continue;
-            }
-            for (key, entry) in self.told.holders(alert) {
-                if entry.target == target && !self.is_told_elsewhere(entry, alert) {
-                    known.entry(key.to_owned()).or_default().insert(alert);
-                }
-            }
-        }
-        if known.is_empty() {
-            return;
-        }
-        for (key, alerts) in &known {
-            let Some(entry) = self.told.get(key) else { continue };
-            adopted.at_ms = adopted.at_ms.max(entry.at_ms);
-            adopted.sequence = adopted.sequence.max(entry.sequence);
-            adopted.repeat_interval_ms = entry.repeat_interval_ms;
-            adopted.silenced.extend(entry.silenced.intersection(alerts));
-            adopted.open.extend(alerts);
-            adopted.firing.extend(alerts);
-            adopted.resolved.retain(|alert| !alerts.contains(alert));
-            incidents.extend_from_slice(entry.open_incidents());
-        }
-        adopted.join_incidents(&incidents);
-        adopted.group_key = group_key.to_owned();
-        adopted.integration = integration.to_owned();
-        adopted.target = target.to_owned();
-        for (key, alerts) in known {
-            let change = self.told.change(&key, |entry| {
-                // What stays behind has them in common with what goes.
-                let incidents = entry.open_incidents().to_vec();
-                entry.join_incidents(&incidents);
-                entry.close(&alerts);
-            });
-            self.changes.push(change);
-        }
-        let change = self.told.change(&entry_key, |entry| *entry = adopted);
-        self.changes.push(change);
-    }
-
-    /// Whether an alert still belongs to the group that writes to this entry.
-    pub(super) fn is_told_elsewhere(&self, entry: &Entry, alert: Fingerprint) -> bool {
-        let Some(labels) = self.alerts.get(&alert).map(|alert| &alert.labels) else { return false };
-        self.config.routes.matching(labels).into_iter().any(|route_id| {
-            let route = self.config.routes.get(route_id);
-            let group_labels = route.group_labels(labels);
-            let receiver = self.config.receivers.get(&route.receiver);
-            route.group_key(&group_labels) == entry.group_key
-                && self.groups.get(&(route_id.0, group_labels)).is_some_and(|group| group.contains(alert))
-                && receiver
-                    .is_some_and(|it| it.integrations.iter().any(|i| i.key(&it.name) == entry.integration))
-        })
     }
 
     /// During a time interval that mutes, nothing is told and nothing that must be told is lost:

@@ -2,27 +2,41 @@
 //!
 //! An incident has the name of the group that was told first. When an edit of the routing moves its
 //! alerts to other groups, these go on with it: a group that takes over from several has several
-//! incidents, and one whose alerts go to several groups is closed by the last of them.
+//! incidents, and one whose alerts go to several groups is closed by the last of them. An end of many
+//! incidents closes them in parts, each of which is known to be done.
 
 use super::{Delivery, Dispatcher, GroupId};
 use crate::{alert::Fingerprint, notify::dedup::Entry};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+
+/// Incidents that one notification closes: a request each, one after the other, within an attempt.
+pub(super) const CLOSED_AT_ONCE_MAX: usize = 50;
+
+/// What a notification is about.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Concerned {
+    /// See [`crate::notify::Message::incidents`].
+    pub(super) incidents: Option<Vec<String>>,
+    /// There are more to close.
+    pub(super) has_more: bool,
+}
 
 impl Dispatcher {
-    /// The incidents of a notification that would change the entry of `key`; see
-    /// [`crate::notify::Message::incidents`].
-    pub(super) fn incidents(
+    /// The incidents of a notification that would change the entry of `key`.
+    pub(super) fn concerned(
         &self,
         key: &str,
         target: &str,
         firing: &BTreeSet<Fingerprint>,
         resolved: &BTreeSet<Fingerprint>,
-    ) -> Option<Vec<String>> {
+    ) -> Concerned {
         let own = self.told.get(key);
-        let mut incidents = own.map(|entry| entry.open_incidents().to_vec()).unwrap_or_default();
+        let own_is_named = own.is_some_and(|entry| !entry.incidents.is_empty());
+        let own_open = own.into_iter().flat_map(Entry::open_incidents);
         if !firing.is_empty() {
-            let has_others = own.is_some_and(|entry| !entry.incidents.is_empty());
-            return (has_others && !incidents.is_empty()).then_some(incidents);
+            let open: Vec<_> = own_open.map(str::to_owned).collect();
+            let is_named = own_is_named && !open.is_empty();
+            return Concerned { incidents: is_named.then_some(open), has_more: false };
         }
         // An end closes what was opened by groups that are gone, too.
         let mut abandoned = BTreeSet::new();
@@ -34,23 +48,28 @@ impl Dispatcher {
                 }
             }
         }
-        let is_alone = abandoned.is_empty() && own.is_none_or(|entry| entry.incidents.is_empty());
+        let is_alone = abandoned.is_empty() && !own_is_named;
+        let closed = own.map(|entry| &entry.closed);
         let abandoned = abandoned.into_iter().filter_map(|key| self.told.get(key));
-        incidents.extend(abandoned.flat_map(|entry| entry.open_incidents().to_vec()));
-        let mut seen = BTreeSet::new();
-        incidents.retain(|incident| seen.insert(incident.clone()));
-        let is_shared = incidents.iter().any(|incident| self.told.sharers(incident).next().is_some());
-        if is_alone && !is_shared {
-            return None;
+        let mut seen: HashSet<&str> = closed.into_iter().flatten().map(String::as_str).collect();
+        let mut incidents: Vec<&str> = own_open.chain(abandoned.flat_map(Entry::open_incidents)).collect();
+        incidents.retain(|incident| seen.insert(incident));
+        let is_shared = |incident: &&str| self.told.sharers(incident).next().is_some();
+        if is_alone && !incidents.iter().any(is_shared) {
+            return Concerned::default();
         }
-        incidents.retain(|incident| !self.is_held_open(incident, key, target, resolved));
-        Some(incidents)
+        let closing = incidents.into_iter().filter(|it| !self.is_held_open(it, key, target, resolved));
+        let mut closing: Vec<_> = closing.take(CLOSED_AT_ONCE_MAX + 1).map(str::to_owned).collect();
+        let has_more = closing.len() > CLOSED_AT_ONCE_MAX;
+        closing.truncate(CLOSED_AT_ONCE_MAX);
+        Concerned { incidents: Some(closing), has_more }
     }
 
     /// An end waits for a beginning under way of an incident that it would close: only then is it known
     /// whether the incident goes on.
     pub(super) fn wait_for_beginning(&mut self, end: &Delivery, group: &GroupId) -> Option<u64> {
         let incidents = end.message.incidents.as_ref().filter(|_| end.firing.is_empty())?;
+        let incidents: HashSet<&String> = incidents.iter().collect();
         let id = self.outbox.ids().into_iter().find(|id| {
             self.outbox.get(*id).is_some_and(|under_way| {
                 let Delivery { target, message, firing, .. } = &under_way.delivery;
@@ -65,7 +84,7 @@ impl Dispatcher {
 
     /// Whether alerts beside those of the entry of `key` and those that are over keep an incident
     /// open, and somebody will tell their end.
-    fn is_held_open(
+    pub(super) fn is_held_open(
         &self,
         incident: &str,
         key: &str,

@@ -7,6 +7,7 @@
 //!
 //! Bounds: [`ALERTS_MAX`] alerts; one delivery in flight per group and integration.
 
+mod adopt;
 mod delivery;
 mod explain;
 mod flapping;
@@ -153,6 +154,7 @@ impl Dispatcher {
     /// What must be made durable, then done, since the last call.
     pub(crate) fn take(&mut self) -> (Vec<Change>, Vec<Effect>) {
         self.history.take(&mut self.changes);
+        self.changes.extend(self.told.take_changes());
         (std::mem::take(&mut self.changes), std::mem::take(&mut self.effects))
     }
 
@@ -450,7 +452,7 @@ impl Dispatcher {
             changes.push(Change::remove(Table::Silences, id));
         }
         let alerts = &self.alerts;
-        self.changes.extend(self.told.collect(|alert| alerts.contains_key(&alert), now_ms));
+        self.told.collect(|alert| alerts.contains_key(&alert), now_ms);
     }
 }
 

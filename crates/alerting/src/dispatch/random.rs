@@ -11,8 +11,8 @@ const STEPS: u64 = 60;
 /// What stands before a slash is the group.
 const ALERTS: [&str; 5] = ["1/a", "1/b", "2/a", "2/c", "d"];
 const ROUTE: &str = "group_by: [group], group_wait: 1s, group_interval: 2s, repeat_interval: 1d";
-const RECEIVERS: &str = "- {name: pair, webhook_configs: [{url: 'http://sink/'}, {url: 'http://second/'}]}\n\
-     - {name: second, webhook_configs: [{url: 'http://second/'}]}\n";
+const RECEIVERS: &str = "- {name: pair, pagerduty_configs: [{routing_key: sink}, {routing_key: second}]}\n\
+     - {name: second, pagerduty_configs: [{routing_key: second}]}\n";
 
 /// Splitmix64.
 struct Random(u64);
@@ -141,7 +141,7 @@ impl World {
                 self.pass(ms);
             }
             60..72 => {
-                let address = self.random.of(&["http://sink/", "http://second/"]);
+                let address = self.random.of(&["sink", "second"]);
                 let target = self.target(address);
                 if !self.away.remove(&target) {
                     self.away.insert(target);
@@ -170,7 +170,7 @@ impl World {
     }
 
     fn target(&self, address: &str) -> String {
-        let at = usize::from(address == "http://second/");
+        let at = usize::from(address == "second");
         self.configs[3].receivers["pair"].integrations[at].target()
     }
 
@@ -349,6 +349,12 @@ impl World {
             for target in self.targets(labels) {
                 let believed = self.known.get(&(target.clone(), *fingerprint)).is_some_and(|it| it.fires);
                 assert!(!fires || believed, "{target} was not told that {labels} fires");
+                let is_seen = |entry: &Entry| {
+                    let open = &self.incidents[&target];
+                    entry.target == target && entry.open_incidents().any(|incident| open.contains(incident))
+                };
+                let mut holders = self.dispatcher.told.holders(*fingerprint);
+                assert!(!fires || holders.any(|(_, it)| is_seen(it)), "{labels} has no incident at {target}");
             }
         }
         for name in ALERTS {

@@ -26,9 +26,9 @@ pub(super) fn config(route: &str, more: &str) -> Arc<Config> {
 /// The same, with another receiver at the root.
 pub(super) fn config_for(receiver: &str, route: &str, more: &str) -> Arc<Config> {
     let text = format!(
-        "route: {{receiver: {receiver}, {route}}}\nreceivers:\n- {{name: r, webhook_configs: [{{url: 'http://sink/'}}]}}\n\
-         - {{name: other, webhook_configs: [{{url: 'http://sink/'}}]}}\n\
-         - {{name: quiet, webhook_configs: [{{url: 'http://quiet/', send_resolved: false}}]}}\n{more}"
+        "route: {{receiver: {receiver}, {route}}}\nreceivers:\n- {{name: r, pagerduty_configs: [{{routing_key: sink}}]}}\n\
+         - {{name: other, pagerduty_configs: [{{routing_key: sink}}]}}\n\
+         - {{name: quiet, pagerduty_configs: [{{routing_key: quiet, send_resolved: false}}]}}\n{more}"
     );
     Arc::new(Config::parse("f", &text, Path::new(".")).unwrap())
 }

@@ -8,7 +8,7 @@
 use super::message::Reason;
 use crate::alert::Fingerprint;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// How long an entry is kept after its last notification, at least.
 const KEPT_MS: i64 = 120 * 3_600_000;
@@ -43,6 +43,9 @@ pub(crate) struct Entry {
     /// are others than `group_key`, or when other entries have some in common with this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) incidents: Vec<String>,
+    /// Those of them that an end has closed which is not told to all yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) closed: BTreeSet<String>,
 }
 
 impl Entry {
@@ -58,37 +61,40 @@ impl Entry {
             && !self.open.iter().any(|alert| is_held(*alert))
     }
 
-    /// Takes it that the receiver knows of the end of `alerts`, although it was not told.
-    pub(crate) fn close(&mut self, alerts: &BTreeSet<Fingerprint>) {
-        for set in [&mut self.firing, &mut self.open, &mut self.silenced] {
-            set.retain(|alert| !alerts.contains(alert));
+    /// Takes it that the receiver knows of the end of `alerts`, although it was not told. Returns the
+    /// incidents that are forgotten by it.
+    pub(crate) fn close(&mut self, alerts: &BTreeSet<Fingerprint>) -> Vec<String> {
+        for alert in alerts {
+            for set in [&mut self.firing, &mut self.open, &mut self.silenced] {
+                set.remove(alert);
+            }
         }
-        self.forget_incidents();
+        self.forget_incidents()
     }
 
     /// The incidents that the receiver has open for this entry.
-    pub(crate) fn open_incidents(&self) -> &[String] {
-        match self.incidents.as_slice() {
+    pub(crate) fn open_incidents(&self) -> impl Iterator<Item = &str> {
+        let named = match self.incidents.as_slice() {
             _ if self.open.is_empty() => &[],
             [] => std::slice::from_ref(&self.group_key),
             incidents => incidents,
-        }
+        };
+        named.iter().map(String::as_str).filter(|incident| !self.closed.contains(*incident))
     }
 
     /// Takes it that the receiver has opened `incidents`, too.
-    pub(crate) fn join_incidents(&mut self, incidents: &[String]) {
-        for incident in incidents {
-            if !self.incidents.contains(incident) {
-                self.incidents.push(incident.clone());
-            }
-        }
+    pub(crate) fn join_incidents(&mut self, incidents: impl IntoIterator<Item = String>) {
+        let mut known: HashSet<String> = self.incidents.iter().cloned().collect();
+        self.incidents.extend(incidents.into_iter().filter(|incident| known.insert(incident.clone())));
     }
 
     /// Once nothing is open, the next incident has the group's own name.
-    fn forget_incidents(&mut self) {
-        if self.open.is_empty() {
-            self.incidents.clear();
+    fn forget_incidents(&mut self) -> Vec<String> {
+        if !self.open.is_empty() {
+            return Vec::new();
         }
+        self.closed.clear();
+        std::mem::take(&mut self.incidents)
     }
 
     /// What becomes of the entry when `firing` and `resolved` have been told.
@@ -106,6 +112,9 @@ impl Entry {
         self.at_ms = now_ms;
         self.sequence += 1;
         self.forget_incidents();
+        // Alerts that come while an end closes one incident after the other go on with the rest.
+        let closed = std::mem::take(&mut self.closed);
+        self.incidents.retain(|incident| !closed.contains(incident));
     }
 }
 

@@ -194,6 +194,7 @@ mod tests {
             message: firing(),
             firing: BTreeSet::new(),
             resolved: BTreeSet::new(),
+            closes_more: false,
             expires_at_ms: 10_000,
             repeat_interval_ms: 1,
         };

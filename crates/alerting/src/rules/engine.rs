@@ -19,6 +19,7 @@ use crate::{
 use daemon::{Pool, Shutdown};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -232,17 +233,20 @@ impl GroupTask {
 
     async fn evaluate(&self, at_ms: i64) {
         let (group, environment, clock) = (self.group.clone(), self.environment.clone(), self.clock);
-        let evaluated = self.pool.run(move || {
+        let evaluate = move || {
             let mut group = lock(&group);
             let now_ms = clock();
             let outcome = group.evaluate(&environment, at_ms);
             group.began(now_ms);
             (outcome, group.clone())
-        });
+        };
+        // A panic costs this evaluation, not the group.
+        let evaluated = self.pool.run(move || catch_unwind(AssertUnwindSafe(evaluate)));
         let (outcome, after) = match evaluated.await {
-            Ok(evaluated) => evaluated,
-            Err(busy) => {
-                tracing::warn!(group = self.id, %busy, "rule group was not evaluated");
+            Ok(Ok(evaluated)) => evaluated,
+            failed => {
+                let why = failed.err().map_or("it panicked".to_owned(), |busy| busy.to_string());
+                tracing::error!(group = self.id, why, "rule group was not evaluated");
                 return self.metrics.missed(&self.id, 1);
             }
         };

@@ -135,6 +135,7 @@ fn test_delivery(receiver: &Arc<Receiver>, at: usize, now_ms: i64) -> Delivery {
         message,
         firing: BTreeSet::new(),
         resolved: BTreeSet::new(),
+        closes_more: false,
         expires_at_ms: now_ms.saturating_add(TIMEOUT.as_millis() as i64),
         repeat_interval_ms: 0,
     }

@@ -148,5 +148,110 @@ fn what_was_told_before_incidents_had_names_is_closed() {
     let stored = r#"{"group_key":"{}:{}","integration":"r/webhook/0","target":"t","firing":[1],
         "resolved":[],"open":[1],"at_ms":1,"sequence":1,"repeat_interval_ms":1}"#;
     let entry: crate::notify::dedup::Entry = serde_json::from_str(stored).unwrap();
-    assert_eq!(entry.open_incidents(), ["{}:{}"]);
+    assert_eq!(entry.open_incidents().collect::<Vec<_>>(), ["{}:{}"]);
+}
+
+/// So many groups, merged into one.
+const MANY: usize = 120;
+
+fn words(mark: char, numbers: impl Iterator<Item = usize>) -> String {
+    numbers.map(|number| format!("{mark}x/{number} ")).collect()
+}
+
+fn merged() -> Stage {
+    let mut stage = Stage::new(BY_NAME, "");
+    stage.post(&words('+', 0..MANY));
+    stage.until(2.0);
+    assert_eq!(open(&stage).len(), MANY);
+    stage.reload(SIMPLE, "");
+    stage.until(4.0);
+    stage
+}
+
+#[test]
+fn an_end_closes_many_incidents_part_by_part() {
+    for crashes in [false, true] {
+        let mut stage = merged();
+        stage.refusing = true;
+        stage.post(&words('-', 0..MANY));
+        stage.until(7.0);
+        let mut left = Vec::new();
+        while !stage.under_way.is_empty() {
+            stage.accept();
+            left.push(open(&stage).len());
+            stage.now_ms += 100;
+            stage.dispatcher.tick(stage.now_ms);
+            stage.settle();
+            if crashes {
+                stage.crash();
+            }
+        }
+        assert_eq!(left, [MANY - 50, MANY - 100, 0], "crashes: {crashes}");
+        stage.refusing = false;
+        stage.until(60.0);
+        stage.post("+x/0");
+        stage.until(70.0);
+        assert_eq!(open(&stage), [r#"{}:{group="x"}"#], "the next incident has the group's own name");
+    }
+}
+
+#[test]
+fn an_alert_that_comes_amid_an_end_goes_on_with_an_incident_that_is_open() {
+    let mut stage = merged();
+    stage.refusing = true;
+    stage.post(&words('-', 0..MANY));
+    stage.until(7.0);
+    stage.accept();
+    let left: Vec<String> = open(&stage).into_iter().map(str::to_owned).collect();
+    assert_eq!(left.len(), MANY - 50);
+    stage.post("+x/new");
+    stage.refusing = false;
+    stage.until(12.0);
+    assert_eq!(open(&stage), left, "no incident is opened beside them");
+    stage.post("-x/new");
+    stage.until(20.0);
+    assert_eq!(open(&stage), [""; 0]);
+}
+
+#[test]
+fn groups_that_are_parted_again_have_their_own_incidents_back() {
+    let mut stage = merged();
+    stage.post("-x/3");
+    stage.until(7.0);
+    stage.reload(BY_NAME, "");
+    stage.until(10.0);
+    for number in (0..MANY).filter(|number| *number != 3) {
+        let own = format!(r#"{{}}:{{alertname="x/{number}"}}"#);
+        let key = format!("r/pagerduty/0|{own}");
+        let incidents: Vec<_> = stage.dispatcher.told.get(&key).unwrap().open_incidents().collect();
+        assert_eq!(incidents[0], own);
+        assert!(incidents.len() == 1 || number == 99, "{own} has {incidents:?}");
+    }
+    stage.post(&words('-', 0..10));
+    stage.until(14.0);
+    assert_eq!(open(&stage).len(), MANY - 9, "the last to leave takes that of an alert that is over");
+    stage.post(&words('-', 10..MANY));
+    stage.until(20.0);
+    assert_eq!(open(&stage), [""; 0]);
+}
+
+/// Other groups than those that were merged: each cannot go on with all incidents.
+#[test]
+fn groups_that_are_parted_otherwise_have_some_incidents_in_common() {
+    let mut stage = merged();
+    stage.reload(&BY_NAME.replace("[alertname]", "[group, alertname]"), "");
+    stage.until(7.0);
+    let held: usize = (0..MANY)
+        .map(|number| {
+            let key = format!(r#"r/pagerduty/0|{{}}:{{alertname="x/{number}", group="x"}}"#);
+            stage.dispatcher.told.get(&key).unwrap().open_incidents().count()
+        })
+        .sum();
+    assert!(held <= 17 * MANY, "{held} for {MANY} groups");
+    stage.post(&words('-', 0..MANY - 1));
+    stage.until(12.0);
+    assert!(!open(&stage).is_empty(), "one still fires");
+    stage.post(&words('-', MANY - 1..MANY));
+    stage.until(20.0);
+    assert_eq!(open(&stage), [""; 0]);
 }

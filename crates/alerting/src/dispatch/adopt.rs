@@ -1,0 +1,101 @@
+//! What a target already knows when an edit of the routing moves alerts to another group, or the
+//! group to another name of the receiver: it is taken over, so that nothing is told again and the end
+//! of everything is.
+
+use super::{
+    Dispatcher,
+    flush::{Address, Snapshot},
+};
+use crate::{alert::Fingerprint, notify::dedup::Entry};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Incidents that a group goes on with, of an entry that keeps alerts: one is enough to be seen by, and
+/// when thousands of groups part each cannot have all.
+const SHARED_INCIDENTS_MAX: usize = 16;
+
+impl Dispatcher {
+    /// Takes over what the target of an integration was told by others of the alerts of a group.
+    pub(super) fn adopt(&mut self, to: &Address<'_>, integration: &str, target: &str, snapshot: &Snapshot) {
+        let entry_key = Entry::key(integration, to.group_key);
+        let own = self.told.get(&entry_key);
+        let mut known: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
+        for alert in snapshot.alerts.iter().map(|alert| alert.alert.fingerprint()) {
+            if own.is_some_and(|own| own.open.contains(&alert)) {
+                continue;
+            }
+            for (key, entry) in self.told.holders(alert) {
+                if entry.target == target && !self.is_told_elsewhere(entry, alert) {
+                    known.entry(key.to_owned()).or_default().insert(alert);
+                }
+            }
+        }
+        if known.is_empty() {
+            return;
+        }
+        let mut adopted = own.cloned().unwrap_or_default();
+        let ties_incidents = to.integration().ties_incidents();
+        if ties_incidents {
+            let own: Vec<_> = adopted.open_incidents().map(str::to_owned).collect();
+            adopted.join_incidents(own.into_iter().chain(self.taken_over(to.group_key, target, &known)));
+        }
+        for (key, alerts) in &known {
+            let Some(entry) = self.told.get(key) else { continue };
+            adopted.at_ms = adopted.at_ms.max(entry.at_ms);
+            adopted.sequence = adopted.sequence.max(entry.sequence);
+            adopted.repeat_interval_ms = entry.repeat_interval_ms;
+            adopted.silenced.extend(entry.silenced.intersection(alerts));
+            adopted.open.extend(alerts);
+            adopted.firing.extend(alerts);
+            adopted.resolved.retain(|alert| !alerts.contains(alert));
+        }
+        adopted.group_key = to.group_key.to_owned();
+        adopted.integration = integration.to_owned();
+        adopted.target = target.to_owned();
+        for (key, alerts) in known {
+            if ties_incidents {
+                self.told.name_incidents(&key);
+            }
+            self.told.close(&key, &alerts);
+        }
+        self.told.change(&entry_key, |entry| *entry = adopted);
+    }
+
+    /// The incidents that a group goes on with, given the alerts that it takes from others: from each that
+    /// of its own name if there is one, otherwise the first, and from one that keeps nothing all that no
+    /// third keeps open.
+    fn taken_over(
+        &self,
+        group_key: &str,
+        target: &str,
+        known: &BTreeMap<String, BTreeSet<Fingerprint>>,
+    ) -> Vec<String> {
+        let mut taken = Vec::new();
+        for (key, alerts) in known {
+            let Some(entry) = self.told.get(key) else { continue };
+            if self.told.names(key, group_key) {
+                taken.push(group_key.to_owned());
+            } else {
+                taken.extend(entry.open_incidents().take(SHARED_INCIDENTS_MAX).map(str::to_owned));
+            }
+            if entry.open.is_subset(alerts) {
+                let is_left = |incident: &&str| !self.is_held_open(incident, key, target, &BTreeSet::new());
+                taken.extend(entry.open_incidents().filter(is_left).map(str::to_owned));
+            }
+        }
+        taken
+    }
+
+    /// Whether an alert still belongs to the group that writes to this entry.
+    pub(super) fn is_told_elsewhere(&self, entry: &Entry, alert: Fingerprint) -> bool {
+        let Some(labels) = self.alerts.get(&alert).map(|alert| &alert.labels) else { return false };
+        self.config.routes.matching(labels).into_iter().any(|route_id| {
+            let route = self.config.routes.get(route_id);
+            let group_labels = route.group_labels(labels);
+            let receiver = self.config.receivers.get(&route.receiver);
+            route.group_key(&group_labels) == entry.group_key
+                && self.groups.get(&(route_id.0, group_labels)).is_some_and(|group| group.contains(alert))
+                && receiver
+                    .is_some_and(|it| it.integrations.iter().any(|i| i.key(&it.name) == entry.integration))
+        })
+    }
+}
