@@ -12,7 +12,7 @@ use crate::{
 use model::{Labels, Matcher};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One rule.
 #[derive(Clone, Debug)]
@@ -54,6 +54,36 @@ impl InhibitRuleYaml {
     }
 }
 
+/// The alerts that are sources of each rule by their labels, whether they fire or not. There are few of
+/// them among thousands, and who is one changes seldom, while what inhibits is asked all the time.
+#[derive(Debug)]
+pub struct Candidates(Vec<BTreeSet<Fingerprint>>);
+
+impl Candidates {
+    /// Those of `rules` among `alerts`.
+    pub fn new<'a>(rules: &[InhibitRule], alerts: impl Iterator<Item = (Fingerprint, &'a Alert)>) -> Self {
+        let mut candidates = Candidates(vec![BTreeSet::new(); rules.len()]);
+        alerts.for_each(|(id, alert)| candidates.add(rules, id, &alert.labels));
+        candidates
+    }
+
+    /// Takes an alert among those of `rules`, which are always the same.
+    pub fn add(&mut self, rules: &[InhibitRule], id: Fingerprint, labels: &Labels) {
+        for (rule, of_rule) in rules.iter().zip(&mut self.0) {
+            if all_match(&rule.sources, labels) {
+                of_rule.insert(id);
+            }
+        }
+    }
+
+    /// Forgets an alert.
+    pub fn remove(&mut self, id: Fingerprint) {
+        for of_rule in &mut self.0 {
+            of_rule.remove(&id);
+        }
+    }
+}
+
 /// The alerts that inhibit others now, found once for many questions.
 pub struct Inhibitor<'a> {
     rules: Vec<(&'a InhibitRule, Sources<'a>)>,
@@ -75,10 +105,15 @@ impl<'a> Inhibitor<'a> {
     /// Finds the sources of `rules` among `alerts` that fire at `now_ms`.
     pub fn new(
         rules: &'a [InhibitRule],
-        alerts: impl Iterator<Item = &'a Alert> + Clone,
+        candidates: &Candidates,
+        alerts: &'a BTreeMap<Fingerprint, Alert>,
         now_ms: i64,
     ) -> Self {
-        Inhibitor { rules: rules.iter().map(|rule| (rule, rule.sources(alerts.clone(), now_ms))).collect() }
+        let sources = |(rule, ids): (&'a InhibitRule, &BTreeSet<Fingerprint>)| {
+            let alerts = ids.iter().filter_map(|id| alerts.get(id));
+            (rule, rule.sources(alerts.filter(|alert| !alert.is_resolved(now_ms))))
+        };
+        Inhibitor { rules: rules.iter().zip(&candidates.0).map(sources).collect() }
     }
 
     /// The alerts that inhibit one with these labels, the first of each rule, in order of the rules.
@@ -94,11 +129,9 @@ impl<'a> Inhibitor<'a> {
 }
 
 impl InhibitRule {
-    fn sources<'a>(&self, alerts: impl Iterator<Item = &'a Alert>, now_ms: i64) -> Sources<'a> {
+    fn sources<'a>(&self, firing: impl Iterator<Item = &'a Alert>) -> Sources<'a> {
         let mut sources = Sources::new();
-        for alert in
-            alerts.filter(|alert| !alert.is_resolved(now_ms) && all_match(&self.sources, &alert.labels))
-        {
+        for alert in firing {
             let agreement = self.equal.iter().map(|name| alert.labels.value(name)).collect();
             let known = sources.entry(agreement).or_insert(Agreeing { any: alert, no_target: None });
             if known.no_target.is_none() && !all_match(&self.targets, &alert.labels) {
@@ -145,19 +178,30 @@ mod tests {
         Config::parse("f", &text, Path::new(".")).unwrap().inhibit_rules
     }
 
+    /// The alerts that inhibit one with the labels `target` at 50 ms.
+    fn inhibitors(rules: &[InhibitRule], alerts: &[Alert], target: &Labels) -> Vec<Fingerprint> {
+        let mut alerts: BTreeMap<_, _> = alerts.iter().map(|it| (it.fingerprint(), it.clone())).collect();
+        let mut candidates = Candidates::new(rules, alerts.iter().map(|(id, alert)| (*id, alert)));
+        let gone = alert(&[("s", "1"), ("t", "2"), ("zone", "a")], 100);
+        candidates.add(rules, gone.fingerprint(), &gone.labels);
+        alerts.insert(gone.fingerprint(), gone.clone());
+        candidates.remove(gone.fingerprint());
+        Inhibitor::new(rules, &candidates, &alerts, 50).inhibitors_of(target)
+    }
+
     #[test]
     fn sources_inhibit_targets_that_agree() {
         let rules = rules("{source_matchers: [s=1], target_matchers: [t=1], equal: [zone]}");
         let alerts = [alert(&[("s", "1"), ("zone", "a")], 100), alert(&[("s", "1"), ("zone", "b")], 10)];
-        let inhibitor = Inhibitor::new(&rules, alerts.iter(), 50);
         for (target, expected) in [
             (&[("t", "1"), ("zone", "a")][..], 1),
             (&[("t", "1"), ("zone", "b")], 0),
             (&[("t", "1")], 0),
             (&[("t", "2"), ("zone", "a")], 0),
         ] {
-            let found = inhibitor.inhibitors_of(&Labels::from_pairs(target.iter().copied()));
-            assert_eq!(found.len(), expected, "{target:?}");
+            let found = inhibitors(&rules, &alerts, &Labels::from_pairs(target.iter().copied()));
+            let sources = &[alerts[0].fingerprint()][..expected];
+            assert_eq!(found, sources, "{target:?}");
         }
     }
 
@@ -165,9 +209,9 @@ mod tests {
     fn missing_labels_agree_and_nothing_inhibits_itself() {
         let rules = rules("{source_match: {s: '1'}, target_match_re: {s: '.+'}, equal: [zone]}");
         let alerts = [alert(&[("s", "1"), ("x", "1")], 100)];
-        let inhibitor = Inhibitor::new(&rules, alerts.iter(), 50);
-        assert_eq!(inhibitor.inhibitors_of(&Labels::from_pairs([("s", "2")])), [alerts[0].fingerprint()]);
-        assert!(inhibitor.inhibitors_of(&alerts[0].labels).is_empty());
-        assert!(inhibitor.inhibitors_of(&Labels::from_pairs([("s", "1"), ("x", "2")])).is_empty());
+        let inhibitors = |target| inhibitors(&rules, &alerts, &target);
+        assert_eq!(inhibitors(Labels::from_pairs([("s", "2")])), [alerts[0].fingerprint()]);
+        assert!(inhibitors(alerts[0].labels.clone()).is_empty());
+        assert!(inhibitors(Labels::from_pairs([("s", "1"), ("x", "2")])).is_empty());
     }
 }

@@ -54,10 +54,11 @@ impl Address<'_> {
 }
 
 impl Dispatcher {
-    pub(super) fn flush_due(&mut self, now_ms: i64) {
-        let due = self.longest_due(now_ms);
+    /// Flushes groups that are due, and returns whether these were all.
+    pub(super) fn flush_due(&mut self, now_ms: i64) -> bool {
+        let (due, is_all) = self.longest_due(now_ms);
         if due.is_empty() {
-            return;
+            return is_all;
         }
         let config = self.config.clone();
         // What mutes alerts is the same question for every group of this moment.
@@ -67,19 +68,21 @@ impl Dispatcher {
         for (snapshot, id) in snapshots {
             self.flush(&id, snapshot, &config, now_ms);
         }
+        is_all
     }
 
     /// At most [`FLUSHES_MAX`] groups that are due, those that have waited longest: groups with
-    /// short intervals never keep the others from their turn.
-    fn longest_due(&self, now_ms: i64) -> Vec<GroupId> {
+    /// short intervals never keep the others from their turn. And whether these are all.
+    fn longest_due(&self, now_ms: i64) -> (Vec<GroupId>, bool) {
         let due = self.groups.iter().filter(|(_, group)| group.is_due(now_ms));
         let mut due: Vec<_> = due.map(|(id, group)| (group.due_ms(), id)).collect();
-        if due.len() > FLUSHES_MAX {
+        let is_all = due.len() <= FLUSHES_MAX;
+        if !is_all {
             due.select_nth_unstable(FLUSHES_MAX);
             due.truncate(FLUSHES_MAX);
         }
         due.sort_unstable_by_key(|(_, id)| *id);
-        due.into_iter().map(|(_, id)| id.clone()).collect()
+        (due.into_iter().map(|(_, id)| id.clone()).collect(), is_all)
     }
 
     fn snapshot(&self, id: &GroupId, moment: &Moment<'_>) -> Snapshot {

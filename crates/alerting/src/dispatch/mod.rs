@@ -34,6 +34,7 @@ use crate::{
     alert::{Alert, Fingerprint},
     config::Config,
     history::{Event, EventKind, Recorder},
+    inhibit::Candidates,
     journal::{Change, Journal, JournalError, Table},
     notify::dedup::Entry,
     route::{Route, RouteId},
@@ -65,6 +66,8 @@ pub(crate) type GroupId = (usize, Labels);
 pub struct Dispatcher {
     config: Arc<Config>,
     alerts: BTreeMap<Fingerprint, Alert>,
+    /// Of `alerts`, by the rules of `config`.
+    inhibit_candidates: Candidates,
     /// Alerts that the history knows as firing.
     firing: BTreeSet<Fingerprint>,
     flapping: Flapping,
@@ -96,6 +99,7 @@ impl Dispatcher {
     /// A dispatcher that has never heard of an alert.
     pub fn new(config: Arc<Config>, now_ms: i64) -> Self {
         Dispatcher {
+            inhibit_candidates: Candidates::new(&config.inhibit_rules, std::iter::empty()),
             config,
             alerts: BTreeMap::new(),
             firing: BTreeSet::new(),
@@ -137,7 +141,7 @@ impl Dispatcher {
             if !alert.is_resolved(now_ms) {
                 this.firing.insert(alert.fingerprint());
             }
-            this.alerts.insert(alert.fingerprint(), alert);
+            this.hold(alert.fingerprint(), alert);
         }
         let waiting = journal.load::<Delivery>(Table::Outbox)?.into_iter().map(|(_, delivery)| delivery);
         this.take_over_deliveries(waiting.collect(), now_ms);
@@ -177,8 +181,18 @@ impl Dispatcher {
         }
         self.note_state(fingerprint, &alert, None, now_ms);
         self.place(fingerprint, &alert, true, now_ms);
-        self.alerts.insert(fingerprint, alert);
+        self.hold(fingerprint, alert);
         Ok(())
+    }
+
+    fn hold(&mut self, id: Fingerprint, alert: Alert) {
+        if let Some(known) = self.alerts.get_mut(&id) {
+            // Its labels are those that make its fingerprint.
+            *known = alert;
+            return;
+        }
+        self.inhibit_candidates.add(&self.config.inhibit_rules, id, &alert.labels);
+        self.alerts.insert(id, alert);
     }
 
     /// Tells the history when an alert has begun or ended since it was told last.
@@ -318,6 +332,8 @@ impl Dispatcher {
     /// integrations that are gone are cancelled.
     pub fn reload(&mut self, config: Arc<Config>, now_ms: i64) {
         let before = std::mem::replace(&mut self.config, config);
+        let alerts = self.alerts.iter().map(|(id, alert)| (*id, alert));
+        self.inhibit_candidates = Candidates::new(&self.config.inhibit_rules, alerts);
         let mut earlier = std::mem::take(&mut self.groups);
         for (id, route) in self.config.routes.iter() {
             // The same route may stand at another place of the tree now.
@@ -408,8 +424,8 @@ impl Dispatcher {
         }
         self.ticked_at_ms = now_ms;
         if self.next_due_ms <= now_ms {
-            self.flush_due(now_ms);
-            self.next_due_ms = self.groups.values().map(AlertGroup::due_ms).min().unwrap_or(i64::MAX);
+            let is_all = self.flush_due(now_ms);
+            self.next_due_ms = if is_all { self.earliest_due_ms() } else { now_ms };
         }
         if now_ms - self.collected_at_ms >= COLLECT_EVERY_MS {
             self.collected_at_ms = now_ms;
@@ -424,7 +440,11 @@ impl Dispatcher {
             group.wait_at_most(self.config.routes.get(RouteId(*route)), now_ms);
         }
         self.collected_at_ms = self.collected_at_ms.min(now_ms);
-        self.next_due_ms = self.groups.values().map(AlertGroup::due_ms).min().unwrap_or(i64::MAX);
+        self.next_due_ms = self.earliest_due_ms();
+    }
+
+    fn earliest_due_ms(&self) -> i64 {
+        self.groups.values().map(AlertGroup::due_ms).min().unwrap_or(i64::MAX)
     }
 
     /// Forgets empty groups, alerts that are over and in no group, old silences and log entries.
@@ -440,10 +460,11 @@ impl Dispatcher {
             }
         }
         self.settle_flapping(now_ms);
-        let changes = &mut self.changes;
+        let (changes, candidates) = (&mut self.changes, &mut self.inhibit_candidates);
         self.alerts.retain(|fingerprint, alert| {
             let kept = !alert.is_resolved(now_ms) || grouped.contains(fingerprint);
             if !kept {
+                candidates.remove(*fingerprint);
                 changes.push(Change::remove(Table::Alerts, fingerprint.to_string()));
             }
             kept

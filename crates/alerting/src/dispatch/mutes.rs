@@ -92,7 +92,12 @@ impl Dispatcher {
         Moment {
             now_ms,
             silences: self.silences.active(now_ms),
-            inhibitor: Inhibitor::new(&self.config.inhibit_rules, self.alerts.values(), now_ms),
+            inhibitor: Inhibitor::new(
+                &self.config.inhibit_rules,
+                &self.inhibit_candidates,
+                &self.alerts,
+                now_ms,
+            ),
             intervals: routes
                 .map(|(_, route)| muting_intervals(route, |name| within.contains(name)))
                 .collect(),
