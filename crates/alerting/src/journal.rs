@@ -16,10 +16,8 @@
 //! tells it twice. JSON keeps records readable by later releases: fields may be added, with a
 //! default.
 
-use redb::{
-    Database, DatabaseError, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-    TableError,
-};
+use durable::File;
+use redb::{ReadOnlyTable, ReadableTable, TableDefinition, TableError};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::HashSet, path::Path};
 
@@ -34,7 +32,7 @@ const FILE: &str = "alerting.redb";
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum JournalError {
     #[error("journal: {0}")]
-    Storage(#[from] Box<redb::Error>),
+    Storage(Box<redb::Error>),
     #[error("journal: record `{key}` of table `{table}`: {error}")]
     Record { table: &'static str, key: String, error: serde_json::Error },
     #[error("journal has format `{0}`, this program writes `{FORMAT}`")]
@@ -45,35 +43,6 @@ pub enum JournalError {
 
 fn storage(error: impl Into<redb::Error>) -> JournalError {
     JournalError::Storage(Box::new(error.into()))
-}
-
-/// Opens or creates the file. Damage must not keep the server from starting: the file is renamed,
-/// the loss is told, and a fresh one begins.
-#[allow(clippy::disallowed_methods, reason = "sets a damaged file aside; nothing durable hangs on it")]
-fn open_or_set_aside(path: &Path) -> Result<Database, JournalError> {
-    // One that was emptied would be taken for a new one.
-    let is_emptied = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
-    let error = if is_emptied {
-        StorageError::Corrupted("the file is empty".to_owned())
-    } else {
-        match Database::create(path) {
-            Err(DatabaseError::Storage(error)) if is_damage(&error) => error,
-            opened => return opened.map_err(storage),
-        }
-    };
-    let aside = path.with_extension("redb.damaged");
-    tracing::error!(%error, aside = %aside.display(), "the alerting journal is damaged and was set aside; silences and what was told before are forgotten");
-    std::fs::rename(path, &aside).map_err(|error| storage(StorageError::Io(error)))?;
-    Database::create(path).map_err(storage)
-}
-
-fn is_damage(error: &StorageError) -> bool {
-    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
-    match error {
-        StorageError::Corrupted(_) => true,
-        StorageError::Io(error) => matches!(error.kind(), InvalidData | UnexpectedEof),
-        _ => false,
-    }
 }
 
 /// What a record is about.
@@ -127,40 +96,46 @@ impl Change {
     }
 }
 
-/// Leaves out changes that a later one of the same record makes good.
-pub(crate) fn keep_last(changes: &mut Vec<Change>) {
-    let mut later = HashSet::new();
+/// Leaves out changes that a later one of the same record makes good, and all but the last `events_max`
+/// of the history, whose records are never the same.
+pub(crate) fn keep_last(changes: &mut Vec<Change>, events_max: usize) {
+    let (mut later, mut events) = (HashSet::new(), 0);
     changes.reverse();
-    changes.retain(|change| later.insert((change.table, change.key.clone())));
+    changes.retain(|change| {
+        events += usize::from(change.table == Table::History);
+        let has_room = change.table != Table::History || events <= events_max;
+        has_room && later.insert((change.table, change.key.clone()))
+    });
     changes.reverse();
 }
 
+impl From<redb::Error> for JournalError {
+    fn from(error: redb::Error) -> Self {
+        storage(error)
+    }
+}
+
 /// See the module.
-pub(crate) struct Journal(Database);
+pub(crate) struct Journal(File);
 
 impl Journal {
     /// Opens or creates `alerting.redb` in `folder`. A damaged one is set aside as `alerting.redb.damaged`.
     pub(crate) fn open(folder: &Path) -> Result<Self, JournalError> {
         std::fs::create_dir_all(folder)
             .map_err(|error| JournalError::Folder { path: folder.display().to_string(), error })?;
-        Self::prepare(open_or_set_aside(&folder.join(FILE))?)
-    }
-
-    fn prepare(database: Database) -> Result<Self, JournalError> {
-        let transaction = database.begin_write().map_err(storage)?;
-        {
-            let mut meta = transaction.open_table(META).map_err(storage)?;
-            let found = meta.get("format").map_err(storage)?.map(|format| format.value().to_owned());
-            match found {
-                Some(format) if format == FORMAT => {}
-                Some(format) => return Err(JournalError::Format(format)),
-                None => {
-                    meta.insert("format", FORMAT).map_err(storage)?;
-                }
+        let file = File::open(&folder.join(FILE), "silences, and what receivers were told before")?;
+        let found = file.write(|transaction| {
+            let mut meta = transaction.open_table(META)?;
+            let found = meta.get("format")?.map(|format| format.value().to_owned());
+            if found.is_none() {
+                meta.insert("format", FORMAT)?;
             }
+            Ok(found)
+        })?;
+        match found {
+            Some(format) if format != FORMAT => Err(JournalError::Format(format)),
+            _ => Ok(Journal(file)),
         }
-        transaction.commit().map_err(storage)?;
-        Ok(Journal(database))
     }
 
     /// Writes all of `changes` or none; they are durable on return.
@@ -168,18 +143,19 @@ impl Journal {
         if changes.is_empty() {
             return Ok(());
         }
-        let transaction = self.0.begin_write().map_err(storage)?;
-        // Changes of one table mostly stand together: it is opened once for all of them.
-        for run in changes.chunk_by(|a, b| a.table == b.table) {
-            let mut table = transaction.open_table(run[0].table.definition()).map_err(storage)?;
-            for change in run {
-                match &change.value {
-                    Some(value) => drop(table.insert(change.key.as_str(), value.as_str()).map_err(storage)?),
-                    None => drop(table.remove(change.key.as_str()).map_err(storage)?),
+        Ok(self.0.write(|transaction| {
+            // Changes of one table mostly stand together: it is opened once for all of them.
+            for run in changes.chunk_by(|a, b| a.table == b.table) {
+                let mut table = transaction.open_table(run[0].table.definition())?;
+                for change in run {
+                    match &change.value {
+                        Some(value) => drop(table.insert(change.key.as_str(), value.as_str())?),
+                        None => drop(table.remove(change.key.as_str())?),
+                    }
                 }
             }
-        }
-        transaction.commit().map_err(storage)
+            Ok(())
+        })?)
     }
 
     /// Every record of a table, in order of key.
@@ -281,12 +257,11 @@ impl Journal {
         table: Table,
         visit: impl FnOnce(&ReadOnlyTable<&'static str, &'static str>) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
-        let transaction = self.0.begin_read().map_err(storage)?;
-        match transaction.open_table(table.definition()) {
+        self.0.read(|transaction| match transaction.open_table(table.definition()) {
             Ok(rows) => visit(&rows),
             Err(TableError::TableDoesNotExist(_)) => Ok(()),
             Err(error) => Err(storage(error)),
-        }
+        })
     }
 }
 
@@ -321,23 +296,15 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_set_aside() {
-        for damage in [&b"noise noise noise noise noise noise noise noise"[..], &[0; 70_001], &[]] {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join(FILE), damage).unwrap();
-            drop(Journal::open(folder.path()).unwrap());
-            let aside = folder.path().join(format!("{FILE}.damaged"));
-            assert_eq!(std::fs::read(aside).unwrap(), damage);
-            Journal::open(folder.path()).unwrap();
-        }
-    }
-
-    #[test]
     fn only_the_last_change_of_a_record_is_kept() {
         let put = |key: &str, value: u8| Change::put(Table::Alerts, key, &value);
         let gone = Change::remove(Table::Silences, "a");
         let mut changes = vec![put("a", 1), put("b", 1), put("a", 2), gone.clone(), put("b", 2), put("a", 3)];
-        keep_last(&mut changes);
+        keep_last(&mut changes, 0);
         assert_eq!(changes, [gone, put("b", 2), put("a", 3)]);
+        let event = |number: u8| Change::put(Table::History, number.to_string(), &number);
+        let mut changes = vec![event(1), put("a", 1), event(2), event(3)];
+        keep_last(&mut changes, 2);
+        assert_eq!(changes, [put("a", 1), event(2), event(3)]);
     }
 }

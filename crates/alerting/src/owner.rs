@@ -40,6 +40,9 @@ const DELIVERIES_EACH_MAX: usize = 8;
 /// No further closure joins a transaction once it has been put together for so long.
 const APPLY_MAX: Duration = Duration::from_millis(5);
 
+/// Events of the history that wait for a disk that takes nothing; older ones are left out.
+const UNWRITTEN_EVENTS_MAX: usize = 20_000;
+
 /// Between two tries to reach the thread when it is busy.
 const RETRY_EVERY: Duration = Duration::from_millis(20);
 
@@ -306,7 +309,7 @@ impl Run {
             self.unwritten.clear();
         } else {
             // Rules renew their alerts all the time: without this a full disk would fill memory.
-            keep_last(&mut self.unwritten);
+            keep_last(&mut self.unwritten, UNWRITTEN_EVENTS_MAX);
         }
         for answer in answers {
             answer(durable);
