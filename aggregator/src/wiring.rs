@@ -134,7 +134,7 @@ fn start_egress(app: &App, egress: Arc<Egress>, shutdown: &Shutdown) -> anyhow::
     egress.start(&app.own, shutdown).context("failed to start remote write")
 }
 
-fn external_url(config: &Config) -> String {
+pub(crate) fn external_url(config: &Config) -> String {
     let given = config.alerting.external_url.clone().map(String::from);
     given.unwrap_or_else(|| format!("http://{}", config.listen.0))
 }

@@ -111,6 +111,8 @@ impl Counters {
         let label = ByProtocol { protocol: protocol.as_str() };
         self.requests.get_or_create(&label).inc();
         self.body_bytes.get_or_create(&label).inc_by(body_bytes as u64);
+        // There from the start: of a counter that begins with a burst, `increase` tells nothing.
+        drop(self.failures.get_or_create(&ByReason { protocol: label.protocol, reason: "full" }));
     }
 
     /// Bytes of what came without a request.
