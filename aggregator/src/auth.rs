@@ -18,6 +18,7 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use daemon::{Secret, SecretError};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// What a caller may do; each role may do all that the ones before it may, except that an agent
 /// only writes.
@@ -56,10 +57,14 @@ impl Role {
 /// A token's hash and what it allows.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
-    name: String,
+    name: Arc<str>,
     role: Role,
     hash: [u8; 32],
 }
+
+/// With which token a request came, for the log; an extension of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenName(pub Arc<str>);
 
 /// Why a token's configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +98,7 @@ fn token(config: &TokenConfig) -> Result<Token, TokenError> {
         (None, Some(text)) => from_hex(text).ok_or_else(|| TokenError::BadHash(name.clone()))?,
         _ => return Err(TokenError::NoSecret(name)),
     };
-    Ok(Token { name, role: config.role, hash })
+    Ok(Token { name: name.into(), role: config.role, hash })
 }
 
 pub(crate) fn hash(token: &str) -> [u8; 32] {
@@ -153,12 +158,12 @@ fn needed_role(method: &Method, path: &str) -> Option<Role> {
 
 /// The tokens of a listener that asks for one.
 #[derive(Clone)]
-pub(crate) struct Guard(pub std::sync::Arc<[Token]>);
+pub(crate) struct Guard(pub Arc<[Token]>);
 
 /// Lets a request through when its token allows it.
 pub(crate) async fn authorize(
     State((guard, _app)): State<(Guard, AppState)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let Some(needed) = needed_role(request.method(), request.uri().path()) else {
@@ -176,7 +181,7 @@ pub(crate) async fn authorize(
         None => refuse(StatusCode::UNAUTHORIZED, "unknown token"),
         Some(token) if !token.role.may(needed) => {
             tracing::info!(
-                token = token.name,
+                token = &*token.name,
                 path = request.uri().path(),
                 "token lacks the role for this request"
             );
@@ -186,7 +191,10 @@ pub(crate) async fn authorize(
                 &format!("this token has the role {own}; this takes the role {needed}"),
             )
         }
-        Some(_) => next.run(request).await,
+        Some(token) => {
+            request.extensions_mut().insert(TokenName(token.name.clone()));
+            next.run(request).await
+        }
     }
 }
 

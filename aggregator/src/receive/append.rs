@@ -3,7 +3,7 @@
 use super::{counters::Protocol, failure::Failure, receivers::Scratch};
 use crate::app::App;
 use model::{BatchId, LogBatch};
-use store::{Commit, Receipt};
+use store::{Commit, Receipt, Rejection};
 use wire::DecodeReport;
 
 /// What a decoder left in the scratch buffers.
@@ -17,6 +17,8 @@ pub(super) struct Appended {
     pub(super) report: DecodeReport,
     pub(super) stored: u64,
     pub(super) duplicate: bool,
+    /// What the store refused; what the decoder did is in `report`.
+    pub(super) rejections: Vec<Rejection>,
     /// Samples or entries refused, by the decoder or by the store.
     pub(super) rejected: u64,
     /// Why, on one line; "" when nothing was refused.
@@ -66,6 +68,7 @@ fn summarize(report: DecodeReport, receipt: Receipt, for_tail: Option<LogBatch>)
         stored: receipt.stored,
         duplicate: receipt.duplicate,
         commit: receipt.commit,
+        rejections: receipt.rejected,
         report,
         message,
         for_tail,

@@ -8,7 +8,7 @@ use super::{
     append::Decoded,
     counters::Protocol,
     failure::Failure,
-    request::{header_text, receive},
+    request::{header_text, receive, refused_unread},
 };
 use crate::app::AppState;
 use axum::{
@@ -52,7 +52,8 @@ async fn bulk(app: &AppState, index: &str, request: Request) -> Response {
     let begun = Instant::now();
     let encoding = header_text(request.headers(), header::CONTENT_ENCODING);
     let Some(encoding) = Encoding::from_header(encoding) else {
-        return refuse(&Failure::Unsupported(format!("unsupported content encoding `{encoding}`")));
+        let failure = Failure::Unsupported(format!("unsupported content encoding `{encoding}`"));
+        return refuse(&refused_unread(app, Protocol::ElasticBulk, &request, failure));
     };
     let index = (!index.is_empty()).then(|| index.to_owned());
     let items: Arc<OnceLock<Vec<Item>>> = Arc::default();

@@ -9,7 +9,7 @@ use super::{
     append::{Appended, Decoded},
     counters::Protocol,
     failure::Failure,
-    request::{header_text, receive},
+    request::{header_text, receive, refused_unread},
 };
 use crate::app::AppState;
 use axum::{
@@ -42,7 +42,10 @@ pub(super) async fn write_v2(State(app): State<AppState>, request: Request) -> R
 async fn write(app: &AppState, version: Version, request: Request) -> Response {
     let (precision, encoding) = match negotiate(&request) {
         Ok(negotiated) => negotiated,
-        Err(failure) => return respond_failure(version, &failure),
+        Err(failure) => {
+            let failure = refused_unread(app, Protocol::Influx, &request, failure);
+            return respond_failure(version, &failure);
+        }
     };
     let result = receive(app, Protocol::Influx, request, move |work| {
         let scratch = work.scratch;

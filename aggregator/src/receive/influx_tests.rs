@@ -1,6 +1,9 @@
 //! Line protocol through the router.
 
-use super::tests::{packed, post, samples};
+use super::{
+    counters::Protocol,
+    tests::{packed, post, samples},
+};
 use crate::app::App;
 use daemon::clock;
 use wire::compression::Encoding;
@@ -53,4 +56,19 @@ async fn requests_that_cannot_be_read_are_refused() {
         assert_eq!(answer.header("content-type"), "application/json");
     }
     assert!(samples(&app).is_empty());
+    let own = app.own.encode();
+    for (reason, count) in [("malformed", 2), ("unsupported", 1)] {
+        let counted = format!(r#"receive_failures_total{{protocol="influx",reason="{reason}"}} {count}"#);
+        assert!(own.contains(&counted), "{counted}: {own}");
+        assert_eq!(app.receivers.refusals.due(Protocol::Influx, reason), None, "the log has it already");
+    }
+}
+
+#[tokio::test]
+async fn refused_lines_are_told_in_the_log_and_text_fields_are_not() {
+    let app = App::for_tests();
+    post(&app, "/write", &[], b"ok value=1,text=\"x\"\nbroken".to_vec()).await;
+    let refusals = &app.receivers.refusals;
+    assert_eq!(refusals.due(Protocol::Influx, "unreadable_line"), None, "told");
+    assert_eq!(refusals.due(Protocol::Influx, "string_field"), Some(1), "not told before");
 }

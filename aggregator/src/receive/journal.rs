@@ -10,6 +10,7 @@ use super::{
     append::Decoded,
     counters::Protocol,
     failure::Failure,
+    refusals::Sender,
     request::{header_text, place, store},
 };
 use crate::app::AppState;
@@ -31,6 +32,7 @@ use wire::{
 const PART_BYTES: usize = 1 << 20;
 
 pub(super) async fn upload(State(app): State<AppState>, request: Request) -> Response {
+    let sender = Sender::of(request.extensions());
     let content_type = header_text(request.headers(), header::CONTENT_TYPE);
     let encoding = header_text(request.headers(), header::CONTENT_ENCODING);
     let result = if !content_type.is_empty() && content_type != "application/vnd.fdo.journal" {
@@ -38,18 +40,18 @@ pub(super) async fn upload(State(app): State<AppState>, request: Request) -> Res
     } else if Encoding::from_header(encoding) != Some(Encoding::Identity) {
         Err(Failure::Unsupported(format!("content encoding `{encoding}` not supported")))
     } else {
-        take(&app, request.into_body()).await
+        take(&app, &sender, request.into_body()).await
     };
     match result {
         Ok(()) => (StatusCode::ACCEPTED, "OK.\n").into_response(),
         Err(failure) => {
-            app.receivers.counters.failure(Protocol::Journal, &failure);
+            app.receivers.failed(Protocol::Journal, &sender, &failure);
             failure.respond_text()
         }
     }
 }
 
-async fn take(app: &AppState, mut body: Body) -> Result<(), Failure> {
+async fn take(app: &AppState, sender: &Sender, mut body: Body) -> Result<(), Failure> {
     let _place = place(app).await?;
     let limit = app.config.limits.body_bytes_max.0 as usize;
     let mut waiting: Vec<u8> = Vec::new();
@@ -65,7 +67,7 @@ async fn take(app: &AppState, mut body: Body) -> Result<(), Failure> {
         let end = whole_entries(&waiting)?;
         let rest = waiting.split_off(end);
         if end > 0 {
-            store_part(app, std::mem::replace(&mut waiting, rest)).await?;
+            store_part(app, sender, std::mem::replace(&mut waiting, rest)).await?;
         } else {
             waiting = rest;
         }
@@ -74,11 +76,11 @@ async fn take(app: &AppState, mut body: Body) -> Result<(), Failure> {
         }
         looked_at = waiting.len();
     }
-    if waiting.is_empty() { Ok(()) } else { store_part(app, waiting).await }
+    if waiting.is_empty() { Ok(()) } else { store_part(app, sender, waiting).await }
 }
 
-async fn store_part(app: &AppState, part: Vec<u8>) -> Result<(), Failure> {
-    store(app, Protocol::Journal, None, Bytes::from(part), |work| {
+async fn store_part(app: &AppState, sender: &Sender, part: Vec<u8>) -> Result<(), Failure> {
+    store(app, Protocol::Journal, sender, None, Bytes::from(part), |work| {
         let options = LogOptions { now_ns: work.now_ns, enrich: true };
         Ok(Decoded::Logs(decode_journal(work.body, options, &mut work.scratch.logs)?))
     })

@@ -7,7 +7,7 @@ use super::{
     append::Decoded,
     counters::Protocol,
     failure::Failure,
-    request::{header_text, query_pairs, receive},
+    request::{header_text, query_pairs, receive, refused_unread},
 };
 use crate::app::AppState;
 use axum::{
@@ -24,7 +24,8 @@ use wire::{
 pub(super) async fn insert(State(app): State<AppState>, request: Request) -> Response {
     let encoding = header_text(request.headers(), header::CONTENT_ENCODING);
     let Some(encoding) = Encoding::from_header(encoding) else {
-        return Failure::Unsupported(format!("unsupported content encoding `{encoding}`")).respond_text();
+        let failure = Failure::Unsupported(format!("unsupported content encoding `{encoding}`"));
+        return refused_unread(&app, Protocol::JsonLines, &request, failure).respond_text();
     };
     let fields = fields(request.uri().query().unwrap_or(""));
     let result = receive(&app, Protocol::JsonLines, request, move |work| {

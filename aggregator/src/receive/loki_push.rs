@@ -7,7 +7,7 @@ use super::{
     counters::Protocol,
     failure::Failure,
     receivers::Scratch,
-    request::{Work, header_text, receive},
+    request::{Work, header_text, receive, refused_unread},
 };
 use crate::app::AppState;
 use axum::{
@@ -34,7 +34,9 @@ enum Packing {
 pub(super) async fn push(State(app): State<AppState>, request: Request) -> Response {
     let packing = match packing(request.headers()) {
         Ok(packing) => packing,
-        Err(failure) => return failure.respond_text(),
+        Err(failure) => {
+            return refused_unread(&app, Protocol::LokiPush, &request, failure).respond_text();
+        }
     };
     let result = receive(&app, Protocol::LokiPush, request, move |work| decode(packing, work)).await;
     match result {

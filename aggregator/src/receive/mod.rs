@@ -27,6 +27,7 @@ mod loki_push;
 mod otlp_logs;
 mod otlp_metrics;
 mod receivers;
+mod refusals;
 mod remote_write;
 mod request;
 mod splunk;

@@ -7,7 +7,7 @@ use super::{
     append::Decoded,
     counters::Protocol,
     otlp_metrics::{negotiate, respond, respond_failure},
-    request::{header_text, receive},
+    request::{header_text, receive, refused_unread},
 };
 use crate::app::AppState;
 use axum::{
@@ -25,7 +25,10 @@ const LABELS: &str = "x-bellwether-labels";
 pub(super) async fn export(State(app): State<AppState>, request: Request) -> Response {
     let (format, encoding) = match negotiate(request.headers()) {
         Ok(negotiated) => negotiated,
-        Err(failure) => return respond_failure(Format::Json, &failure),
+        Err(failure) => {
+            let failure = refused_unread(&app, Protocol::OtlpLogs, &request, failure);
+            return respond_failure(Format::Json, &failure);
+        }
     };
     let rule = match header_text(request.headers(), LABELS) {
         "resource" => LabelRule::AllResourceAttributes,

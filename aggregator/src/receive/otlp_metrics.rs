@@ -4,7 +4,7 @@ use super::{
     append::{Appended, Decoded},
     counters::Protocol,
     failure::Failure,
-    request::{header_text, receive},
+    request::{header_text, receive, refused_unread},
 };
 use crate::app::AppState;
 use axum::{
@@ -20,7 +20,10 @@ use wire::{
 pub(super) async fn export(State(app): State<AppState>, request: Request) -> Response {
     let (format, encoding) = match negotiate(request.headers()) {
         Ok(negotiated) => negotiated,
-        Err(failure) => return respond_failure(Format::Json, &failure),
+        Err(failure) => {
+            let failure = refused_unread(&app, Protocol::OtlpMetrics, &request, failure);
+            return respond_failure(Format::Json, &failure);
+        }
     };
     let result = receive(&app, Protocol::OtlpMetrics, request, move |work| {
         let scratch = work.scratch;

@@ -1,6 +1,11 @@
 //! What receivers share: places for requests, buffers that are used again, counters.
 
-use super::{counters::Counters, early_samples::EarlySamples};
+use super::{
+    counters::{Counters, Protocol},
+    early_samples::EarlySamples,
+    failure::Failure,
+    refusals::{Refusals, Sender},
+};
 use crate::config::LimitsConfig;
 use daemon::metrics::Metrics;
 use model::{LogBatch, MetricBatch};
@@ -25,6 +30,7 @@ pub(crate) struct Receivers {
     pub(super) places: Semaphore,
     pub(super) counters: Counters,
     pub(super) early_samples: EarlySamples,
+    pub(super) refusals: Refusals,
     spare: Mutex<Vec<Scratch>>,
 }
 
@@ -34,8 +40,15 @@ impl Receivers {
             places: Semaphore::new(limits.writes_in_flight_max.max(1)),
             counters: Counters::new(own),
             early_samples: EarlySamples::new(own),
+            refusals: Refusals::default(),
             spare: Mutex::default(),
         }
+    }
+
+    /// Counts a request that was refused as a whole, and tells of it.
+    pub(super) fn failed(&self, protocol: Protocol, sender: &Sender, failure: &Failure) {
+        self.counters.failure(protocol, failure);
+        self.refusals.whole(protocol, sender, failure);
     }
 
     /// Lends buffers to `work` and keeps them for the next request.

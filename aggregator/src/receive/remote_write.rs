@@ -8,7 +8,7 @@ use super::{
     append::{Appended, Decoded},
     counters::Protocol,
     failure::Failure,
-    request::{Work, header_text, receive},
+    request::{Work, header_text, receive, refused_unread},
 };
 use crate::app::AppState;
 use axum::{
@@ -29,7 +29,10 @@ const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remo
 pub(super) async fn write(State(app): State<AppState>, request: Request) -> Response {
     let (version, encoding) = match negotiate(request.headers()) {
         Ok(negotiated) => negotiated,
-        Err(failure) => return failure.respond_text(),
+        // Which version it would have been is not known: 1 is what those without a content type speak.
+        Err(failure) => {
+            return refused_unread(&app, Protocol::RemoteWrite1, &request, failure).respond_text();
+        }
     };
     let protocol = match version {
         Version::V1 => Protocol::RemoteWrite1,

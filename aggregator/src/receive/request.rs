@@ -6,6 +6,7 @@ use super::{
     failure::Failure,
     identity::Identity,
     receivers::Scratch,
+    refusals::Sender,
 };
 use crate::app::AppState;
 use axum::{
@@ -41,17 +42,30 @@ pub(super) async fn receive(
     request: Request,
     decode: impl FnOnce(Work<'_>) -> Result<Decoded, Failure> + Send + 'static,
 ) -> Result<Appended, Failure> {
-    let result = take(app, protocol, request, decode).await;
+    let sender = Sender::of(request.extensions());
+    let result = take(app, protocol, &sender, request, decode).await;
     if let Err(failure) = &result {
-        app.receivers.counters.failure(protocol, failure);
-        tracing::debug!(?protocol, %failure, "refused a write request");
+        app.receivers.failed(protocol, &sender, failure);
     }
     result
+}
+
+/// For a request whose headers or parameters are refused, so that nothing of it is read: counted and
+/// told as [`receive`] does.
+pub(super) fn refused_unread(
+    app: &AppState,
+    protocol: Protocol,
+    request: &Request,
+    failure: Failure,
+) -> Failure {
+    app.receivers.failed(protocol, &Sender::of(request.extensions()), &failure);
+    failure
 }
 
 async fn take(
     app: &AppState,
     protocol: Protocol,
+    sender: &Sender,
     request: Request,
     decode: impl FnOnce(Work<'_>) -> Result<Decoded, Failure> + Send + 'static,
 ) -> Result<Appended, Failure> {
@@ -64,7 +78,7 @@ async fn take(
         Ok(body) => body?,
         Err(_) => return Err(Failure::Slow(BODY_PATIENCE.as_secs())),
     };
-    let appended = store(app, protocol, identity.batch, body, decode).await?;
+    let appended = store(app, protocol, sender, identity.batch, body, decode).await?;
     if let Some(report) = identity.report {
         app.agents.report(report, clock::now_ms());
     }
@@ -86,6 +100,7 @@ pub(super) async fn place(app: &AppState) -> Result<SemaphorePermit<'_>, Failure
 pub(super) async fn store(
     app: &AppState,
     protocol: Protocol,
+    sender: &Sender,
     batch_id: Option<BatchId>,
     body: Bytes,
     decode: impl FnOnce(Work<'_>) -> Result<Decoded, Failure> + Send + 'static,
@@ -101,6 +116,7 @@ pub(super) async fn store(
         })
     });
     let mut appended = appended.await??;
+    app.receivers.refusals.parts(protocol, sender, &appended);
     appended.commit.clone().await?;
     if let Some(batch) = appended.for_tail.take() {
         app.tail.publish(batch);

@@ -5,7 +5,7 @@ use super::{
     append::Decoded,
     counters::Protocol,
     failure::Failure,
-    request::{header_text, receive},
+    request::{header_text, receive, refused_unread},
 };
 use crate::app::AppState;
 use axum::{
@@ -62,7 +62,8 @@ async fn raw(State(app): State<AppState>, request: Request) -> Response {
 async fn collect(app: &AppState, form: Form, request: Request) -> Response {
     let encoding = header_text(request.headers(), header::CONTENT_ENCODING);
     let Some(encoding) = Encoding::from_header(encoding) else {
-        return refuse(&Failure::Unsupported(format!("unsupported content encoding `{encoding}`")), None);
+        let failure = Failure::Unsupported(format!("unsupported content encoding `{encoding}`"));
+        return refuse(&refused_unread(app, Protocol::SplunkHec, &request, failure), None);
     };
     let defaults = defaults(request.uri().query().unwrap_or(""));
     let problem: Arc<OnceLock<EventError>> = Arc::default();

@@ -251,6 +251,8 @@ async fn otlp_metrics_answer_in_the_format_of_the_request() {
     );
     assert!(answer.text().contains("malformed protobuf at byte 0"), "{}", answer.text());
     assert_eq!(post(&app, "/v1/metrics", &[], Vec::new()).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let counted = r#"bellwether_receive_failures_total{protocol="otlp_metrics",reason="unsupported"} 1"#;
+    assert!(app.own.encode().contains(counted), "{}", app.own.encode());
 }
 
 #[tokio::test]

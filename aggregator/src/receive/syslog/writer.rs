@@ -3,7 +3,7 @@
 use super::{counters::SyslogCounters, queue::Queued};
 use crate::{
     app::AppState,
-    receive::{append::Decoded, counters::Protocol, failure::Failure, request::store},
+    receive::{append::Decoded, counters::Protocol, failure::Failure, refusals::Sender, request::store},
 };
 use bytes::Bytes;
 use daemon::{Shutdown, clock};
@@ -85,8 +85,8 @@ async fn write(app: &AppState, queued: &mut Vec<Queued>, counters: &SyslogCounte
 async fn store_once(app: &AppState, messages: Arc<Vec<Received>>, bytes: usize) -> Result<(), Failure> {
     let options = SyslogOptions { offset_seconds: offset_seconds() };
     // The body is counted by its length alone: the messages are in memory already.
-    let body = Bytes::new();
-    let stored = store(app, Protocol::Syslog, None, body, move |work| {
+    let (body, sender) = (Bytes::new(), Sender::default());
+    let stored = store(app, Protocol::Syslog, &sender, None, body, move |work| {
         Ok(Decoded::Logs(decode_messages(&messages, options, &mut work.scratch.logs)?))
     });
     stored.await?;
