@@ -1,8 +1,13 @@
 //! Elasticsearch's bulk API, as Filebeat, Vector, Fluent Bit and Logstash speak it: `_bulk` and
-//! `{index}/_bulk`, and under `/elasticsearch` also what they ask for before they send.
+//! `{index}/_bulk`, and under `/elasticsearch` also single documents (`{index}/_doc`,
+//! `{index}/_create`) and what shippers ask for before they send ([`handshake`]).
+//!
+//! Whatever else is asked is refused: a 200 to a request that stores something elsewhere would lose it.
 //!
 //! Documents that cannot be read fail one by one in the answer; what the store refuses (too old, too
 //! long) is counted, and not told, since the store does not say of which document.
+
+mod handshake;
 
 use super::{
     append::Decoded,
@@ -13,11 +18,11 @@ use super::{
 use crate::app::AppState;
 use axum::{
     Json,
-    body::Body,
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::{
     sync::{Arc, OnceLock},
@@ -26,34 +31,121 @@ use std::{
 use wire::{
     LogOptions,
     compression::{Encoding, decompress},
-    elastic::{Item, decode_bulk},
+    elastic::{Item, decode_bulk, decode_document},
 };
 
 /// The prefix under which the whole API is.
 const PREFIX: &str = "/elasticsearch";
-/// The release whose clients feel at home; they refuse to talk to an older one.
-const VERSION: &str = "8.17.0";
+/// Of a path, in what is said of it.
+const PATH_SHOWN_BYTES_MAX: usize = 200;
+/// Said of what is not supported.
+const SUPPORTED: &str = "documents are taken by `_bulk`, `{index}/_bulk`, `{index}/_doc` and \
+     `{index}/_create/{id}`, and what is stored is asked for in LogQL at `/loki/api/v1/query_range`";
 
 /// Every method and path below the prefix, and `_bulk` at the root.
 pub(super) async fn api(State(app): State<AppState>, request: Request) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let path = path.strip_prefix(PREFIX).unwrap_or(&path).trim_matches('/');
-    let (index, last) = path.rsplit_once('/').map_or(("", path), |(index, last)| (index, last));
-    let mut response = match last {
-        "_bulk" if matches!(method, Method::POST | Method::PUT) => bulk(&app, index, request).await,
-        _ => handshake(&method, path),
+    let mut response = match call(&method, path) {
+        Call::Bulk { index } => bulk(&app, index, request).await,
+        Call::Document { index, id } => document(&app, index, id, request).await,
+        Call::Other => match handshake::answer(&method, path) {
+            Some(answer) => answer,
+            None => unsupported(&app, path, &request),
+        },
     };
     response.headers_mut().insert("x-elastic-product", HeaderValue::from_static("Elasticsearch"));
     response
 }
 
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Call<'p> {
+    /// "" when each action names its own index.
+    Bulk {
+        index: &'p str,
+    },
+    Document {
+        index: &'p str,
+        id: Option<&'p str>,
+    },
+    Other,
+}
+
+fn call<'p>(method: &Method, path: &'p str) -> Call<'p> {
+    let (index, last) = path.rsplit_once('/').unwrap_or(("", path));
+    let segments: Vec<&str> = path.split('/').collect();
+    match (method, segments.as_slice()) {
+        (&Method::POST | &Method::PUT, _) if last == "_bulk" => Call::Bulk { index },
+        (&Method::POST | &Method::PUT, &[index, "_doc" | "_create", id]) if !index.starts_with('_') => {
+            Call::Document { index, id: Some(id) }
+        }
+        (&Method::POST, &[index, "_doc"]) if !index.starts_with('_') => Call::Document { index, id: None },
+        _ => Call::Other,
+    }
+}
+
+/// How the body is packed, or the refusal of a packing that is not known.
+fn encoding(app: &AppState, request: &Request) -> Result<Encoding, Failure> {
+    let encoding = header_text(request.headers(), header::CONTENT_ENCODING);
+    Encoding::from_header(encoding).ok_or_else(|| {
+        let failure = Failure::Unsupported(format!("unsupported content encoding `{encoding}`"));
+        refused_unread(app, Protocol::ElasticBulk, request, failure)
+    })
+}
+
+/// One document, as an action of [`bulk`] is. Lines have no ids: the one that was given is only
+/// answered, and the same id again is another line.
+async fn document(app: &AppState, index: &str, id: Option<&str>, request: Request) -> Response {
+    let encoding = match encoding(app, &request) {
+        Ok(encoding) => encoding,
+        Err(failure) => return refuse(&failure),
+    };
+    let its_index = index.to_owned();
+    let result = receive(app, Protocol::ElasticBulk, request, move |work| {
+        let options = LogOptions { now_ns: work.now_ns, enrich: true };
+        let scratch = work.scratch;
+        decompress(encoding, work.body, work.decompressed_bytes_max, &mut scratch.body)?;
+        Ok(Decoded::Logs(decode_document(&scratch.body, &its_index, options, &mut scratch.logs)?))
+    });
+    match result.await {
+        Ok(appended) if appended.rejected > 0 => refuse(&Failure::Malformed(appended.message)),
+        Ok(_) => created(index, id),
+        Err(failure) => refuse(&failure),
+    }
+}
+
+fn created(index: &str, id: Option<&str>) -> Response {
+    let made = || BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>());
+    let body = json!({
+        "_index": index,
+        "_id": id.map_or_else(made, str::to_owned),
+        "_version": 1,
+        "result": "created",
+        "_shards": {"total": 1, "successful": 1, "failed": 0},
+        "_seq_no": 0,
+        "_primary_term": 1,
+    });
+    (StatusCode::CREATED, Json(body)).into_response()
+}
+
+/// Counted when it might have been to store something.
+fn unsupported(app: &AppState, path: &str, request: &Request) -> Response {
+    let method = request.method();
+    let shown = &path[..path.floor_char_boundary(PATH_SHOWN_BYTES_MAX)];
+    let failure = Failure::Malformed(format!("`{method} {shown}` is not supported: {SUPPORTED}"));
+    match *method {
+        Method::POST | Method::PUT => refuse(&refused_unread(app, Protocol::ElasticBulk, request, failure)),
+        _ => refuse(&failure),
+    }
+}
+
 async fn bulk(app: &AppState, index: &str, request: Request) -> Response {
     let begun = Instant::now();
-    let encoding = header_text(request.headers(), header::CONTENT_ENCODING);
-    let Some(encoding) = Encoding::from_header(encoding) else {
-        let failure = Failure::Unsupported(format!("unsupported content encoding `{encoding}`"));
-        return refuse(&refused_unread(app, Protocol::ElasticBulk, &request, failure));
+    let encoding = match encoding(app, &request) {
+        Ok(encoding) => encoding,
+        Err(failure) => return refuse(&failure),
     };
     let index = (!index.is_empty()).then(|| index.to_owned());
     let items: Arc<OnceLock<Vec<Item>>> = Arc::default();
@@ -107,32 +199,4 @@ fn refuse(failure: &Failure) -> Response {
         "status": status.as_u16(),
     });
     failure.respond("application/json", body.to_string().into_bytes())
-}
-
-/// What clients ask before they send. Settings that they would install (templates, policies,
-/// pipelines) are acknowledged: there is nothing here that needs them.
-fn handshake(method: &Method, path: &str) -> Response {
-    let head = path.split('/').next().unwrap_or("");
-    let body = match head {
-        "" => json!({
-            "name": "bellwether",
-            "cluster_name": "bellwether",
-            "version": {"number": VERSION, "build_flavor": "default", "lucene_version": "9.12.0",
-                "minimum_wire_compatibility_version": "7.17.0", "minimum_index_compatibility_version": "7.0.0"},
-            "tagline": "You Know, for Search",
-        }),
-        "_license" => json!({"license": {"uid": "bellwether", "type": "basic", "status": "active"}}),
-        "_xpack" => {
-            json!({"license": {"type": "basic", "mode": "basic", "status": "active"}, "features": {}})
-        }
-        "_nodes" => json!({"cluster_name": "bellwether", "nodes": {}}),
-        "_cluster" => json!({"cluster_name": "bellwether", "status": "green", "timed_out": false,
-            "number_of_nodes": 1, "active_shards": 1}),
-        _ if *method == Method::GET || *method == Method::HEAD => json!({}),
-        _ => json!({"acknowledged": true}),
-    };
-    if *method == Method::HEAD {
-        return (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], Body::empty()).into_response();
-    }
-    Json(body).into_response()
 }

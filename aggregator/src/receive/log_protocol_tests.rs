@@ -1,6 +1,6 @@
 //! Requests of log shippers as they send them, through the router.
 
-use super::tests::{packed, post};
+use super::tests::{packed, post, send};
 use crate::app::{App, AppState};
 use axum::{
     body::Body,
@@ -60,6 +60,13 @@ async fn shippers_of_elasticsearch_find_what_they_look_for() {
         (Method::PUT, "/elasticsearch/_index_template/filebeat-8.17.0"),
         (Method::PUT, "/elasticsearch/_ilm/policy/filebeat"),
         (Method::PUT, "/elasticsearch/_data_stream/filebeat-8.17.0"),
+        (Method::PUT, "/elasticsearch/_component_template/logs"),
+        (Method::GET, "/elasticsearch/_ingest/pipeline/filebeat-8.17.0"),
+        (Method::PUT, "/elasticsearch/_ingest/pipeline/filebeat-8.17.0"),
+        (Method::PUT, "/elasticsearch/_template/logstash"),
+        (Method::HEAD, "/elasticsearch/logstash"),
+        (Method::HEAD, "/elasticsearch/_alias/filebeat"),
+        (Method::PUT, "/elasticsearch/%3Clogstash-%7Bnow%2Fd%7D-000001%3E"),
         // Vector
         (Method::GET, "/elasticsearch/_cluster/health"),
     ] {
@@ -116,6 +123,70 @@ async fn bulk_requests_as_shippers_send_them() {
     let broken = post(&app, "/_bulk", &ndjson, b"nonsense\n".to_vec()).await;
     assert_eq!(broken.status, 400);
     assert!(broken.text().contains("illegal_argument_exception"), "{}", broken.text());
+}
+
+#[tokio::test]
+async fn single_documents_are_stored_and_answered_as_elasticsearch_does() {
+    let app = App::for_tests();
+    let json = [("content-type", "application/json")];
+    let gzip = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    let document = |host: &str| format!("{{\n  \"message\": \"x\",\n  \"host\": \"{host}\"\n}}").into_bytes();
+    for (method, path, headers, body, id) in [
+        (Method::POST, "/elasticsearch/idx/_doc", &json, document("a"), None),
+        (Method::PUT, "/elasticsearch/idx/_doc/1", &json, document("b"), Some("1")),
+        (Method::POST, "/elasticsearch/idx/_create/7?refresh=true", &json, document("c"), Some("7")),
+    ] {
+        let answer = send(&app, method, path, headers, body).await;
+        let found: Value = serde_json::from_str(&answer.text()).expect("JSON");
+        assert_eq!((answer.status.as_u16(), &found["result"]), (201, &"created".into()), "{path}: {found}");
+        assert_eq!((answer.header("x-elastic-product"), &found["_index"]), ("Elasticsearch", &"idx".into()));
+        let found = found["_id"].as_str().expect("an id");
+        assert!(id.map_or(found.len() == 20, |id| found == id), "{path}: {found}");
+    }
+    let packed = packed(Encoding::Gzip, &document("d"));
+    assert_eq!(post(&app, "/elasticsearch/idx/_doc", &gzip, packed).await.status, 201);
+    assert_eq!(stored(&app), ["a x", "b x", "c x", "d x"]);
+    let old = br#"{"message":"x","@timestamp":"1970-01-02T00:00:00Z"}"#;
+    for body in [&b"[1]"[..], b"nonsense", b"", b"\xff", old] {
+        let answer = post(&app, "/elasticsearch/idx/_doc", &json, body.to_vec()).await;
+        let is_stored = body == old && answer.status == 201;
+        assert!(is_stored || answer.status == 400, "{body:?}: {}", answer.text());
+    }
+}
+
+/// A 200 would lose what their senders mean to be stored.
+#[tokio::test]
+async fn what_is_not_supported_of_elasticsearch_is_refused() {
+    let app = App::for_tests();
+    for (method, path) in [
+        (Method::PUT, "/elasticsearch/idx/_doc"),
+        (Method::POST, "/elasticsearch/idx/_update/1"),
+        (Method::POST, "/elasticsearch/idx/mytype"),
+        (Method::PUT, "/elasticsearch/idx/mytype/1"),
+        (Method::POST, "/elasticsearch/idx"),
+        (Method::DELETE, "/elasticsearch/idx"),
+        (Method::DELETE, "/elasticsearch/idx/_doc/1"),
+        (Method::DELETE, "/elasticsearch/_template/logstash"),
+        (Method::POST, "/elasticsearch/_msearch"),
+        (Method::POST, "/elasticsearch/idx/_search"),
+        (Method::GET, "/elasticsearch/idx/_search"),
+        (Method::GET, "/elasticsearch/_search"),
+        (Method::POST, "/elasticsearch/_reindex"),
+    ] {
+        let body = br#"{"message":"x"}"#.to_vec();
+        let answer = send(&app, method.clone(), path, &[("content-type", "application/json")], body).await;
+        let found: Value = serde_json::from_str(&answer.text()).expect("JSON");
+        assert_eq!(
+            (answer.status.as_u16(), &found["status"]),
+            (400, &400.into()),
+            "{method} {path}: {found}"
+        );
+        let reason = found["error"]["reason"].as_str().expect("a reason");
+        assert!(reason.contains("`{index}/_doc`"), "{method} {path}: {reason}");
+    }
+    assert!(stored(&app).is_empty());
+    let counted = r#"bellwether_receive_failures_total{protocol="elastic_bulk",reason="malformed"} 8"#;
+    assert!(app.own.encode().contains(counted), "{}", app.own.encode());
 }
 
 #[tokio::test]

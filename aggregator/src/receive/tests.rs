@@ -6,7 +6,7 @@ use crate::{
 };
 use axum::{
     body::Body,
-    http::{Request, Response, StatusCode},
+    http::{Method, Request, Response, StatusCode},
 };
 use http_body_util::BodyExt;
 use model::{Labels, LogBatch, MetricBatch, TimeRange};
@@ -39,7 +39,17 @@ impl Answer {
 }
 
 pub(super) async fn post(app: &AppState, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-    let mut request = Request::post(path);
+    send(app, Method::POST, path, headers, body).await
+}
+
+pub(super) async fn send(
+    app: &AppState,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

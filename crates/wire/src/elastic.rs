@@ -43,6 +43,41 @@ pub fn decode_bulk(
     writer.finish(result).map(|report| (report, items))
 }
 
+/// Replaces `batch` with the one document in `body`, of `index`; a document that cannot be read is in
+/// the report.
+///
+/// # Errors
+/// When the body is no text.
+pub fn decode_document(
+    body: &[u8],
+    index: &str,
+    options: LogOptions,
+    batch: &mut LogBatch,
+) -> Result<DecodeReport, WireError> {
+    let mut writer = LogWriter::new(batch, options);
+    let result = read_document(body, index, &mut writer);
+    writer.finish(result)
+}
+
+fn read_document(body: &[u8], index: &str, writer: &mut LogWriter<'_>) -> Result<(), WireError> {
+    let text = std::str::from_utf8(body).map_err(|_| WireError::NotUtf8("document"))?;
+    if let Err(problem) = write(text, index, &mut StreamKeeper::default(), writer)? {
+        writer.reject_entry(Refusal::UnreadableDocument, || problem);
+    }
+    Ok(())
+}
+
+/// Writes a document of `index`; `Ok(Err(…))` says why it is none.
+fn write(
+    document: &str,
+    index: &str,
+    keeper: &mut StreamKeeper,
+    writer: &mut LogWriter<'_>,
+) -> Result<Result<(), String>, WireError> {
+    let origin = Origin { job: JOB, metadata: &[("index", index)] };
+    write_document(document, &DocumentOptions::default(), &origin, keeper, writer)
+}
+
 fn read(
     body: &[u8],
     index: Option<&str>,
@@ -51,7 +86,6 @@ fn read(
 ) -> Result<(), WireError> {
     let text = std::str::from_utf8(body).map_err(|_| WireError::NotUtf8("bulk request"))?;
     let mut keeper = StreamKeeper::default();
-    let fields = DocumentOptions::default();
     let mut lines = text.split('\n').enumerate().map(|(i, line)| (i + 1, line.trim_end_matches('\r')));
     while let Some((number, line)) = lines.next() {
         if line.trim().is_empty() {
@@ -74,10 +108,7 @@ fn read(
             items.push(refuse(writer, action, index, "lines cannot be updated".to_owned()));
             continue;
         }
-        let metadata = [("index", index.as_str())];
-        let origin = Origin { job: JOB, metadata: &metadata };
-        let written = write_document(document, &fields, &origin, &mut keeper, writer)?;
-        items.push(match written {
+        items.push(match write(document, &index, &mut keeper, writer)? {
             Ok(()) => Item { action, index, error: None },
             Err(problem) => refuse(writer, action, index, problem),
         });
