@@ -79,3 +79,20 @@ pub(crate) fn on_hangup(app: AppState, shutdown: Shutdown) -> std::io::Result<()
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn reload_is_asked_for_by_post_or_put() {
+        let app = App::for_tests();
+        for (method, status) in [("POST", 200), ("PUT", 200), ("GET", 405)] {
+            let request = Request::builder().method(method).uri("/-/reload").body(Body::empty()).unwrap();
+            let response = crate::api::open_router(&app).oneshot(request).await.unwrap();
+            assert_eq!(response.status().as_u16(), status, "{method}");
+        }
+    }
+}

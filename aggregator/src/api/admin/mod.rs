@@ -38,5 +38,5 @@ pub(crate) fn health_routes() -> Router<AppState> {
     Router::new()
         .route("/-/healthy", get(health::healthy))
         .route("/-/ready", get(health::ready))
-        .route("/-/reload", post(reload::reload))
+        .route("/-/reload", post(reload::reload).put(reload::reload))
 }
