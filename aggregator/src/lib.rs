@@ -15,6 +15,7 @@ mod condition;
 pub mod config;
 mod demo;
 mod egress;
+mod empty_folders;
 mod evaluate;
 mod external_url;
 mod log_metrics;

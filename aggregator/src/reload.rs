@@ -1,7 +1,10 @@
 //! Reads rules, routes, silences and scaling policies again: all of them are taken, or none. On an
 //! error the revision before stays in force and every problem is told.
 
-use crate::app::{App, AppState};
+use crate::{
+    app::{App, AppState},
+    empty_folders::warn_of_empty_folders,
+};
 use daemon::Shutdown;
 
 /// What was wrong, one problem a line.
@@ -47,6 +50,7 @@ async fn reload_to_the_end(app: &App) -> Result<(), ReloadError> {
         if let Some((running, policies)) = scaling {
             running.take(policies).await;
         }
+        warn_of_empty_folders(&app.config);
         tracing::info!("rules, routes, silences and policies were read again");
         return Ok(());
     }

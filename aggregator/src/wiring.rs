@@ -10,6 +10,7 @@ use crate::{
     clickhouse::ClickHouseConfig,
     config::{AuthMode, Bytes, Config, Duration, RetentionConfig},
     egress::{self, Egress},
+    empty_folders::warn_of_empty_folders,
     evaluate::{Evaluator, RecordedSamples},
     log_metrics, maintain, packs,
     readings::PolicyReadings,
@@ -72,6 +73,7 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     look_for_packs(&app).await?;
     start_alerting(&app, evaluator.clone(), shutdown).await?;
     start_scaling(&app, evaluator).await?;
+    warn_of_empty_folders(&app.config);
     reload::on_hangup(app.clone(), shutdown.clone())?;
     let maintenance = maintain::start(&app, logs_clock, shutdown)?;
     let monitor = tokio::spawn(self_monitor::run(app.clone(), instance(address), shutdown.clone()));

@@ -6,6 +6,7 @@ mod named_files;
 use super::output::{print, tell};
 use crate::{
     config::{Config, PromqlConfig, QueryConfig},
+    empty_folders::empty_folders,
     evaluate::Evaluator,
     readings::PolicyReadings,
     receive, rules_git, wiring,
@@ -221,6 +222,7 @@ fn check_config(path: &Path, text: &str, evaluator: &Arc<Evaluator>) -> Result<G
     });
     let mut problems: Vec<_> = refused.collect();
     problems.extend(check_named_files(&config, evaluator, &mut good.warnings));
+    good.warnings.extend(empty_folders(&config));
     // Paths count from where the server is started, and those of routes from their file.
     let missing = missing_files(text, &name, Path::new(""), &problems);
     problems.extend(missing);
@@ -378,6 +380,10 @@ mod tests {
         let [of_rules, of_config] = [&rules, &config].map(|path| check(path, &evaluator).unwrap().warnings);
         assert!(of_rules.len() == 1 && of_rules[0].contains("rules.yml:"), "{of_rules:?}");
         assert_eq!(of_config, of_rules);
+        std::fs::remove_file(&rules).unwrap();
+        std::fs::create_dir(&rules).unwrap();
+        let warnings = check(&config, &evaluator).unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].contains("no *.yml"), "{warnings:?}");
     }
 
     #[test]
