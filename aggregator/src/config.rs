@@ -6,7 +6,10 @@ use crate::{
     auth::Role, clickhouse::ClickHouseConfig, egress::RemoteWriteConfig, external_url::ExternalUrl,
     packs::PackModes, receive::SyslogConfig, rules_git::RuleSource, stream_retention::StreamRetentionConfig,
 };
-use daemon::{ListenAddress, Secret, config::TextOrNumber};
+use daemon::{
+    ListenAddress, Secret,
+    config::{TextOrNumber, default_for_nothing},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -17,34 +20,47 @@ pub use daemon::config::Bytes;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where everything is kept.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub data_dir: DataDir,
     /// The one port that serves everything.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub listen: Listen,
     /// The certificate to serve TLS with.
     pub tls: Option<daemon::http::TlsFiles>,
     /// Whether plain HTTP may be served beyond loopback.
     pub plain_http: bool,
     /// Who may call.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub auth: AuthConfig,
     /// Where data are kept when not in the data folder.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub storage: StorageConfig,
     /// How long and how much is kept.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub retention: RetentionConfig,
     /// Bounds on what is received.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub limits: LimitsConfig,
     /// Bounds on queries.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub query: QueryConfig,
     /// Listeners for syslog.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub syslog: SyslogConfig,
     /// PromQL settings.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub promql: PromqlConfig,
     /// Rules and notifications.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub alerting: AlertingConfig,
     /// Auto-scaling.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub scaling: ScalingConfig,
     /// Where metrics are sent on to.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub remote_write: Vec<RemoteWriteConfig>,
     /// Log output.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub log: LogConfig,
 }
 
@@ -88,6 +104,7 @@ pub struct AuthConfig {
     /// When a token is asked for.
     pub mode: AuthMode,
     /// The tokens.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub tokens: Vec<TokenConfig>,
 }
 
@@ -135,6 +152,7 @@ pub struct RetentionConfig {
     /// Bytes of logs, `0` for 40 % of the file system.
     pub logs_size: Bytes,
     /// Log streams that are kept for another age.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub logs_streams: Vec<StreamRetentionConfig>,
 }
 
@@ -238,12 +256,15 @@ impl Default for PromqlConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct AlertingConfig {
     /// Rule files, folders of them, and git repositories.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub rules: Vec<RuleSource>,
     /// Whether the rules shipped inside the program are evaluated too.
     pub shipped_rules: bool,
     /// Packs of shipped rules that are on or off whatever their metrics say.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub packs: PackModes,
     /// Files of silences, or folders of them.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub silences: Vec<PathBuf>,
     /// Routes and receivers, in Alertmanager's format.
     pub alertmanager_config: Option<PathBuf>,
@@ -272,6 +293,7 @@ impl Default for AlertingConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct ScalingConfig {
     /// Policy files, or folders of them.
+    #[serde(deserialize_with = "default_for_nothing")]
     pub policies: Vec<PathBuf>,
 }
 
@@ -341,6 +363,20 @@ mod tests {
             let text = format!("retention: {{logs_age: {text}}}\n");
             let error = daemon::config::parse_yaml::<Config>(&text, "test").unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_section_with_nothing_below_it_is_its_defaults() {
+        let defaults = serde_json::to_value(Config::default()).unwrap();
+        let sections: Vec<String> = defaults.as_object().unwrap().keys().cloned().collect();
+        for section in sections.iter().filter(|section| *section != "plain_http") {
+            let config: Config = daemon::config::parse_yaml(&format!("{section}:\n"), "test").unwrap();
+            assert_eq!(serde_json::to_value(config).unwrap(), defaults, "{section}");
+        }
+        for text in ["data_dir: ~\n", "alerting:\n  rules:\n  # - rules/\n", "scaling: {policies: }\n"] {
+            let config: Config = daemon::config::parse_yaml(text, "test").unwrap();
+            assert_eq!(serde_json::to_value(config).unwrap(), defaults, "{text}");
         }
     }
 

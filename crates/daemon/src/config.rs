@@ -13,7 +13,7 @@ pub use misspelt::{Misspelt, misspelt_variables};
 pub use mistakes::parse_yaml_with_all_mistakes;
 pub use place::place_of;
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
@@ -68,7 +68,12 @@ pub fn parse_yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Conf
     serde_saphyr::from_str(&text).map_err(|error| {
         let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
         let full = error.without_snippet().to_string();
-        ConfigError::Invalid { path: name.to_owned(), line, column, message: explain(strip_place(&full)) }
+        ConfigError::Invalid {
+            path: name.to_owned(),
+            line,
+            column,
+            message: explain(&plainly(strip_place(&full))),
+        }
     })
 }
 
@@ -182,6 +187,37 @@ fn strip_place(message: &str) -> &str {
     message.find(" at line ").map_or(message, |at| &message[..at])
 }
 
+/// What the reader of YAML says in its own terms, as what is to be written.
+fn plainly(message: &str) -> Cow<'_, str> {
+    if let Some(rest) = message.strip_prefix("duplicate mapping key: ") {
+        let key = rest.split(", set DuplicateKeyPolicy").next().unwrap_or(rest);
+        return format!("`{key}` stands twice").into();
+    }
+    let plain = match message {
+        "expected sequence start" => {
+            "a list is wanted here: write `[a, b]`, or each entry on a line after `- `"
+        }
+        "expected mapping start" => "settings are wanted here: write `key: value` below, or `{key: value}`",
+        "invalid floating point" => "a number is wanted here, such as 99.9, without a unit or `%`",
+        _ if message.starts_with("cannot deserialize null into ") => "there is no value here",
+        _ => message,
+    };
+    plain.into()
+}
+
+/// Reads what is there, and takes the default where nothing stands behind the key, as where all of a
+/// section's lines are commented out.
+///
+/// # Errors
+/// Those of `T`.
+pub fn default_for_nothing<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// Adds "did you mean" to the message about an unknown field or variant, in the form of serde
 /// (``unknown field `x`, expected `a` or `b` ``) and of serde-saphyr (without the quotes).
 pub fn explain(message: &str) -> String {
@@ -212,6 +248,7 @@ mod tests {
     #[serde(deny_unknown_fields, default)]
     struct Sample {
         listen: String,
+        #[serde(deserialize_with = "default_for_nothing")]
         limits: Limits,
         labels: std::collections::BTreeMap<String, String>,
     }
@@ -230,8 +267,30 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_all_defaults() {
-        for text in ["", "# nothing\n", "---\n"] {
+        for text in ["", "# nothing\n", "---\n", "limits:\n", "limits: # {samples_max: 3}\n", "limits: ~\n"] {
             assert_eq!(parse_yaml::<Sample>(text, "f").unwrap(), Sample::default());
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_is_said_in_plain_words() {
+        #[derive(Debug, Default, serde::Deserialize)]
+        #[serde(default)]
+        struct Forms {
+            list: Vec<String>,
+            share: f64,
+            text: String,
+            limits: Limits,
+        }
+        for (text, expected) in [
+            ("text: a\ntext: b\n", "f:2:1: `text` stands twice"),
+            ("list: /etc/rules\n", "f:1:7: a list is wanted here"),
+            ("share: 99.9%\n", "f:1:8: a number is wanted here, such as 99.9, "),
+            ("text:\n", "there is no value here"),
+            ("limits: 7\n", "f:1:9: settings are wanted here"),
+        ] {
+            let error = parse_yaml::<Forms>(text, "f").unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 
