@@ -15,6 +15,8 @@ const PROMTAIL: &str = "this looks like the configuration of Promtail, which Bel
      `clients` this server's address, or follow the files with bellwether-agent (docs/guides/migrating.md)";
 const LOKI: &str = "this looks like the configuration of Loki or Mimir itself, which Bellwether does not read: its \
      own is described in docs/guides/configuration.md; rules of their rulers are read, each in a file with `groups:`";
+const AGENT: &str = "this looks like the configuration of bellwether-agent, which it checks itself: \
+     `bellwether-agent check --config FILE`";
 const NO_GROUPS: &str = "this looks like rules without the frame of a rule file: put them below \
      `groups: [{name: …, rules: […]}]`";
 const NAMESPACE: &str = "`namespace` is of Mimir's and Loki's tools, and this looks like a file for their rulers: take \
@@ -48,6 +50,10 @@ pub(super) fn lookalike(keys: &[String]) -> Option<Lookalike> {
     if let Some(key) = has(&["auth_enabled", "schema_config", "limits_config", "blocks_storage", "ruler"]) {
         return found(key, LOKI);
     }
+    // `logs` alone could be Loki's; these are the agent's and nobody else's.
+    if let Some(key) = has(&["destinations", "collectors", "spool"]) {
+        return found(key, AGENT);
+    }
     // A list at the top has no keys: these are the beginnings of its lines.
     let rules = has(&["rules", "record", "alert", "- record", "- alert"]);
     let rules = rules.or_else(|| has(&["- name"]).filter(|_| has(&["  rules"]).is_some()));
@@ -66,6 +72,8 @@ mod tests {
             ("rule_files: [a]\nremote_write: []\n", Some(PROMETHEUS)),
             ("clients: []\npositions: {}\nscrape_configs: []\n", Some(PROMTAIL)),
             ("auth_enabled: false\nschema_config: {}\n", Some(LOKI)),
+            ("data_dir: d\ndestinations: [{url: 'http://x'}]\n", Some(AGENT)),
+            ("interval: 5s\ncollectors: {}\n", Some(AGENT)),
             ("- alert: A\n  expr: up\n", Some(NO_GROUPS)),
             ("- name: g\n  rules:\n  - record: a\n", Some(NO_GROUPS)),
             ("name: g\nrules: [{record: a, expr: up}]\n", Some(NO_GROUPS)),
