@@ -78,14 +78,24 @@ pub(crate) enum TokenError {
     BadHash(String),
     #[error("token `{0}`: shorter than 16 characters; make one with `bellwether token`")]
     TooShort(String),
+    #[error("tokens `{0}` and `{1}` have one value, so a caller could be either; give each its own")]
+    Same(String, String),
 }
 
 /// Reads configured tokens.
 ///
 /// # Errors
-/// When one has no secret, several, or a bad one.
+/// When one has no secret, several, or a bad one, and when two have the same.
 pub(crate) fn tokens(configured: &[TokenConfig]) -> Result<Vec<Token>, TokenError> {
-    configured.iter().map(token).collect()
+    let mut tokens: Vec<Token> = Vec::with_capacity(configured.len());
+    for config in configured {
+        let token = token(config)?;
+        if let Some(other) = tokens.iter().find(|other| other.hash == token.hash) {
+            return Err(TokenError::Same(other.name.to_string(), token.name.to_string()));
+        }
+        tokens.push(token);
+    }
+    Ok(tokens)
 }
 
 fn token(config: &TokenConfig) -> Result<Token, TokenError> {
@@ -317,5 +327,10 @@ mod tests {
         ] {
             assert!(token(&bad).is_err());
         }
+        let named = |name: &str, config: TokenConfig| TokenConfig { name: name.into(), ..config };
+        let same = [named("a", config(Some(good), None)), named("b", config(None, Some(&hex)))];
+        let error = tokens(&same).unwrap_err().to_string();
+        assert!(error.starts_with("tokens `a` and `b` have one value"), "{error}");
+        assert_eq!(tokens(&same[..1]).unwrap().len(), 1);
     }
 }
