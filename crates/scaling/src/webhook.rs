@@ -165,7 +165,7 @@ pub(crate) async fn attempt(
     let response = match request.body(delivery.body.clone()).send().await {
         Ok(response) => response,
         // The URL may hold a token.
-        Err(error) => return Attempt::Retry(error.without_url().to_string(), None),
+        Err(error) => return Attempt::Retry(with_causes(&error.without_url()), None),
     };
     let status = response.status();
     if status.is_success() {
@@ -180,6 +180,12 @@ pub(crate) async fn attempt(
     Attempt::Refused(message)
 }
 
+/// An error with its causes: it says itself only that sending failed.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// The wait after attempt number `attempt` (from 1): doubling, spread by a fifth either way.
 pub(crate) fn backoff(attempt: u32, delivery: &Delivery, asked: Option<Duration>) -> Duration {
     let base = (RETRY_FIRST_MS * 2f64.powi(attempt.saturating_sub(1).min(16) as i32)).min(RETRY_LONGEST_MS);
@@ -187,4 +193,18 @@ pub(crate) fn backoff(attempt: u32, delivery: &Delivery, asked: Option<Duration>
     let unit = (seed >> 40) as f64 / (1u64 << 24) as f64;
     let spread = Duration::from_millis((base * (0.8 + 0.4 * unit)) as u64);
     spread.max(asked.unwrap_or_default().min(Duration::from_millis(EXPIRES_AFTER_MS as u64)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_why() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("error sending request")]
+        struct Sending(#[source] std::io::Error);
+        let refused = Sending(std::io::Error::other("connection refused"));
+        assert_eq!(with_causes(&refused), "error sending request: connection refused");
+    }
 }
