@@ -1,5 +1,6 @@
 //! `bellwether demo`
 
+use anyhow::ensure;
 use daemon::ListenAddress;
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    check_address(&args.listen)?;
     let serve = super::serve::Args {
         data_dir: Some(args.data_dir),
         listen: Some(args.listen),
@@ -40,4 +42,27 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     super::serve::warn_of_variables();
     daemon::limits::raise_open_files();
     super::block_on(crate::demo::run(config, args.logs))
+}
+
+/// The demo has no tokens to ask for, so nobody else may reach it.
+fn check_address(listen: &ListenAddress) -> anyhow::Result<()> {
+    ensure!(
+        listen.is_loopback(),
+        "the demo asks for no token, so it listens on this host alone: take an address such as 127.0.0.1:9390, \
+         or `bellwether serve` with `auth.tokens` to be reached at {listen}"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_is_for_this_host_alone() {
+        for (address, is_taken) in [("127.0.0.1:0", true), ("[::1]:9390", true), ("0.0.0.0:9390", false)] {
+            let checked = check_address(&address.parse().unwrap());
+            assert_eq!(checked.is_ok(), is_taken, "{address}: {checked:?}");
+        }
+    }
 }

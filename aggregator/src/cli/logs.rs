@@ -68,7 +68,18 @@ struct Line {
     text: String,
 }
 
+/// How to search for what was asked, when it is words and no LogQL, which has a selector in braces.
+fn advice_for_words(query: &str) -> Option<String> {
+    let is_words = !query.contains('{');
+    is_words.then(|| {
+        format!("this is no LogQL query; lines that contain it are found by '{{service_name=~\".+\"}} |= {query:?}'")
+    })
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(advice) = advice_for_words(&args.query) {
+        bail!(advice);
+    }
     block_on(async move {
         let server = args.address.connect(PATIENCE)?;
         let (start, end) = args.span.resolve("1h")?;
@@ -206,6 +217,13 @@ fn show(line: &Line, output: Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_told_how_to_be_searched_for() {
+        let advice = advice_for_words("shop").unwrap();
+        assert!(advice.ends_with(r#"'{service_name=~".+"} |= "shop"'"#), "{advice}");
+        assert_eq!(advice_for_words(r#"{job="a"} |= "shop""#), None);
+    }
 
     #[test]
     fn lines_of_all_streams_by_time() {

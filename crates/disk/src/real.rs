@@ -31,7 +31,13 @@ pub(crate) struct RealSyncer(Arc<File>);
 
 impl RealDir {
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&path).map_err(|error| at(&path, error))?;
+        fs::create_dir_all(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => io::Error::new(
+                io::ErrorKind::NotADirectory,
+                format!("`{}` is a file, where a folder is wanted", path.display()),
+            ),
+            _ => at(&path, error),
+        })?;
         Ok(RealDir(path.into()))
     }
 
@@ -230,5 +236,14 @@ mod tests {
         dir.sub("folder").unwrap();
         let error = dir.read("folder").unwrap_err();
         assert!(error.kind() == ErrorKind::IsADirectory && error.to_string().contains("folder"), "{error}");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_is_called_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        std::fs::write(&path, "").unwrap();
+        let error = super::RealDir::create(path).map(drop).unwrap_err();
+        assert!(error.to_string().ends_with("/data` is a file, where a folder is wanted"), "{error}");
     }
 }
