@@ -1,4 +1,4 @@
-//! Elasticsearch's `_bulk`: pairs of lines, an action and its document.
+//! Elasticsearch's `_bulk`: pairs of lines, an action and its document; and single documents.
 //!
 //! `create` and `index` are taken; `update` and `delete` are answered as failed, for lines do not
 //! change. Each action gets its own outcome, so one bad document fails alone.
