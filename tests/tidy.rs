@@ -22,8 +22,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("promql", &["store", "model"]),
     ("logql", &["promql", "store", "template", "model"]),
     ("daemon", &[]),
-    ("alerting", &["template", "model", "daemon"]),
-    ("scaling", &["model", "daemon"]),
+    ("durable", &[]),
+    ("alerting", &["template", "model", "daemon", "durable"]),
+    ("scaling", &["model", "daemon", "durable"]),
     ("bellwether-agent", &["model", "wire", "disk", "daemon"]),
 ];
 
