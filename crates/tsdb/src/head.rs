@@ -92,15 +92,12 @@ impl Head {
         Ok(self.read_charged(toll)?.active() * 2 >= known)
     }
 
-    /// Steps that it may take to decode samples before series are known to have some in the closed
-    /// range. Their ends tell, but where the range begins and ends between them.
-    pub(crate) fn steps_to_decode(&self, range: TimeRange, toll: &Toll<'_>) -> Result<usize, StopReason> {
+    /// Steps that it may take to decode the samples of a series before it is known to have some in the
+    /// closed range. Its ends tell, but where the range begins and ends between them.
+    pub(crate) fn steps_to_decode(&self, range: TimeRange) -> usize {
         let is_told =
             range.start <= self.oldest_ms.load(Relaxed) || self.newest_ms.load(Relaxed) <= range.end;
-        if is_told {
-            return Ok(0);
-        }
-        Ok(self.registry.read_charged(toll)?.len() * STEPS_TO_DECODE)
+        if is_told { 0 } else { STEPS_TO_DECODE }
     }
 
     /// Its samples. Only the writer waits for whoever holds this.
@@ -161,7 +158,7 @@ impl Head {
     ) -> Result<Vec<(Labels, u32)>, StopReason> {
         let context = toll.context();
         let registry = self.registry.read_charged(toll)?;
-        toll.walk(registry.candidates(selectors) * STEPS_TO_FIND)?;
+        toll.walk(registry.steps_to_match(selectors) * STEPS_TO_FIND)?;
         let mut series = Vec::new();
         for some in registry.matching_any(selectors, context)?.chunks(CHECK_EVERY) {
             context.check()?;

@@ -10,7 +10,7 @@ use crate::{
     part::{self, Part, TextList},
     query::{matching_any, set_aside},
     store_impl::Tsdb,
-    tiers::plan,
+    tiers::{PlannedPart, plan},
     toll::Toll,
 };
 use model::{LabelsRef, Matcher, TimeRange};
@@ -19,7 +19,7 @@ use store::{Aggregate, QueryContext, StoreError};
 
 /// Steps of a [`Toll`] to ask about a series, and the bytes of a list that are compared in one.
 const STEPS_TO_ASK: usize = 4;
-const BYTES_COMPARED: usize = 1024;
+pub(crate) const BYTES_COMPARED: usize = 1024;
 
 /// What is listed.
 #[derive(Clone, Copy)]
@@ -49,10 +49,17 @@ pub(crate) struct Found<'q> {
     lists: Arc<TextList>,
     /// What came alone, and is in no list.
     alone: BTreeSet<String>,
+    /// What asking about a series takes.
+    steps_to_ask: usize,
     pub(crate) toll: Toll<'q>,
 }
 
-impl Found<'_> {
+impl<'q> Found<'q> {
+    fn new(context: &'q QueryContext) -> Self {
+        let (lists, alone, toll) = (Arc::default(), BTreeSet::new(), Toll::of_listing(context));
+        Found { lists, alone, steps_to_ask: STEPS_TO_ASK, toll }
+    }
+
     /// Adds `text`, if it is new and one of `series` passes `is_live`.
     pub(crate) fn add(
         &mut self,
@@ -60,12 +67,12 @@ impl Found<'_> {
         series: impl Iterator<Item = u32>,
         mut is_live: impl FnMut(u32) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        self.toll.walk(1)?;
+        self.toll.walk(1 + text.len() / BYTES_COMPARED)?;
         if self.has(text) {
             return Ok(());
         }
         for series in series {
-            self.toll.walk(STEPS_TO_ASK)?;
+            self.toll.walk(self.steps_to_ask)?;
             if is_live(series)? {
                 self.alone.insert(text.into());
                 return Ok(());
@@ -133,8 +140,7 @@ impl Tsdb {
         context.check()?;
         let view = self.view();
         let visible = self.visible(range);
-        let mut found =
-            Found { lists: Arc::default(), alone: BTreeSet::new(), toll: Toll::of_listing(context) };
+        let mut found = Found::new(context);
         let is_touched = |head: &&Arc<Head>| {
             visible.start <= visible.end && head.time_range().is_some_and(|times| times.overlaps(&visible))
         };
@@ -146,29 +152,45 @@ impl Tsdb {
             let list = if head.is_mostly_active(&found.toll)? { &mut full } else { &mut sparse };
             list.push(head);
         }
+        let planned = plan(&view, (visible, range), self.tier_oldest_ms(), 0, Aggregate::Last);
+        // What parts that lie within the range have needs no asking, unless it is to be matched, and all
+        // else mostly has nothing more.
+        let (whole, mut cut): (Vec<_>, Vec<_>) =
+            planned.into_iter().partition(|planned| planned.part.is_within(planned.range));
+        if selectors.is_empty() {
+            self.list_parts(&whole, listed, selectors, &mut found)?;
+        } else {
+            cut.splice(..0, whole);
+        }
         for head in full {
             list_head(head, listed, selectors, visible, &mut found)?;
         }
-        let planned = plan(&view, (visible, range), self.tier_oldest_ms(), 0, Aggregate::Last);
-        // What parts that lie within the range have needs no asking, and others mostly have nothing more.
-        let (whole, cut): (Vec<_>, Vec<_>) =
-            planned.into_iter().partition(|planned| planned.part.is_within(planned.range));
-        for planned in whole.iter().chain(&cut) {
-            let (part, range) = (&planned.part, planned.range);
+        self.list_parts(&cut, listed, selectors, &mut found)?;
+        for head in sparse {
+            list_head(head, listed, selectors, visible, &mut found)?;
+        }
+        found.into_texts()
+    }
+
+    fn list_parts(
+        &self,
+        parts: &[PlannedPart],
+        listed: Listed<'_>,
+        selectors: &[Vec<Matcher>],
+        found: &mut Found<'_>,
+    ) -> Result<(), StoreError> {
+        for PlannedPart { part, range, .. } in parts {
             let done = if selectors.is_empty() {
-                self.list_part(part, listed, range, &mut found)
+                self.list_part(part, listed, *range, found)
             } else {
-                self.list_matched(part, listed, selectors, range, &mut found)
+                self.list_matched(part, listed, selectors, *range, found)
             };
             match done {
                 Err(StoreError::Damaged(what)) => self.note_damage(&what),
                 other => other?,
             }
         }
-        for head in sparse {
-            list_head(head, listed, selectors, visible, &mut found)?;
-        }
-        found.into_texts()
+        Ok(())
     }
 
     fn list_part(
@@ -254,15 +276,26 @@ fn list_head(
     range: TimeRange,
     found: &mut Found<'_>,
 ) -> Result<(), StoreError> {
-    let steps = head.steps_to_decode(range, &found.toll)?;
-    found.toll.walk(steps)?;
+    found.steps_to_ask = STEPS_TO_ASK + head.steps_to_decode(range);
+    let listed = list_series(head, listed, selectors, range, found);
+    found.steps_to_ask = STEPS_TO_ASK;
+    listed
+}
+
+fn list_series(
+    head: &Head,
+    listed: Listed<'_>,
+    selectors: &[Vec<Matcher>],
+    range: TimeRange,
+    found: &mut Found<'_>,
+) -> Result<(), StoreError> {
     let registry = head.registry().read_charged(&found.toll)?;
     let tails = head.read_charged(&found.toll)?;
     let is_live = |series| Ok(tails.has_samples(series, range));
     if selectors.is_empty() {
         return registry.list(listed, found, is_live);
     }
-    found.toll.walk(registry.candidates(selectors) * STEPS_TO_ASK)?;
+    found.toll.walk(registry.steps_to_match(selectors) * STEPS_TO_ASK)?;
     let matching = registry.matching_any(selectors, found.toll.context())?;
     registry.list_of(&matching, listed, found, is_live)
 }

@@ -27,7 +27,7 @@ pub(crate) use writer::{OrderKey, PartWriter};
 use crate::{
     bytes::Malformed,
     codec::values::{self, Scratch},
-    listing::{Found, Listed},
+    listing::{BYTES_COMPARED, Found, Listed},
     toll::pay,
 };
 use cache::{Cached, Floats, Item, Texts};
@@ -351,7 +351,7 @@ impl Part {
         let bad = |Malformed| StoreError::from(self.bad_postings());
         let mut all = TextList::default();
         let is_whole = matching::for_each_key(&*self.index()?, listed, bad, |text, offset| {
-            found.toll.walk(1)?;
+            found.toll.walk(1 + text.len() / BYTES_COMPARED)?;
             all.push(text, offset);
             Ok::<_, StoreError>(if all.bytes() > TEXTS_BYTES_MAX {
                 ControlFlow::Break(())
@@ -359,10 +359,14 @@ impl Part {
                 ControlFlow::Continue(())
             })
         })?;
-        let bytes = all.bytes();
-        let all = is_whole.then(|| Arc::new(all));
+        let all = is_whole.then(|| {
+            let mut all = if label.is_none() { all.in_order() } else { all };
+            all.shrink();
+            Arc::new(all)
+        });
+        let bytes = label.map_or(0, str::len) + all.as_ref().map_or(0, |all| all.bytes());
         let texts = Texts { label: label.map(str::to_owned), all: all.clone() };
-        self.files.cache.put(key, Cached::Texts(Arc::new(texts)), if is_whole { bytes } else { 0 });
+        self.files.cache.put(key, Cached::Texts(Arc::new(texts)), bytes);
         Ok(all)
     }
 

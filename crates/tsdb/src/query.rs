@@ -161,8 +161,12 @@ impl<'s> Reader<'s> {
     }
 
     /// Whether the series has a sample in the range.
-    fn has_samples(&mut self, index: usize, toll: &Toll<'_>) -> Result<bool, PartError> {
+    fn has_samples(&mut self, index: usize, toll: &mut Toll<'_>) -> Result<bool, PartError> {
         let set = self.set;
+        let asked = |head: &Head, series, toll: &mut Toll<'_>| {
+            toll.walk(head.steps_to_decode(set.range))?;
+            Ok::<_, StopReason>(head.read_charged(toll)?.has_samples(series, set.range))
+        };
         for &source in set.sources(index) {
             let has_samples = match source {
                 Source::Part { part, page, place } => {
@@ -171,9 +175,9 @@ impl<'s> Reader<'s> {
                 }
                 Source::Sealing(series) => {
                     let Some(head) = &set.view.sealing else { continue };
-                    head.read_charged(toll)?.has_samples(series, set.range)
+                    asked(head, series, toll)?
                 }
-                Source::Head(series) => set.view.head.read_charged(toll)?.has_samples(series, set.range),
+                Source::Head(series) => asked(&set.view.head, series, toll)?,
             };
             if has_samples {
                 return Ok(true);
@@ -295,8 +299,6 @@ impl<'a, 'q> Finder<'a, 'q> {
         source: impl Fn(u32) -> Source,
     ) -> Result<(), StopReason> {
         self.next = 0;
-        let steps = head.steps_to_decode(range, self.toll)?;
-        self.toll.walk(steps)?;
         for (labels, series) in head.matching(self.selectors, range, self.toll)? {
             self.add(source(series), Some(labels));
         }
@@ -426,7 +428,7 @@ impl Tsdb {
         let mut reader = Reader::new(&set, toll.payer());
         for index in 0..set.len() {
             toll.walk(1)?;
-            match reader.has_samples(index, &toll) {
+            match reader.has_samples(index, &mut toll) {
                 Ok(true) => kept.push(set.labels[index].clone()),
                 Ok(false) => {}
                 Err(error) => set_aside(self, error)?,

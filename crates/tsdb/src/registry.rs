@@ -115,9 +115,9 @@ impl RegistryState {
         }
     }
 
-    /// As many series are looked at to find those that any of `selectors` matches, or a few more.
-    pub(crate) fn candidates(&self, selectors: &[Vec<Matcher>]) -> usize {
-        let of = |matchers: &Vec<Matcher>| matching::candidates(self, matchers);
+    /// Steps that it takes to find the series that any of `selectors` matches, or a few more.
+    pub(crate) fn steps_to_match(&self, selectors: &[Vec<Matcher>]) -> usize {
+        let of = |matchers: &Vec<Matcher>| matching::steps(self, matchers);
         if selectors.is_empty() { self.len() } else { selectors.iter().map(of).sum() }
     }
 

@@ -10,6 +10,25 @@ pub(crate) struct TextList {
 }
 
 impl TextList {
+    /// With its texts ascending, if they were pushed in another order, as names come from keys
+    /// that sort by name and value together: `ab` may be before `a`.
+    pub(crate) fn in_order(self) -> TextList {
+        let mut texts: Vec<(&str, u64)> = self.iter().collect();
+        if texts.is_sorted() {
+            return self;
+        }
+        texts.sort_unstable();
+        let mut sorted = TextList::default();
+        texts.iter().for_each(|(text, series_at)| sorted.push(text, *series_at));
+        sorted
+    }
+
+    /// Gives back memory that is not used.
+    pub(crate) fn shrink(&mut self) {
+        self.texts.shrink_to_fit();
+        self.places.shrink_to_fit();
+    }
+
     /// Adds a text that is not less than the last one, unless it is that again.
     pub(crate) fn push(&mut self, text: &str, series_at: u64) {
         if self.len() > 0 && self.text(self.len() - 1) == text {
@@ -87,6 +106,14 @@ mod tests {
         assert_eq!(merged.iter().collect::<Vec<_>>(), expected);
         assert!(expected.iter().all(|(text, _)| merged.contains(text)));
         assert!(!["A", "ba", "e"].iter().any(|text| merged.contains(text)));
+    }
+
+    #[test]
+    fn names_come_in_their_own_order() {
+        let names = list(&["__name__", "host_id", "host", "job"]).in_order();
+        let found: Vec<_> = names.iter().map(|(name, _)| name).collect();
+        assert_eq!(found, ["__name__", "host", "host_id", "job"]);
+        assert!(found.iter().all(|name| names.contains(name)));
     }
 
     #[test]

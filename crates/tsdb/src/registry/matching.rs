@@ -9,6 +9,9 @@ use hashbrown::HashMap;
 use model::{MatchOp, Matcher};
 use store::{QueryContext, StopReason};
 
+/// What putting a value to a regular expression takes.
+const STEPS_A_PATTERN: usize = 8;
+
 /// A matcher with what it has said so far.
 struct Condition<'a> {
     matcher: &'a Matcher,
@@ -81,14 +84,22 @@ pub(super) fn matching(
     Ok(matching)
 }
 
-/// As many series are looked at, or a few more.
-pub(super) fn candidates(registry: &RegistryState, matchers: &[Matcher]) -> usize {
-    let is_selective = |matcher: &&Matcher| matcher.op() == MatchOp::Equal && !matcher.matches_empty();
+/// Steps that [`matching`] takes, or a few more: each candidate is put to each matcher, and a matcher
+/// to each value of its label.
+pub(super) fn steps(registry: &RegistryState, matchers: &[Matcher]) -> usize {
+    let is_exact = |matcher: &&Matcher| matcher.op() == MatchOp::Equal && !matcher.matches_empty();
     let lengths = matchers
         .iter()
-        .filter(is_selective)
+        .filter(is_exact)
         .map(|matcher| equal_to(registry, matcher).map_or(0, |postings| postings.len()));
-    lengths.min().unwrap_or(registry.len())
+    let candidates = lengths.min().unwrap_or(registry.len());
+    let values_of =
+        |matcher: &Matcher| registry.pairs.with_name(matcher.name()).map_or(0, |(_, all)| all.len());
+    let put = |matcher: &Matcher| match matcher.op() {
+        MatchOp::Equal | MatchOp::NotEqual => 0,
+        MatchOp::Regex | MatchOp::NotRegex => values_of(matcher) * STEPS_A_PATTERN,
+    };
+    candidates * matchers.len().max(1) + matchers.iter().map(put).sum::<usize>()
 }
 
 fn equal_to<'a>(registry: &'a RegistryState, matcher: &Matcher) -> Option<&'a Postings> {

@@ -63,7 +63,9 @@ fn operation() -> impl Strategy<Value = Operation> {
 
 fn series(number: u8) -> Labels {
     let (name, host) = (format!("metric_{}", number % 3), format!("host-{}", number / 3));
-    Labels::from_pairs([("__name__", name.as_str()), ("host", host.as_str()), ("A", "first")])
+    // Keys of names and values together sort in another order than names alone.
+    let longer = if number.is_multiple_of(2) { "host_id" } else { "hosts" };
+    Labels::from_pairs([("__name__", name.as_str()), ("host", host.as_str()), (longer, "1"), ("A", "first")])
 }
 
 fn batch_of(content: &[(u8, i64, i64, Vec<f64>)]) -> MetricBatch {
