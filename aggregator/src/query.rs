@@ -12,7 +12,7 @@ use std::{
     },
     time::Duration,
 };
-use store::{Limits, QueryContext, StopReason, StoreError};
+use store::{Limits, QueryContext, StopReason};
 
 /// What is used of a store's budget on a thread that serves sockets: nothing. A store charges what it
 /// reads before it does, and what it walks beyond some hundred microseconds.
@@ -66,20 +66,24 @@ pub(crate) async fn run<T: Send + 'static>(
     job.await
 }
 
-/// As [`run`], of a listing, which is answered here when the store has it at hand.
+/// As [`run`], of a listing, which is answered here when it `is_simple` and the store has it at hand.
 ///
 /// # Errors
 /// As [`run`].
 pub(crate) async fn list<T: Send + 'static>(
     app: &App,
-    listing: impl Fn(&QueryContext) -> Result<T, StoreError> + Send + 'static,
-) -> Result<Result<T, StoreError>, PoolBusy> {
+    is_simple: bool,
+    listing: impl Fn(&QueryContext) -> T + Send + 'static,
+) -> Result<T, PoolBusy> {
     // Another machine has nothing at hand.
-    let is_near = app.config.storage.clickhouse.is_none();
-    match is_near.then(|| listing(&QueryContext::new(AT_HAND))) {
-        None | Some(Err(StoreError::Stopped(_))) => run(app, None, listing).await,
-        Some(done) => Ok(done),
+    if is_simple && app.config.storage.clickhouse.is_none() {
+        let context = QueryContext::new(AT_HAND);
+        let listed = listing(&context);
+        if context.check().is_ok() {
+            return Ok(listed);
+        }
     }
+    run(app, None, listing).await
 }
 
 #[cfg(test)]
@@ -93,19 +97,17 @@ mod tests {
         let app = App::for_tests();
         let here = thread::current().id();
         let threads = Arc::new(Mutex::new(Vec::<ThreadId>::new()));
-        for (bytes, moves) in [(0, false), (1, true)] {
+        for (is_simple, bytes, moves) in [(true, 0, false), (true, 1, true), (false, 0, true)] {
             let seen = threads.clone();
             let listing = move |context: &QueryContext| {
                 seen.lock().unwrap().push(thread::current().id());
-                Ok(context.charge_read(0, bytes)?)
+                context.charge_read(0, bytes)
             };
-            list(&app, listing).await.unwrap().unwrap();
+            list(&app, is_simple, listing).await.unwrap().unwrap();
             let threads = std::mem::take(&mut *threads.lock().unwrap());
-            assert_eq!(threads[0], here);
-            assert_eq!(threads.get(1).is_some_and(|thread| *thread != here), moves);
+            assert_eq!(threads[0] == here, is_simple);
+            assert_eq!(threads.last().is_some_and(|thread| *thread != here), moves);
         }
-        let failing = |_: &QueryContext| Err::<(), _>(StoreError::Invalid("wrong".into()));
-        assert!(matches!(list(&app, failing).await, Ok(Err(StoreError::Invalid(_)))));
     }
 
     #[tokio::test]

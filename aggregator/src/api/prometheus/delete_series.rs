@@ -6,14 +6,18 @@ use axum::{extract::State, http::StatusCode};
 
 /// Deletes the samples of matching series in a range; they may be written again.
 pub(super) async fn delete(State(app): State<AppState>, params: Params) -> Result<StatusCode, ApiError> {
-    let selectors = params.selectors()?;
+    let selectors = params.selectors();
     if selectors.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let range = params.range()?;
-    tracing::info!(selectors = ?params.all("match[]").collect::<Vec<_>>(), ?range, "deleting series");
     let metrics = app.metrics.clone();
-    query::run(&app, None, move |_| metrics.delete(&selectors, range)).await??;
+    query::run(&app, None, move |_| {
+        let parsed = selectors.parse()?;
+        tracing::info!(?selectors, ?range, "deleting series");
+        Ok::<_, ApiError>(metrics.delete(&parsed, range)?)
+    })
+    .await??;
     Ok(StatusCode::NO_CONTENT)
 }
 

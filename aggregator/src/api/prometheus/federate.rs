@@ -14,16 +14,16 @@ use std::collections::BTreeMap;
 use store::{MetricStore, QueryContext, Selection, StoreError};
 
 pub(super) async fn federate(State(app): State<AppState>, params: Params) -> Result<Response, ApiError> {
-    let selectors = params.selectors()?;
+    let selectors = params.selectors();
     let (_, options) = params.options(&app)?;
     let now_ms = clock::now_ms();
     let range = TimeRange::new(now_ms.saturating_sub(options.lookback_ms).saturating_add(1), now_ms);
     let metrics = app.metrics.clone();
     let text = query::run(&app, None, move |context| {
-        let batch = latest(metrics.as_ref(), selectors, range, context)?;
+        let batch = latest(metrics.as_ref(), selectors.parse()?, range, context)?;
         let mut text = String::new();
         wire::exposition::write(&batch, true, &mut text);
-        Ok::<_, StoreError>(text)
+        Ok::<_, ApiError>(text)
     })
     .await??;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())

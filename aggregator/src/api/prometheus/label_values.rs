@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{app::AppState, query};
 use axum::extract::{Path, State};
-use store::QueryContext;
 
 pub(super) async fn label_values(
     State(app): State<AppState>,
@@ -20,12 +19,12 @@ pub(super) async fn label_values(
     }
     let limit = params.limit()?;
     let range = params.range()?;
-    let selectors = params.selectors()?;
+    let selectors = params.selectors();
     let metrics = app.metrics.clone();
-    let listing = move |context: &QueryContext| {
-        Ok(list(metrics.label_values(&name, &selectors, range, context)?, limit))
-    };
-    Ok(query::list(&app, listing).await??)
+    query::list(&app, selectors.are_simple(), move |context| {
+        Ok(list(metrics.label_values(&name, &selectors.parse()?, range, context)?, limit))
+    })
+    .await?
 }
 
 /// Undoes the escaping by which names with other characters travel in a path: `U__` in front, `__`

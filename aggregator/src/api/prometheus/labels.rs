@@ -6,16 +6,16 @@ use super::{
 };
 use crate::{app::AppState, query};
 use axum::extract::State;
-use store::QueryContext;
 
 pub(super) async fn labels(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {
     let limit = params.limit()?;
     let range = params.range()?;
-    let selectors = params.selectors()?;
+    let selectors = params.selectors();
     let metrics = app.metrics.clone();
-    let listing =
-        move |context: &QueryContext| Ok(list(metrics.label_names(&selectors, range, context)?, limit));
-    Ok(query::list(&app, listing).await??)
+    query::list(&app, selectors.are_simple(), move |context| {
+        Ok(list(metrics.label_names(&selectors.parse()?, range, context)?, limit))
+    })
+    .await?
 }
 
 /// A list of texts, cut at `limit`.

@@ -18,6 +18,8 @@ use promql::{EvalOptions, ParseOptions};
 use std::time::Duration;
 
 const NANOSECONDS_PER_MS: i64 = 1_000_000;
+/// Bytes of all selectors of a request that are parsed and matched within microseconds.
+const SIMPLE_SELECTORS_BYTES_MAX: usize = 1024;
 
 /// The earliest and the latest time that clients send, in their literal forms.
 const TIME_MIN: &str = "-292273086-05-16T16:47:06Z";
@@ -75,6 +77,35 @@ fn unescape(text: &[u8]) -> String {
         at += 1;
     }
     String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Texts of selectors. Regular expressions among them, and many of any, take a while to be parsed and
+/// matched, which is for the query pool.
+#[derive(Debug)]
+pub(super) struct Selectors(Vec<String>);
+
+impl Selectors {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether parsing and matching them takes microseconds.
+    pub(super) fn are_simple(&self) -> bool {
+        let bytes: usize = self.0.iter().map(String::len).sum();
+        bytes <= SIMPLE_SELECTORS_BYTES_MAX && !self.0.iter().any(|text| text.contains('~'))
+    }
+
+    pub(super) fn parse(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        let mut patterns = PatternCount::default();
+        let parse = |text: &String| match promql::parse_selector_among(text, &mut patterns) {
+            Ok(selector) => Ok(selector.matchers),
+            Err(error) if error.message.contains("non-empty matcher") => {
+                Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher"))
+            }
+            Err(error) => Err(ApiError::parameter("match[]", error)),
+        };
+        self.0.iter().map(parse).collect()
+    }
 }
 
 impl Params {
@@ -151,17 +182,9 @@ impl Params {
         }
     }
 
-    /// The selectors of `match[]`.
-    pub(super) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        let mut patterns = PatternCount::default();
-        let parse = |text| match promql::parse_selector_among(text, &mut patterns) {
-            Ok(selector) => Ok(selector.matchers),
-            Err(error) if error.message.contains("non-empty matcher") => {
-                Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher"))
-            }
-            Err(error) => Err(ApiError::parameter("match[]", error)),
-        };
-        self.all("match[]").map(parse).collect()
+    /// The selectors of `match[]`, not parsed yet.
+    pub(super) fn selectors(&self) -> Selectors {
+        Selectors(self.all("match[]").map(str::to_owned).collect())
     }
 
     /// How this query is parsed and evaluated.

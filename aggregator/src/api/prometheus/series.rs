@@ -8,22 +8,21 @@ use super::{
 use crate::{app::AppState, query};
 use axum::extract::State;
 use model::Labels;
-use store::QueryContext;
 
 pub(super) async fn series(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {
-    let selectors = params.selectors()?;
+    let selectors = params.selectors();
     if selectors.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let limit = params.limit()?;
     let range = params.range()?;
     let metrics = app.metrics.clone();
-    let listing = move |context: &QueryContext| {
+    query::list(&app, selectors.are_simple(), move |context| {
         // One more than the limit shows whether anything was cut.
-        let found = metrics.series(&selectors, range, limit.saturating_add(1), context)?;
+        let found = metrics.series(&selectors.parse()?, range, limit.saturating_add(1), context)?;
         Ok(list(found, limit))
-    };
-    Ok(query::list(&app, listing).await??)
+    })
+    .await?
 }
 
 /// A list of label sets, cut at `limit`.
