@@ -50,7 +50,6 @@ impl Decoded {
                 (report, receipt, for_tail)
             }
         };
-        app.receivers.counters.appended(protocol, &report, &receipt);
         Ok(summarize(report, receipt, for_tail))
     }
 }

@@ -1,13 +1,11 @@
 //! What came in and what was refused, by protocol and reason.
 
-use super::failure::Failure;
+use super::{append::Appended, failure::Failure};
 use daemon::metrics::Metrics;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
 };
-use store::Receipt;
-use wire::DecodeReport;
 
 /// How a batch came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,18 +123,21 @@ impl Counters {
         self.failures.get_or_create(&label).inc();
     }
 
-    pub(super) fn appended(&self, protocol: Protocol, report: &DecodeReport, receipt: &Receipt) {
+    /// A batch that is durable. Of one that was stored before, all else was counted then.
+    pub(super) fn appended(&self, protocol: Protocol, appended: &Appended) {
         let protocol = protocol.as_str();
         let label = ByProtocol { protocol };
-        self.stored.get_or_create(&label).inc_by(receipt.stored);
-        if receipt.duplicate {
+        if appended.duplicate {
             self.duplicates.get_or_create(&label).inc();
+            return;
         }
+        let report = &appended.report;
+        self.stored.get_or_create(&label).inc_by(appended.stored);
         if report.replaced_utf8 > 0 {
             self.replaced_utf8.get_or_create(&label).inc_by(report.replaced_utf8);
         }
         let decoding = report.rejected.iter().map(|rejected| (rejected.reason.as_str(), rejected.count));
-        let storing = receipt.rejected.iter().map(|rejected| (rejected.reason.as_str(), rejected.count));
+        let storing = appended.rejections.iter().map(|rejected| (rejected.reason.as_str(), rejected.count));
         for (reason, count) in decoding.chain(storing) {
             self.rejected.get_or_create(&ByReason { protocol, reason }).inc_by(count);
         }

@@ -4,13 +4,13 @@
 //!
 //! Whatever else is asked is refused: a 200 to a request that stores something elsewhere would lose it.
 //!
-//! Documents that cannot be read fail one by one in the answer; what the store refuses (too old, too
-//! long) is counted, and not told, since the store does not say of which document.
+//! Documents that cannot be read fail one by one in the answer. What the store refuses (too old, too
+//! long) is counted, and told when nothing of a request is left: the store does not say of which document.
 
 mod handshake;
 
 use super::{
-    append::Decoded,
+    append::{Appended, Decoded},
     counters::Protocol,
     failure::Failure,
     request::{header_text, receive, refused_unread},
@@ -25,6 +25,7 @@ use axum::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::{
+    borrow::Cow,
     sync::{Arc, OnceLock},
     time::Instant,
 };
@@ -48,8 +49,11 @@ pub(super) async fn api(State(app): State<AppState>, request: Request) -> Respon
     let path = request.uri().path().to_owned();
     let path = path.strip_prefix(PREFIX).unwrap_or(&path).trim_matches('/');
     let mut response = match call(&method, path) {
-        Call::Bulk { index } => bulk(&app, index, request).await,
-        Call::Document { index, id } => document(&app, index, id, request).await,
+        Call::Bulk { index } => bulk(&app, &unescaped(index), request).await,
+        Call::Document { index, id } => {
+            let (index, id) = (unescaped(index), id.map(unescaped));
+            document(&app, &index, id.as_deref(), request).await
+        }
         Call::Other => match handshake::answer(&method, path) {
             Some(answer) => answer,
             None => unsupported(&app, path, &request),
@@ -57,6 +61,11 @@ pub(super) async fn api(State(app): State<AppState>, request: Request) -> Respon
     };
     response.headers_mut().insert("x-elastic-product", HeaderValue::from_static("Elasticsearch"));
     response
+}
+
+/// A segment of a path as it was meant.
+fn unescaped(segment: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(segment).decode_utf8_lossy()
 }
 
 /// What is asked for.
@@ -159,8 +168,24 @@ async fn bulk(app: &AppState, index: &str, request: Request) -> Response {
         Ok(Decoded::Logs(report))
     });
     match result.await {
-        Ok(_) => answer(items.get().map_or(&[][..], Vec::as_slice), begun),
+        Ok(appended) => {
+            let mut items = items.get().cloned().unwrap_or_default();
+            refuse_unstored(&mut items, &appended);
+            answer(&items, begun)
+        }
         Err(failure) => refuse(&failure),
+    }
+}
+
+/// Of documents that were decoded, the store tells how many it refused and why, not which: each is told
+/// when it refused all of them.
+fn refuse_unstored(items: &mut [Item], appended: &Appended) {
+    let Some(first) = appended.rejections.first() else { return };
+    if appended.stored > 0 || appended.duplicate {
+        return;
+    }
+    for item in items.iter_mut().filter(|item| item.error.is_none()) {
+        item.error = Some(format!("refused: {}", first.example));
     }
 }
 

@@ -1,15 +1,20 @@
 //! Requests of log shippers as they send them, through the router.
 
 use super::tests::{packed, post, send};
-use crate::app::{App, AppState};
+use crate::{
+    agents::Agents,
+    app::{App, AppState},
+    config::Config,
+};
 use axum::{
     body::Body,
     http::{Method, Request},
 };
+use daemon::clock;
 use http_body_util::BodyExt;
 use model::TimeRange;
 use serde_json::Value;
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 use store::{Direction, LogRequest, QueryContext, Row};
 use tower::ServiceExt;
 use wire::compression::Encoding;
@@ -134,7 +139,7 @@ async fn single_documents_are_stored_and_answered_as_elasticsearch_does() {
     for (method, path, headers, body, id) in [
         (Method::POST, "/elasticsearch/idx/_doc", &json, document("a"), None),
         (Method::PUT, "/elasticsearch/idx/_doc/1", &json, document("b"), Some("1")),
-        (Method::POST, "/elasticsearch/idx/_create/7?refresh=true", &json, document("c"), Some("7")),
+        (Method::POST, "/elasticsearch/id%78/_create/7%2F8?refresh=true", &json, document("c"), Some("7/8")),
     ] {
         let answer = send(&app, method, path, headers, body).await;
         let found: Value = serde_json::from_str(&answer.text()).expect("JSON");
@@ -187,6 +192,37 @@ async fn what_is_not_supported_of_elasticsearch_is_refused() {
     assert!(stored(&app).is_empty());
     let counted = r#"bellwether_receive_failures_total{protocol="elastic_bulk",reason="malformed"} 8"#;
     assert!(app.own.encode().contains(counted), "{}", app.own.encode());
+}
+
+#[tokio::test]
+async fn shippers_are_told_of_lines_that_are_too_long() {
+    let dir = disk::Dir::simulated(1, disk::Faults::default());
+    let logs = logstore::Logstore::open(dir, logstore::LogstoreOptions::default(), clock::now_ns());
+    let metrics = Arc::new(store::MemMetricStore::new());
+    let app =
+        App::new(Config::default(), metrics, Arc::new(logs.expect("an empty store")), Agents::in_memory());
+    app.set_ready(true);
+    let app = Arc::new(app);
+    let long = "x".repeat(2 << 20);
+    let bulk = |documents: &[String]| {
+        let pairs: Vec<_> =
+            documents.iter().map(|document| format!("{{\"create\":{{}}}}\n{document}\n")).collect();
+        pairs.concat().into_bytes()
+    };
+    let too_long = format!("{{\"message\":\"{long}\"}}");
+    let bad_label = format!("{{\"message\":\"x\",\"host\":\"{}\"}}", &long[..1 << 17]);
+    let good = "{\"message\":\"y\",\"host\":\"h\"}".to_owned();
+    for (documents, statuses) in [(vec![too_long], vec![400]), (vec![bad_label, good], vec![400, 201])] {
+        let answer = post(&app, "/idx/_bulk", &[], bulk(&documents)).await;
+        let found: Value = serde_json::from_str(&answer.text()).expect("JSON");
+        let items = found["items"].as_array().expect("items");
+        let told: Vec<_> = items.iter().map(|item| item["create"]["status"].as_u64().unwrap_or(0)).collect();
+        assert_eq!((told, &found["errors"]), (statuses, &true.into()), "{found}");
+    }
+    let answer = post(&app, "/services/collector/raw", &[], long.into_bytes()).await;
+    let found: Value = serde_json::from_str(&answer.text()).expect("JSON");
+    assert_eq!((answer.status.as_u16(), &found["code"]), (400, &6.into()), "{found}");
+    assert_eq!(stored(&app), ["h y"]);
 }
 
 #[tokio::test]

@@ -116,8 +116,11 @@ pub(super) async fn store(
         })
     });
     let mut appended = appended.await??;
-    app.receivers.refusals.parts(protocol, sender, &appended);
     appended.commit.clone().await?;
+    app.receivers.counters.appended(protocol, &appended);
+    if !appended.duplicate {
+        app.receivers.refusals.parts(protocol, sender, &appended);
+    }
     if let Some(batch) = appended.for_tail.take() {
         app.tail.publish(batch);
     }

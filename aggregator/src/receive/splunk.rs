@@ -87,6 +87,10 @@ async fn collect(app: &AppState, form: Form, request: Request) -> Response {
         }
     });
     match result.await {
+        // Splunk has no word for a part of a request.
+        Ok(appended) if appended.rejected > 0 && appended.stored == 0 && !appended.duplicate => {
+            refuse(&Failure::Malformed(appended.message), None)
+        }
         Ok(_) => respond(StatusCode::OK, json!({"text": "Success", "code": 0})),
         Err(failure) => refuse(&failure, problem.get()),
     }

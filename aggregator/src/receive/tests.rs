@@ -238,6 +238,31 @@ async fn a_repeated_batch_is_acknowledged_and_stored_once() {
 }
 
 #[tokio::test]
+async fn what_is_refused_of_a_repeated_batch_is_counted_once() {
+    let app = App::for_tests();
+    let body = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[
+        {"name":"queue","gauge":{"dataPoints":[{"timeUnixNano":"5000000","asInt":"3"}]}},
+        {"name":"delta","sum":{"aggregationTemporality":1,"dataPoints":[{}]}}]}]}]}"#;
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-bellwether-agent", "agent-1"),
+        ("x-bellwether-boot", "7"),
+        ("x-bellwether-sequence", "1"),
+    ];
+    for _ in 0..2 {
+        assert_eq!(post(&app, "/v1/metrics", &headers, body.to_vec()).await.status, StatusCode::OK);
+    }
+    let own = app.own.encode();
+    for (counter, times) in [
+        (r#"receive_rejected_total{protocol="otlp_metrics",reason="delta_temporality"}"#, 1),
+        (r#"receive_items_total{protocol="otlp_metrics"}"#, 1),
+        (r#"receive_duplicate_batches_total{protocol="otlp_metrics"}"#, 1),
+    ] {
+        assert!(own.contains(&format!("bellwether_{counter} {times}\n")), "{counter}: {own}");
+    }
+}
+
+#[tokio::test]
 async fn otlp_metrics_answer_in_the_format_of_the_request() {
     let app = App::for_tests();
     let body = br#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[

@@ -108,12 +108,17 @@ fn read(
             items.push(refuse(writer, action, index, "lines cannot be updated".to_owned()));
             continue;
         }
+        writer.take_refusal();
         items.push(match write(document, &index, &mut keeper, writer)? {
-            Ok(()) => Item { action, index, error: None },
+            Ok(()) => Item { action, index, error: writer.take_refusal().map(refused_as) },
             Err(problem) => refuse(writer, action, index, problem),
         });
     }
     Ok(())
+}
+
+fn refused_as(reason: Refusal) -> String {
+    format!("refused: {}", reason.as_str().replace('_', " "))
 }
 
 fn refuse(writer: &mut LogWriter<'_>, action: &'static str, index: String, problem: String) -> Item {

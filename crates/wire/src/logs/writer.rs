@@ -41,6 +41,8 @@ pub(crate) struct LogWriter<'b> {
     hint: LevelHint,
     /// Why the current stream's entries are refused, with an example.
     refused: Option<(Refusal, String)>,
+    /// Why the last entry that was refused was.
+    last_refusal: Option<Refusal>,
     expansion: Expansion,
     report: DecodeReport,
 }
@@ -56,6 +58,7 @@ impl<'b> LogWriter<'b> {
             stream_level: Vec::new(),
             hint: LevelHint::None,
             refused: None,
+            last_refusal: None,
             expansion: Expansion::default(),
             report: DecodeReport::default(),
         }
@@ -207,6 +210,7 @@ impl<'b> LogWriter<'b> {
         self.expansion.charge(self.labels.byte_count() + line.len() + ENTRY_BYTES)?;
         if let Some((reason, example)) = &self.refused {
             self.report.reject(*reason, 1, || example.clone());
+            self.last_refusal = Some(*reason);
             return Ok(());
         }
         if self.options.enrich && self.hint != LevelHint::Present {
@@ -238,7 +242,10 @@ impl<'b> LogWriter<'b> {
                 self.report.entries += 1;
                 self.report.replaced_utf8 += u64::from(replaced);
             }
-            Err(error) => self.labels.reject(&error, 1, &mut self.report),
+            Err(error) => {
+                self.labels.reject(&error, 1, &mut self.report);
+                self.last_refusal = Some(Refusal::from(&error));
+            }
         }
         Ok(())
     }
@@ -269,6 +276,12 @@ impl<'b> LogWriter<'b> {
     /// Counts an entry as refused.
     pub(crate) fn reject_entry(&mut self, reason: Refusal, example: impl FnOnce() -> String) {
         self.report.reject(reason, 1, example);
+        self.last_refusal = Some(reason);
+    }
+
+    /// Why the last entry was refused that was since this was asked before, if any.
+    pub(crate) fn take_refusal(&mut self) -> Option<Refusal> {
+        self.last_refusal.take()
     }
 }
 
