@@ -65,7 +65,10 @@ impl Gatherer {
 
     fn count(&self, samples: u64, stored: io::Result<Vec<crate::spool::Dropped>>) {
         for destination in &self.destinations {
-            self.counters.destination(destination).samples_read.add(samples);
+            let counters = self.counters.destination(destination);
+            counters.samples_read.add(samples);
+            // A sender that waits for its receiver does not look.
+            counters.spool_bytes.set(self.spool.waiting_bytes(destination));
         }
         match stored {
             Ok(dropped) => {

@@ -77,7 +77,8 @@ pub(crate) struct DestinationCounters {
     pub(crate) samples_acknowledged: Count,
     pub(crate) samples_lost: Losses,
     pub(crate) spool_bytes: Count,
-    pub(crate) spool_age_ms: Count,
+    /// When the oldest sample that waits was collected; 0 when none does.
+    pub(crate) spool_oldest_ms: Count,
     pub(crate) lines_read: Count,
     pub(crate) lines_acknowledged: Count,
     pub(crate) lines_lost: Losses,
@@ -129,6 +130,11 @@ impl OwnCounters {
     }
 }
 
+/// It grows with the clock, also while nothing is delivered.
+fn age_seconds(oldest_ms: u64, now_ms: i64) -> f64 {
+    if oldest_ms == 0 { 0.0 } else { now_ms.saturating_sub_unsigned(oldest_ms).max(0) as f64 / 1000.0 }
+}
+
 type Read = fn(&DestinationCounters) -> f64;
 type ReadLosses = fn(&DestinationCounters) -> &Losses;
 
@@ -166,7 +172,7 @@ const COUNTERS: [(&str, &str, Read); 10] = [
 const GAUGES: [(&str, &str, Read); 5] = [
     ("bellwether_agent_spool_bytes", "Bytes of samples waiting on disk.", |d| d.spool_bytes.get() as f64),
     ("bellwether_agent_spool_age_seconds", "Age of the oldest sample not acknowledged.", |d| {
-        d.spool_age_ms.get() as f64 / 1000.0
+        age_seconds(d.spool_oldest_ms.get(), daemon::clock::now_ms())
     }),
     ("bellwether_agent_log_lag_bytes", "Bytes of log files not acknowledged.", |d| {
         d.log_bytes_lag.get() as f64

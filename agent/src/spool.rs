@@ -141,8 +141,21 @@ impl Spool {
     }
 
     /// Bytes on disk, whoever still needs them.
-    pub(crate) fn bytes(&self) -> u64 {
+    #[cfg(test)]
+    fn bytes(&self) -> u64 {
         self.lock().segments.values().sum()
+    }
+
+    /// Bytes on disk that wait for a destination.
+    pub(crate) fn waiting_bytes(&self, destination: &str) -> u64 {
+        let state = self.lock();
+        let Some(cursor) = state.cursors.get(destination) else { return 0 };
+        let left = |(number, bytes): (&u64, &u64)| match number.cmp(&cursor.segment) {
+            std::cmp::Ordering::Less => 0,
+            std::cmp::Ordering::Equal => bytes.saturating_sub(cursor.offset),
+            std::cmp::Ordering::Greater => *bytes,
+        };
+        state.segments.iter().map(left).sum()
     }
 }
 
@@ -399,6 +412,8 @@ mod tests {
             spool.advance("a", last.next).unwrap();
         }
         assert!(spool.bytes() <= 8 * 1024);
+        assert_eq!(spool.waiting_bytes("a"), 0);
+        assert!((1..=spool.bytes()).contains(&spool.waiting_bytes("b")));
         let kept = bodies(&spool, "b");
         assert_eq!(kept.last().unwrap()[0], 99);
         assert_eq!(kept[0][0] as u64 * 10, lost["b"], "kept and lost together are everything");

@@ -48,7 +48,7 @@ impl MetricsSender {
             // Read before looking for records, so that the last collection is not overlooked.
             let is_last = self.channel.stop.gently.is_triggered();
             let records = self.next_records().await;
-            self.note_age(&records);
+            self.note_waiting(&records);
             let is_end = is_last && records.len() < RECORDS_MAX;
             if records.is_empty() && !is_end {
                 if !self.wait().await {
@@ -149,10 +149,10 @@ impl MetricsSender {
         }
     }
 
-    fn note_age(&self, records: &[Record]) {
-        let oldest = records.first().map(|record| daemon::clock::now_ms() - record.timestamp_ms);
-        self.channel.counters.spool_age_ms.set(oldest.unwrap_or(0).max(0) as u64);
-        self.channel.counters.spool_bytes.set(self.spool.bytes());
+    fn note_waiting(&self, records: &[Record]) {
+        let oldest_ms = records.first().map_or(0, |record| record.timestamp_ms.max(0) as u64);
+        self.channel.counters.spool_oldest_ms.set(oldest_ms);
+        self.channel.counters.spool_bytes.set(self.spool.waiting_bytes(&self.destination));
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) enum Message {
     OtlpLogs,
 }
 
-const V2: Message = Message::RemoteWrite(remote_write::Version::V2);
+pub(super) const V2: Message = Message::RemoteWrite(remote_write::Version::V2);
 const V1: Message = Message::RemoteWrite(remote_write::Version::V1);
 
 /// Remote write 2.0 with zstd is ours, with snappy the specification's, and 1.0 everybody's.

@@ -85,6 +85,12 @@ async fn an_outage_delays_and_loses_nothing() {
         tokio::time::sleep(Duration::from_millis(60)).await;
     }
     assert!(receiver.lines().is_empty());
+    let counters = running.handle.counters.clone();
+    let waiting = counters.destination(&counters.names()[0]);
+    let (bytes, oldest_ms) = (waiting.spool_bytes.get(), waiting.spool_oldest_ms.get());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(oldest_ms > 0 && waiting.spool_oldest_ms.get() == oldest_ms, "{oldest_ms}");
+    assert!(waiting.spool_bytes.get() > bytes, "what is collected meanwhile waits too");
     *receiver.outage.lock().unwrap() = None;
     receiver.wait_for_lines(500).await;
     receiver
@@ -94,6 +100,7 @@ async fn an_outage_delays_and_loses_nothing() {
         .await;
     running.stop().await;
     assert_eq!(receiver.lines(), numbered(0, 500));
+    assert_eq!((waiting.spool_bytes.get(), waiting.spool_oldest_ms.get()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,6 +135,23 @@ async fn older_receivers_get_older_forms() {
     let stored = receiver.stored();
     let refused = stored.forms.iter().filter(|(_, encoding)| encoding == "zstd").count();
     assert_eq!(refused, 2, "the form is remembered: one for samples, one for lines: {:?}", stored.forms);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receivers_that_find_nothing_in_a_new_form_get_the_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start().await;
+    *receiver.takes_v2_for_v1.lock().unwrap() = true;
+    let running = start(receiver.config(folder.path())).await;
+    receiver
+        .wait_for("samples", |stored| stored.samples.get("node_load1").is_some_and(|s| s.len() >= 3))
+        .await;
+    let counters = running.handle.counters.clone();
+    running.stop().await;
+    let counters = counters.destination(&counters.names()[0]);
+    assert_eq!(counters.samples_read.get(), counters.samples_acknowledged.get());
+    let stored: usize = receiver.stored().samples.values().map(Vec::len).sum();
+    assert_eq!(stored as u64, counters.samples_read.get(), "from the first on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

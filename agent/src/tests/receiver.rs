@@ -7,6 +7,7 @@ use axum::{
     body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
     routing::post,
 };
 use model::{BatchId, LogBatch, MetricBatch};
@@ -56,6 +57,8 @@ pub(super) struct Receiver {
     /// Content encodings that are understood.
     pub(super) encodings: Arc<Mutex<Option<Vec<&'static str>>>>,
     pub(super) only_v1: Arc<Mutex<bool>>,
+    /// Reads whatever comes as 1.0, as receivers do that do not look at the content type.
+    pub(super) takes_v2_for_v1: Arc<Mutex<bool>>,
     /// Lines that poison their batch.
     pub(super) poison: Arc<Mutex<Option<String>>>,
     pub(super) url: String,
@@ -167,16 +170,18 @@ fn status(answer: Answer) -> StatusCode {
     }
 }
 
-async fn write(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn write(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> Response {
     let answer = receiver.decide(&headers);
     if !matches!(answer, Answer::Status(200) | Answer::StoreAndFail) {
-        return status(answer);
+        return status(answer).into_response();
     }
     let raw = raw(&headers, &body);
     let mut batch = MetricBatch::default();
     let version =
         remote_write::Version::from_content_type(headers["content-type"].to_str().unwrap()).unwrap();
+    let takes_v2_for_v1 = *receiver.takes_v2_for_v1.lock().unwrap();
     match version {
+        remote_write::Version::V2 if takes_v2_for_v1 => return status(answer).into_response(),
         remote_write::Version::V1 => remote_write::decode_v1(&raw, &mut batch).unwrap(),
         remote_write::Version::V2 => remote_write::decode_v2(&raw, &mut batch).unwrap(),
     };
@@ -188,7 +193,11 @@ async fn write(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes
             stored.samples.entry(name).or_default().extend(samples);
         }
     }
-    status(answer)
+    let written = [("x-prometheus-remote-write-samples-written", batch.sample_count().to_string())];
+    match version {
+        remote_write::Version::V1 => status(answer).into_response(),
+        remote_write::Version::V2 => (status(answer), written).into_response(),
+    }
 }
 
 async fn logs(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {

@@ -62,7 +62,8 @@ pub enum ProtobufMessage {
     #[default]
     #[serde(rename = "prometheus.WriteRequest")]
     V1,
-    /// Remote write 2.0; an endpoint that answers 415 gets 1.0 from then on.
+    /// Remote write 2.0; an endpoint that answers 415, or does not say what it has written, gets 1.0 from
+    /// then on.
     #[serde(rename = "io.prometheus.write.v2.Request")]
     V2,
 }

@@ -34,7 +34,7 @@ pub(super) struct Endpoint {
     url: Url,
     client: Client,
     headers: HeaderMap,
-    /// It has said that it does not know 2.0.
+    /// It has said that it does not know 2.0, or not said that it does.
     is_old: AtomicBool,
 }
 
@@ -209,10 +209,13 @@ async fn secret(inline: Option<&Secret>, file: Option<&Path>) -> Result<Secret, 
 
 async fn read(response: Response, version: Version, is_429_retried: bool) -> Answer {
     let status = response.status();
-    if status.is_success() {
-        return Answer::Stored;
-    }
     let (written, after) = (written(&response), retry_after(response.headers(), clock::now_ms()));
+    if status.is_success() {
+        // Who knows 2.0 says what was written. Older receivers find nothing in it that they know, and are
+        // content with that.
+        let is_known = version == Version::V1 || written.is_some();
+        return if is_known { Answer::Stored } else { Answer::Unsupported };
+    }
     match status {
         StatusCode::UNSUPPORTED_MEDIA_TYPE if version == Version::V2 => Answer::Unsupported,
         _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS && is_429_retried => {

@@ -29,6 +29,8 @@ struct Received {
     /// Answers to give before the usual ones.
     script: VecDeque<StatusCode>,
     knows_v2: bool,
+    /// Finds nothing in 2.0 and is content with that.
+    takes_v2_for_v1: bool,
 }
 
 type Shared = Arc<Mutex<Received>>;
@@ -44,6 +46,9 @@ async fn receive(
     }
     let content_type = headers["content-type"].to_str().unwrap();
     let version = Version::from_content_type(content_type).unwrap();
+    if version == Version::V2 && received.takes_v2_for_v1 {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     if version == Version::V2 && !received.knows_v2 {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
@@ -65,10 +70,14 @@ async fn receive(
     if samples.iter().any(|(_, value)| *value == BAD) {
         return (StatusCode::BAD_REQUEST, "a bad sample").into_response();
     }
+    let written = [("x-prometheus-remote-write-samples-written", samples.len().to_string())];
     for (key, value) in samples {
         received.samples.entry(key).or_insert((value, 0)).1 += 1;
     }
-    StatusCode::NO_CONTENT.into_response()
+    match version {
+        Version::V1 => StatusCode::NO_CONTENT.into_response(),
+        Version::V2 => (StatusCode::NO_CONTENT, written).into_response(),
+    }
 }
 
 async fn receiver() -> (SocketAddr, Shared) {
@@ -206,9 +215,12 @@ async fn requests_carry_credentials_and_the_version_is_negotiated() {
          {{username: u, password_file: {}}}\n",
         password.display()
     );
-    for (knows_v2, expected) in [(true, Version::V2), (false, Version::V1)] {
+    for (knows_v2, takes_v2_for_v1, expected) in
+        [(true, false, Version::V2), (false, false, Version::V1), (false, true, Version::V1)]
+    {
         let (address, received) = receiver().await;
         lock(&received).knows_v2 = knows_v2;
+        lock(&received).takes_v2_for_v1 = takes_v2_for_v1;
         let data = tempfile::tempdir().unwrap();
         let sender = start(data.path(), address, &more);
         sender.put(0..3);

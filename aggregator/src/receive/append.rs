@@ -45,6 +45,7 @@ impl Decoded {
             }
             Decoded::Logs(report) => {
                 let receipt = app.logs.append(&scratch.logs, id, now_ns)?;
+                app.receivers.early_samples.look_at_lines(protocol, &scratch.logs);
                 let is_followed = !receipt.duplicate && app.tail.is_followed();
                 let for_tail = is_followed.then(|| std::mem::take(&mut scratch.logs));
                 (report, receipt, for_tail)

@@ -1,10 +1,10 @@
-//! Samples of the first weeks of 1970: that is where times in seconds are when they are read as
+//! Samples and log lines of the first weeks of 1970: that is where times in seconds are when they are read as
 //! milliseconds, and times in milliseconds or microseconds when they are read as nanoseconds. They are
 //! stored, since somebody may mean them, and they are told of, since nobody finds them there.
 
 use super::counters::Protocol;
 use daemon::{Seldom, metrics::Metrics};
-use model::MetricBatch;
+use model::{LogBatch, MetricBatch};
 use prometheus_client::metrics::counter::Counter;
 use std::{ops::Range, time::Duration};
 
@@ -25,7 +25,7 @@ impl EarlySamples {
         own.register(|registry| {
             registry.register(
                 "bellwether_receive_early_batches",
-                "Batches that begin with a sample of the first weeks of 1970, as with times in a wrong unit",
+                "Batches that begin with a sample or line of the first weeks of 1970, as with times in a wrong unit",
                 batches.clone(),
             );
         });
@@ -35,8 +35,7 @@ impl EarlySamples {
     /// Looks at the batch's first sample alone: a sender that mistakes the unit does it everywhere.
     pub(super) fn look(&self, protocol: Protocol, batch: &MetricBatch) {
         let Some((series, timestamp_ms)) = early(batch) else { return };
-        self.batches.inc();
-        if let Some(batches) = self.told.happened() {
+        if let Some(batches) = self.happened() {
             tracing::warn!(
                 series,
                 timestamp_ms,
@@ -47,6 +46,32 @@ impl EarlySamples {
             );
         }
     }
+
+    /// As [`EarlySamples::look`], at the first line.
+    pub(super) fn look_at_lines(&self, protocol: Protocol, batch: &LogBatch) {
+        let Some((stream, timestamp_ns)) = early_line(batch) else { return };
+        if let Some(batches) = self.happened() {
+            tracing::warn!(
+                stream,
+                timestamp_ns,
+                batches,
+                protocol = protocol.as_str(),
+                "log lines are stored in 1970: does their sender give milliseconds for nanoseconds?"
+            );
+        }
+    }
+
+    fn happened(&self) -> Option<u64> {
+        self.batches.inc();
+        self.told.happened()
+    }
+}
+
+fn early_line(batch: &LogBatch) -> Option<(String, i64)> {
+    let first = batch.streams().next()?;
+    let timestamp_ns = first.entries().next()?.timestamp_ns;
+    let is_early = EARLY_MS.contains(&timestamp_ns.div_euclid(1_000_000));
+    is_early.then(|| (first.labels().to_string(), timestamp_ns))
 }
 
 fn early(batch: &MetricBatch) -> Option<(String, i64)> {
@@ -80,5 +105,13 @@ mod tests {
             assert!(seen.is_none_or(|(series, _)| series.contains("up") && series.contains("job")));
         }
         assert_eq!(early(&MetricBatch::default()), None);
+        for (timestamp_ns, is_seen) in
+            [(1_790_000_000_000, true), (1_790_000_000_000_000, true), (1_790_000_000_000_000_000, false)]
+        {
+            let mut batch = LogBatch::default();
+            batch.begin_with(Labels::from_pairs([("job", "a")]).as_ref());
+            batch.entry(timestamp_ns, "x", Labels::empty().as_ref());
+            assert_eq!(early_line(&batch).is_some(), is_seen, "{timestamp_ns}");
+        }
     }
 }
