@@ -5,6 +5,7 @@ mod admin;
 mod alerting;
 mod alertmanager;
 mod background;
+mod json_text;
 mod logs;
 mod loki;
 mod prometheus;

@@ -1,5 +1,6 @@
 //! The envelope of every answer, and the errors with their types and statuses.
 
+use crate::api::json_text::{push_json_string, push_json_strings};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -7,7 +8,6 @@ use axum::{
 use daemon::PoolBusy;
 use promql::{Annotations, EvalError, ParseError};
 use serde_json::Value;
-use std::fmt::Write;
 use store::{StopReason, StoreError};
 
 /// Most warnings, and most infos, of one answer; the rest are counted.
@@ -186,102 +186,4 @@ impl IntoResponse for Success {
 
 fn json_response(status: StatusCode, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-/// `["a","b"]`
-pub(super) fn push_json_strings(out: &mut String, texts: &[String]) {
-    let bytes: usize = texts.iter().map(|text| text.len() + "\"\",".len()).sum();
-    out.reserve("[]".len() + bytes);
-    let start = out.len();
-    out.push('[');
-    for (index, text) in texts.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
-    }
-    out.push(']');
-    if needs_escapes(&out[start..], 2 * texts.len()) {
-        out.truncate(start);
-        push_escaped_strings(out, texts);
-    }
-}
-
-fn push_escaped_strings(out: &mut String, texts: &[String]) {
-    out.push('[');
-    for (index, text) in texts.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        push_json_string(out, text);
-    }
-    out.push(']');
-}
-
-/// Whether texts that were put between so many quotes as they are should not have been. Hardly any
-/// should, which one look at all of them tells sooner than one at each.
-pub(super) fn needs_escapes(written: &str, quotes: usize) -> bool {
-    // As many as a byte counts, which takes a fraction of the instructions.
-    let runs = written.as_bytes().chunks(usize::from(u8::MAX));
-    let special = runs.map(|run| usize::from(run.iter().map(|&byte| u8::from(!is_plain(byte))).sum::<u8>()));
-    special.sum::<usize>() > quotes
-}
-
-/// Whether a byte stands for itself in a JSON string. Without a branch: most of an answer goes through
-/// this.
-#[inline]
-fn is_plain(byte: u8) -> bool {
-    (byte >= 0x20) & (byte != b'"') & (byte != b'\\')
-}
-
-/// A JSON string with its quotes.
-pub(super) fn push_json_string(out: &mut String, text: &str) {
-    out.push('"');
-    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
-        out.push_str(text);
-        out.push('"');
-        return;
-    }
-    let mut start = 0;
-    for (index, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..0x20 => "",
-            _ => continue,
-        };
-        out.push_str(&text[start..index]);
-        if escape.is_empty() {
-            // Writing to a `String` cannot fail.
-            let _infallible = write!(out, "\\u{byte:04x}");
-        } else {
-            out.push_str(escape);
-        }
-        start = index + 1;
-    }
-    out.push_str(&text[start..]);
-    out.push('"');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_escaped_where_they_must_be() {
-        for (texts, expected) in [
-            ([].as_slice(), "[]"),
-            (&["a", "", "é"], r#"["a","","é"]"#),
-            (&["a", "\"\\\n\u{1}"], r#"["a","\"\\\n\u0001"]"#),
-        ] {
-            let mut out = String::new();
-            push_json_strings(&mut out, &texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
-            assert_eq!(out, expected);
-        }
-    }
 }

@@ -4,8 +4,8 @@
 //! an exponent when very small or large; scalars and texts have a plain JSON number and never an
 //! exponent.
 
-use super::answer::{needs_escapes, push_json_string};
-use model::{Buckets, Histogram, Labels, Value, format_decimal, format_float, push_float, push_integer};
+use crate::api::json_text::{push_json_string, push_labels, push_list};
+use model::{Buckets, Histogram, Value, format_decimal, format_float, push_float, push_integer};
 use promql::{MatrixSeries, QueryValue};
 use std::fmt::Write;
 
@@ -76,60 +76,6 @@ fn push_points<T>(
     if out.len() > start {
         out.push(']');
     }
-}
-
-/// A JSON list.
-pub(super) fn push_list<T>(out: &mut String, items: &[T], push: impl Fn(&mut String, &T)) {
-    out.push('[');
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        push(out, item);
-    }
-    out.push(']');
-}
-
-/// A label set as an object.
-pub(super) fn push_labels(out: &mut String, labels: &Labels) {
-    let start = out.len();
-    let quotes = push_plain_labels(out, labels);
-    if needs_escapes(&out[start..], quotes) {
-        out.truncate(start);
-        push_escaped_labels(out, labels);
-    }
-}
-
-/// The object as it is when nothing in it needs escapes; returns how many quotes it then has.
-fn push_plain_labels(out: &mut String, labels: &Labels) -> usize {
-    let mut quotes = 0;
-    out.push('{');
-    for (name, value) in labels.iter() {
-        if quotes > 0 {
-            out.push(',');
-        }
-        out.push('"');
-        out.push_str(name);
-        out.push_str("\":\"");
-        out.push_str(value);
-        out.push('"');
-        quotes += 4;
-    }
-    out.push('}');
-    quotes
-}
-
-fn push_escaped_labels(out: &mut String, labels: &Labels) {
-    out.push('{');
-    for (index, (name, value)) in labels.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        push_json_string(out, name);
-        out.push(':');
-        push_json_string(out, value);
-    }
-    out.push('}');
 }
 
 fn push_pair(out: &mut String, seconds: &str, value: &str) {
@@ -220,24 +166,8 @@ fn buckets(histogram: &Histogram) -> Vec<(u8, f64, f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{buckets, push_labels};
-    use model::{Buckets, Histogram, Labels, Span};
-
-    #[test]
-    fn labels_are_escaped_where_they_must_be() {
-        let mut out = "[".to_owned();
-        for pairs in [
-            [("a", ""), ("", "")].as_slice(),
-            &[("a", "plain"), ("b", "é")],
-            &[("a", "\""), ("b", "c")],
-            &[("a", "\\"), ("b", "c")],
-            &[("a\n", "\u{1}")],
-        ] {
-            push_labels(&mut out, &Labels::from_pairs(pairs.iter().copied()));
-        }
-        let expected = r#"[{}{"a":"plain","b":"é"}{"a":"\"","b":"c"}{"a":"\\","b":"c"}{"a\n":"\u0001"}"#;
-        assert_eq!(out, expected);
-    }
+    use super::buckets;
+    use model::{Buckets, Histogram, Span};
 
     #[test]
     fn buckets_begin_where_the_zero_bucket_ends() {

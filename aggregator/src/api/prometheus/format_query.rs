@@ -1,10 +1,10 @@
 //! `GET` and `POST /api/v1/format_query`: a query in its canonical form.
 
 use super::{
-    answer::{ApiError, Success, push_json_string},
+    answer::{ApiError, Success},
     params::Params,
 };
-use crate::app::AppState;
+use crate::{api::json_text::push_json_string, app::AppState};
 use axum::extract::State;
 
 pub(super) async fn format_query(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {

@@ -1,10 +1,10 @@
 //! `GET` and `POST /api/v1/labels`: names of labels.
 
 use super::{
-    answer::{ApiError, Success, push_json_strings},
+    answer::{ApiError, Success},
     params::Params,
 };
-use crate::{app::AppState, query};
+use crate::{api::json_text::push_json_strings, app::AppState, query};
 use axum::extract::State;
 
 pub(super) async fn labels(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {

@@ -2,10 +2,14 @@
 
 use super::{
     answer::{ApiError, Success},
-    encode::{plain_seconds, push_labels, push_list},
+    encode::plain_seconds,
     params::Params,
 };
-use crate::{app::AppState, query};
+use crate::{
+    api::json_text::{push_labels, push_list},
+    app::AppState,
+    query,
+};
 use axum::{
     extract::State,
     http::StatusCode,

@@ -2,10 +2,13 @@
 
 use super::{
     answer::{ApiError, Success},
-    encode::{push_labels, push_list},
     params::Params,
 };
-use crate::{app::AppState, query};
+use crate::{
+    api::json_text::{push_labels, push_list},
+    app::AppState,
+    query,
+};
 use axum::extract::State;
 use model::Labels;
 
