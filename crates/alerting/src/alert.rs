@@ -6,7 +6,10 @@
 use crate::{Annotations, stored, timestamp::Written};
 use model::Labels;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 /// Identity of a label set, in Alertmanager's form: FNV-1a of names and values in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,6 +81,26 @@ pub struct Alert {
     /// What the rule measured when it was last heard of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<Measure>,
+    /// See [`Alert::rendered`].
+    #[serde(skip)]
+    pub rendered: Rendered,
+}
+
+/// Text that follows from an alert's labels, annotations and link; none at first.
+#[derive(Clone, Default)]
+pub struct Rendered(OnceLock<(Arc<str>, usize)>);
+
+/// What follows from the rest makes no difference.
+impl PartialEq for Rendered {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rendered")
+    }
 }
 
 /// What a rule of this process measured, for people.
@@ -100,6 +123,24 @@ impl Alert {
     /// The alert's identity.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.labels)
+    }
+
+    /// The two texts that `render` makes of labels, annotations and link. They are kept, for everybody who
+    /// has a copy and for the alert when it is heard of again with the same words: lists of thousands of
+    /// alerts are asked for again and again, and these are most of them.
+    pub fn rendered(&self, render: impl FnOnce(&Alert) -> [String; 2]) -> (&str, &str) {
+        let (text, middle) = self.rendered.0.get_or_init(|| {
+            let [first, second] = render(self);
+            (Arc::from(first.clone() + &second), first.len())
+        });
+        text.split_at(*middle)
+    }
+
+    /// Takes the texts over from the same alert as it was before, if they are still true.
+    pub(crate) fn keep_rendered(&mut self, before: &Alert) {
+        if (&self.annotations, &self.generator_url) == (&before.annotations, &before.generator_url) {
+            self.rendered = before.rendered.clone();
+        }
     }
 
     /// Whether the alert is over at `now_ms`.
@@ -177,6 +218,7 @@ mod tests {
             timeout: false,
             held: false,
             measure: None,
+            rendered: Rendered::default(),
         }
     }
 
@@ -194,6 +236,19 @@ mod tests {
         }
         assert_eq!(alert(0, 0, 0).fingerprint(), Fingerprint(expected));
         assert_eq!(Fingerprint(7).to_string(), "0000000000000007");
+    }
+
+    #[test]
+    fn texts_are_kept_while_they_are_true() {
+        let before = alert(0, 10, 0);
+        let render = |text: &str| [text.to_owned(), "b".to_owned()];
+        assert_eq!(before.rendered(|_| render("a")), ("a", "b"));
+        let mut again = alert(0, 20, 5);
+        again.keep_rendered(&before);
+        assert_eq!(again.clone().rendered(|_| render("other")), ("a", "b"));
+        let mut changed = Alert { generator_url: "http://x/".into(), ..alert(0, 20, 5) };
+        changed.keep_rendered(&before);
+        assert_eq!(changed.rendered(|_| render("other")), ("other", "b"));
     }
 
     #[test]

@@ -169,6 +169,7 @@ mod tests {
             generator_url: String::new(),
             timeout: false,
             held: false,
+            rendered: crate::Rendered::default(),
             measure: None,
         }
     }

@@ -41,7 +41,7 @@ mod stored;
 pub mod time_interval;
 pub mod timestamp;
 
-pub use alert::{ALERT_NAME, Alert, Fingerprint, Measure};
+pub use alert::{ALERT_NAME, Alert, Fingerprint, Measure, Rendered};
 pub use annotations::Annotations;
 pub use dispatch::{AlertView, Explanation, GroupView, PostError, PostedAlert};
 pub use expand::{ExpandError, NotificationTemplates};

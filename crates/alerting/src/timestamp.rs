@@ -37,12 +37,19 @@ impl Written {
 
     /// As [`millis`].
     pub fn millis(self, at_ms: i64) -> String {
+        let mut text = String::new();
+        self.push_millis(at_ms, &mut text);
+        text
+    }
+
+    /// Appends what [`Written::millis`] returns.
+    pub fn push_millis(self, at_ms: i64, out: &mut String) {
         if self.offset_seconds == 0 {
-            return millis(at_ms);
+            return push_millis(at_ms, out);
         }
         match self.instant(at_ms) {
-            Some(at) => format!("{:.3}", at.display_with_offset(self.offset())),
-            None => millis(at_ms),
+            Some(at) => out.push_str(&format!("{:.3}", at.display_with_offset(self.offset()))),
+            None => push_millis(at_ms, out),
         }
     }
 
@@ -58,10 +65,16 @@ impl Written {
 
 /// RFC 3339 with exactly three digits of fraction, as Alertmanager's API prints instants.
 pub fn millis(at_ms: i64) -> String {
+    let mut text = String::new();
+    push_millis(at_ms, &mut text);
+    text
+}
+
+fn push_millis(at_ms: i64, out: &mut String) {
     match Timestamp::from_millisecond(at_ms) {
-        Ok(_) if (0..=LAST_MS).contains(&at_ms) => digits(at_ms as u64),
-        Ok(at) => format!("{at:.3}"),
-        Err(_) => ZERO.to_owned(),
+        Ok(_) if (0..=LAST_MS).contains(&at_ms) => out.push_str(digits(at_ms as u64, &mut [0; 24])),
+        Ok(at) => out.push_str(&format!("{at:.3}")),
+        Err(_) => out.push_str(ZERO),
     }
 }
 
@@ -72,7 +85,7 @@ const DAY_MS: u64 = 86_400_000;
 /// What [`millis`] prints from 1970 on, digit by digit: an answer of ten thousand alerts has thirty
 /// thousand instants, and formatting them in general takes most of its time. The date is found as in
 /// Howard Hinnant's `civil_from_days`, in years that begin in March.
-fn digits(at_ms: u64) -> String {
+fn digits(at_ms: u64, text: &mut [u8; 24]) -> &str {
     let (days, ms) = (at_ms / DAY_MS + 719_468, at_ms % DAY_MS);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -81,7 +94,7 @@ fn digits(at_ms: u64) -> String {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let mut text = *b"0000-00-00T00:00:00.000Z";
+    *text = *b"0000-00-00T00:00:00.000Z";
     for (end, width, number) in [
         (4, 4, year),
         (7, 2, month),
@@ -97,7 +110,7 @@ fn digits(at_ms: u64) -> String {
             rest /= 10;
         }
     }
-    str::from_utf8(&text).unwrap_or(ZERO).to_owned()
+    str::from_utf8(text).unwrap_or(ZERO)
 }
 
 /// RFC 3339 with as many digits of fraction as are needed, as Go's `time.Time` prints in JSON.

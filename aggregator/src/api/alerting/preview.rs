@@ -4,8 +4,8 @@
 use super::params::Params;
 use crate::{
     api::{
-        alertmanager::{alerting, json::AlertJson, refusal::Refusal},
-        background::{answer, to_json},
+        alertmanager::{alerting, refusal::Refusal, written::push_alerts},
+        background::json_answer,
     },
     app::AppState,
 };
@@ -13,15 +13,8 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
-use serde::Serialize;
 
 const ALERTS_DEFAULT: usize = 100;
-
-#[derive(Serialize)]
-struct Preview<'a> {
-    total: usize,
-    alerts: Vec<AlertJson<'a>>,
-}
 
 pub(super) async fn preview(
     State(app): State<AppState>,
@@ -36,8 +29,10 @@ pub(super) async fn preview(
     let alerting = alerting(&app)?;
     let written = alerting.look(move |dispatcher, now_ms| {
         let views = dispatcher.matching(&matchers, now_ms);
-        let alerts = views.iter().take(limit).map(AlertJson::from).collect();
-        to_json(&Preview { total: views.len(), alerts })
+        let mut body = format!("{{\"total\":{},\"alerts\":", views.len());
+        push_alerts(&mut body, views.iter().take(limit), limit.min(views.len()));
+        body.push('}');
+        body
     });
-    Ok(answer(written.await?))
+    Ok(json_answer(written.await?))
 }

@@ -3,11 +3,14 @@
 use super::{
     alerting,
     filter::AlertFilter,
-    json::{ALERT_BYTES, AlertJson, LabelsJson, ReceiverJson},
     refusal::Refusal,
+    written::{Room, push_alert, push_receiver},
 };
 use crate::{
-    api::background::{answer, list_to_json},
+    api::{
+        background::json_answer,
+        json_text::{push_labels, push_list},
+    },
     app::AppState,
 };
 use alerting::{Fingerprint, GroupView};
@@ -15,17 +18,6 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
-use serde::Serialize;
-
-/// What a group takes beside its alerts, more or less.
-const GROUP_BYTES: usize = 200;
-
-#[derive(Serialize)]
-struct GroupJson<'a> {
-    alerts: Vec<AlertJson<'a>>,
-    labels: LabelsJson<'a>,
-    receiver: ReceiverJson<'a>,
-}
 
 pub(super) async fn alert_groups(
     State(app): State<AppState>,
@@ -37,10 +29,14 @@ pub(super) async fn alert_groups(
         let groups = dispatcher.groups(now_ms);
         let alerts: usize = groups.iter().map(|group| group.alerts.len()).sum();
         let told = Told::of(&groups, &filter);
-        let wanted = groups.iter().filter_map(|group| group_json(group, &told, &filter));
-        list_to_json(wanted, alerts * ALERT_BYTES + groups.len() * GROUP_BYTES)
+        let wanted = groups
+            .iter()
+            .filter(|group| filter.wants_group(group) && group.alerts.iter().any(|view| filter.wants(view)));
+        let (mut body, mut room) = (String::new(), Room::of(alerts));
+        push_list(&mut body, wanted, |out, group| push_group(out, group, &told, &filter, &mut room));
+        body
     });
-    Ok(answer(written.await?))
+    Ok(json_answer(written.await?))
 }
 
 /// Who is told of which alert in one of the groups asked for, in order.
@@ -62,15 +58,19 @@ impl<'a> Told<'a> {
     }
 }
 
-fn group_json<'a>(group: &'a GroupView<'a>, told: &Told<'a>, filter: &AlertFilter) -> Option<GroupJson<'a>> {
-    if !filter.wants_group(group) {
-        return None;
-    }
+fn push_group(
+    out: &mut String,
+    group: &GroupView<'_>,
+    told: &Told<'_>,
+    filter: &AlertFilter,
+    room: &mut Room,
+) {
+    out.push_str("{\"alerts\":");
     let wanted = group.alerts.iter().filter(|view| filter.wants(view));
-    let alerts: Vec<_> = wanted.map(|view| AlertJson::of(view, told.of_alert(view.fingerprint))).collect();
-    let receiver = ReceiverJson { name: group.receiver };
-    if alerts.is_empty() {
-        return None;
-    }
-    Some(GroupJson { alerts, labels: LabelsJson(group.labels), receiver })
+    push_list(out, wanted, |out, view| push_alert(out, view, told.of_alert(view.fingerprint), room));
+    out.push_str(",\"labels\":");
+    push_labels(out, group.labels);
+    out.push_str(",\"receiver\":");
+    push_receiver(out, group.receiver);
+    out.push('}');
 }

@@ -1,15 +1,7 @@
 //! `GET /api/v2/alerts`: alerts that are not over, by fingerprint.
 
-use super::{
-    alerting,
-    filter::AlertFilter,
-    json::{ALERT_BYTES, AlertJson},
-    refusal::Refusal,
-};
-use crate::{
-    api::background::{answer, list_to_json},
-    app::AppState,
-};
+use super::{alerting, filter::AlertFilter, refusal::Refusal, written::push_alerts};
+use crate::{api::background::json_answer, app::AppState};
 use axum::{
     extract::{RawQuery, State},
     response::Response,
@@ -27,7 +19,9 @@ pub(super) async fn alerts(
         let wanted = alerts.iter().filter(|view| {
             filter.wants(view) && view.receivers.iter().any(|receiver| filter.wants_receiver(receiver))
         });
-        list_to_json(wanted.map(AlertJson::from), alerts.len() * ALERT_BYTES)
+        let mut body = String::new();
+        push_alerts(&mut body, wanted, alerts.len());
+        body
     });
-    Ok(answer(written.await?))
+    Ok(json_answer(written.await?))
 }

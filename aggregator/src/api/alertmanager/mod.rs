@@ -18,6 +18,7 @@ mod status;
 #[cfg(test)]
 pub(super) mod tests;
 mod uri;
+pub(super) mod written;
 
 use crate::app::{App, AppState};
 use alerting::Alerting;

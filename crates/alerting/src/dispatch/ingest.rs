@@ -55,6 +55,7 @@ pub fn ingest(posted: PostedAlert, resolve_timeout_ms: i64, now_ms: i64) -> Resu
         generator_url: posted.generator_url,
         timeout: posted.ends_at_ms.is_none(),
         held: false,
+        rendered: crate::Rendered::default(),
         measure: None,
     })
 }

@@ -188,7 +188,8 @@ impl Dispatcher {
     fn hold(&mut self, id: Fingerprint, alert: Alert) {
         if let Some(known) = self.alerts.get_mut(&id) {
             // Its labels are those that make its fingerprint.
-            *known = alert;
+            let before = std::mem::replace(known, alert);
+            known.keep_rendered(&before);
             return;
         }
         self.inhibit_candidates.add(&self.config.inhibit_rules, id, &alert.labels);

@@ -188,6 +188,7 @@ impl World {
             generator_url: String::new(),
             timeout: false,
             held: false,
+            rendered: crate::Rendered::default(),
             measure: None,
         };
         self.fires.insert(alert.fingerprint(), (labels, fires));

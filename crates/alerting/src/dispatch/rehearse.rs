@@ -116,6 +116,7 @@ receivers: [{name: r, webhook_configs: [{url: 'http://sink.test/'}]}]
             generator_url: String::new(),
             timeout: false,
             held: true,
+            rendered: crate::Rendered::default(),
             measure: None,
         }
     }

@@ -30,6 +30,7 @@ fn message() -> Message {
             generator_url: "http://prom.test/graph?g0.expr=a+%3E+b&g0.tab=1".into(),
             timeout: false,
             held: false,
+            rendered: crate::Rendered::default(),
             measure: None,
         },
         resolved,

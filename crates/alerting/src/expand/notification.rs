@@ -239,6 +239,7 @@ mod tests {
                 generator_url: "javascript:alert(1)".into(),
                 timeout: false,
                 held: false,
+                rendered: crate::Rendered::default(),
                 measure: Some(Measure {
                     value: "0.94".into(),
                     condition: "> 0.9".into(),

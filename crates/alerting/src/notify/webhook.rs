@@ -206,6 +206,7 @@ mod tests {
                 generator_url: "http://p/graph?a&b".into(),
                 timeout: false,
                 held: false,
+                rendered: crate::Rendered::default(),
                 measure: None,
             },
             resolved,

@@ -163,6 +163,7 @@ pub(crate) fn alert(labels: Labels, annotations: Annotations) -> Alert {
         generator_url: "http://bw/graph".into(),
         timeout: false,
         held: false,
+        rendered: crate::Rendered::default(),
         measure: None,
     }
 }

@@ -505,6 +505,7 @@ fn to_alert(
         generator_url: crate::expand::graph_link(&environment.external_url, &rule.expr),
         timeout: false,
         held: true,
+        rendered: crate::Rendered::default(),
         measure: None,
     }
 }

@@ -116,6 +116,7 @@ fn test_delivery(receiver: &Arc<Receiver>, at: usize, now_ms: i64) -> Delivery {
         generator_url: String::new(),
         timeout: false,
         held: false,
+        rendered: crate::Rendered::default(),
         measure: None,
     };
     let message = Message {
