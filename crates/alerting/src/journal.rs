@@ -19,7 +19,7 @@
 use durable::File;
 use redb::{ReadOnlyTable, ReadableTable, TableDefinition, TableError};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::HashSet, path::Path};
+use std::{borrow::Cow, collections::HashSet, fmt, path::Path, sync::Arc};
 
 /// Version of the record layout.
 const FORMAT: &str = "1";
@@ -78,17 +78,62 @@ impl Table {
 }
 
 /// One record to write, or to remove when `value` is `None`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
+#[cfg_attr(test, derive(PartialEq))]
 pub(crate) struct Change {
     table: Table,
     key: String,
-    value: Option<String>,
+    value: Option<Record>,
+}
+
+/// What is written.
+#[derive(Clone, Debug)]
+enum Record {
+    Text(String),
+    Shared(Arc<dyn Write>),
+}
+
+/// What is put into words only when it is written.
+trait Write: fmt::Debug + Send + Sync {
+    fn text(&self) -> String;
+}
+
+impl<T: Serialize + fmt::Debug + Send + Sync> Write for T {
+    fn text(&self) -> String {
+        serde_json::to_string(self).expect("records have string keys and finite shapes")
+    }
+}
+
+impl Record {
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Record::Text(text) => Cow::Borrowed(text),
+            Record::Shared(record) => Cow::Owned(record.text()),
+        }
+    }
+}
+
+#[cfg(test)]
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
 }
 
 impl Change {
     pub(crate) fn put(table: Table, key: impl Into<String>, record: &impl Serialize) -> Self {
         let value = serde_json::to_string(record).expect("records have string keys and finite shapes");
-        Change { table, key: key.into(), value: Some(value) }
+        Change { table, key: key.into(), value: Some(Record::Text(value)) }
+    }
+
+    /// As [`Change::put`], for a record that may have megabytes: it is not put into words while others
+    /// wait for the dispatcher.
+    pub(crate) fn put_shared<T: Serialize + fmt::Debug + Send + Sync + 'static>(
+        table: Table,
+        key: impl Into<String>,
+        record: Arc<T>,
+    ) -> Self {
+        Change { table, key: key.into(), value: Some(Record::Shared(record)) }
     }
 
     pub(crate) fn remove(table: Table, key: impl Into<String>) -> Self {
@@ -149,7 +194,7 @@ impl Journal {
                 let mut table = transaction.open_table(run[0].table.definition())?;
                 for change in run {
                     match &change.value {
-                        Some(value) => drop(table.insert(change.key.as_str(), value.as_str())?),
+                        Some(value) => drop(table.insert(change.key.as_str(), &*value.text())?),
                         None => drop(table.remove(change.key.as_str())?),
                     }
                 }

@@ -14,7 +14,7 @@
 
 use crate::{
     config::Receiver,
-    dispatch::{Delivery, Dispatcher, Effect, FailedAttempt, Finished},
+    dispatch::{Delivery, Dispatcher, Due, Effect, FailedAttempt, Finished},
     journal::{Change, Journal, keep_last},
     notify::deliver::{Means, deliver},
 };
@@ -271,7 +271,15 @@ impl Run {
             next = if began.elapsed() < APPLY_MAX { inbox.try_recv().ok() } else { None };
         }
         if self.stopping.is_none() {
-            dispatcher.tick(now_ms);
+            dispatcher.note_time(now_ms);
+            let mut due = Due::default();
+            if dispatcher.has_due(now_ms) {
+                drop(dispatcher);
+                // To look through thousands of alerts takes a while. Nobody else changes them meanwhile.
+                due = shared.read().unwrap_or_else(PoisonError::into_inner).due(now_ms);
+                dispatcher = shared.write().unwrap_or_else(PoisonError::into_inner);
+            }
+            dispatcher.tick_with(due, now_ms);
         }
         let (changes, effects) = dispatcher.take();
         self.note_figures(&dispatcher);
@@ -340,11 +348,11 @@ impl Run {
             }
             // What is decided while stopping stays in the outbox for the next start.
             Effect::Deliver(..) if self.stopping.is_some() => {}
-            Effect::Deliver(delivery, receiver, at) => self.deliver(*delivery, receiver, at),
+            Effect::Deliver(delivery, receiver, at) => self.deliver(delivery, receiver, at),
         }
     }
 
-    fn deliver(&mut self, delivery: Delivery, receiver: Arc<Receiver>, at: usize) {
+    fn deliver(&mut self, delivery: Arc<Delivery>, receiver: Arc<Receiver>, at: usize) {
         let (means, owner, permits) = (self.means.clone(), self.owner.clone(), self.permits.clone());
         let own = self.own_permits.entry(delivery.integration.clone());
         let own = own.or_insert_with(|| Arc::new(Semaphore::new(DELIVERIES_EACH_MAX))).clone();

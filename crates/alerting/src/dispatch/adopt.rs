@@ -19,7 +19,7 @@ impl Dispatcher {
         let entry_key = Entry::key(integration, to.group_key);
         let own = self.told.get(&entry_key);
         let mut known: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
-        for alert in snapshot.alerts.iter().map(|alert| alert.alert.fingerprint()) {
+        for alert in snapshot.ids.iter().copied() {
             if own.is_some_and(|own| own.open.contains(&alert)) {
                 continue;
             }

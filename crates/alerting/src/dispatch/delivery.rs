@@ -48,7 +48,7 @@ pub struct Delivery {
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Deliver; report with [`Dispatcher::finished`].
-    Deliver(Box<Delivery>, Arc<Receiver>, usize),
+    Deliver(Arc<Delivery>, Arc<Receiver>, usize),
     /// Make no further attempt. One under way goes on to its end, because a receiver that has
     /// taken it must be known to have; report with [`Dispatcher::finished`] all the same.
     Stop(u64),
@@ -137,8 +137,9 @@ impl Dispatcher {
         receiver: Arc<Receiver>,
         at: usize,
     ) {
-        self.changes.push(Change::put(Table::Outbox, outbox_key(delivery.id), &delivery));
-        self.effects.push(Effect::Deliver(Box::new(delivery.clone()), receiver, at));
+        let delivery = Arc::new(delivery);
+        self.changes.push(Change::put_shared(Table::Outbox, outbox_key(delivery.id), delivery.clone()));
+        self.effects.push(Effect::Deliver(delivery.clone(), receiver, at));
         self.outbox.insert(delivery, group);
     }
 
@@ -157,7 +158,7 @@ impl Dispatcher {
             let found = integration(&self.config, &delivery.receiver, &delivery.integration);
             if found.is_some() && delivery.expires_at_ms > now_ms {
                 let id = delivery.id;
-                self.outbox.insert(delivery, None);
+                self.outbox.insert(Arc::new(delivery), None);
                 self.outbox.get_mut(id).into_iter().for_each(|under_way| under_way.resumed = true);
             } else {
                 self.note_doubt(&delivery);
@@ -176,7 +177,7 @@ impl Dispatcher {
             };
             let found = integration(&self.config, &delivery.receiver, &delivery.integration);
             if let Some((receiver, at)) = found {
-                self.effects.push(Effect::Deliver(Box::new(delivery), receiver, at));
+                self.effects.push(Effect::Deliver(delivery, receiver, at));
             }
         }
     }

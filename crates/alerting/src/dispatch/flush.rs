@@ -10,14 +10,14 @@ use super::{
     outbox::UnderWay,
 };
 use crate::{
-    alert::Fingerprint,
+    alert::{Alert, Fingerprint},
     config::{Config, Integration, OnMute, Receiver},
     history::{Event, EventKind},
     notify::{
         Message, NotifiedAlert,
         dedup::{Entry, Now, decide},
-        message::sorted,
     },
+    order,
     route::{Route, RouteId},
 };
 use std::{
@@ -32,10 +32,33 @@ const DELIVERY_MS_MIN: i64 = 10_000;
 
 /// The alerts of a group at the moment of a flush.
 pub(super) struct Snapshot {
+    /// In the order of a message.
     pub(super) alerts: Vec<NotifiedAlert>,
+    /// Of `alerts`, in the same order.
+    pub(super) ids: Vec<Fingerprint>,
     muted: BTreeMap<Fingerprint, Mutes>,
     /// Names of the intervals that mute the route.
     intervals: Vec<String>,
+}
+
+impl Snapshot {
+    /// Each alert with its identity.
+    fn each(&self) -> impl Iterator<Item = (Fingerprint, &NotifiedAlert)> + Clone {
+        self.ids.iter().copied().zip(&self.alerts)
+    }
+
+    /// Those that are over.
+    fn over(&self) -> impl Iterator<Item = (Fingerprint, &Alert)> {
+        self.each().filter(|(_, alert)| alert.resolved).map(|(id, alert)| (id, &alert.alert))
+    }
+}
+
+/// Groups that are due at one moment, as they are then.
+#[derive(Default)]
+pub(crate) struct Due {
+    groups: Vec<(Snapshot, GroupId)>,
+    /// No other is.
+    is_all: bool,
 }
 
 /// Where a flush speaks to.
@@ -54,21 +77,33 @@ impl Address<'_> {
 }
 
 impl Dispatcher {
-    /// Flushes groups that are due, and returns whether these were all.
-    pub(super) fn flush_due(&mut self, now_ms: i64) -> bool {
-        let (due, is_all) = self.longest_due(now_ms);
-        if due.is_empty() {
-            return is_all;
+    /// Whether a group may be due.
+    pub(crate) fn has_due(&self, now_ms: i64) -> bool {
+        self.next_due_ms <= now_ms
+    }
+
+    /// The groups that are due, and what mutes their alerts.
+    pub(crate) fn due(&self, now_ms: i64) -> Due {
+        if !self.has_due(now_ms) {
+            return Due::default();
         }
-        let config = self.config.clone();
+        let (due, is_all) = self.longest_due(now_ms);
         // What mutes alerts is the same question for every group of this moment.
         let moment = self.moment(now_ms);
-        let snapshots: Vec<_> = due.into_iter().map(|id| (self.snapshot(&id, &moment), id)).collect();
-        drop(moment);
-        for (snapshot, id) in snapshots {
+        let groups = due.into_iter().map(|id| (self.snapshot(&id, &moment), id)).collect();
+        Due { groups, is_all }
+    }
+
+    /// Flushes the groups that are due.
+    pub(super) fn flush_due(&mut self, due: Due, now_ms: i64) {
+        if !self.has_due(now_ms) {
+            return;
+        }
+        let config = self.config.clone();
+        for (snapshot, id) in due.groups {
             self.flush(&id, snapshot, &config, now_ms);
         }
-        is_all
+        self.next_due_ms = if due.is_all { self.earliest_due_ms() } else { now_ms };
     }
 
     /// At most [`FLUSHES_MAX`] groups that are due, those that have waited longest: groups with
@@ -87,18 +122,19 @@ impl Dispatcher {
 
     fn snapshot(&self, id: &GroupId, moment: &Moment<'_>) -> Snapshot {
         let now_ms = moment.now_ms;
-        let alerts = self.groups[id].alerts().filter_map(|fingerprint| self.alerts.get(&fingerprint));
-        let notified = alerts.map(|alert| {
-            let resolved = self.is_over(alert.fingerprint(), alert, now_ms);
-            NotifiedAlert { alert: alert.clone(), resolved }
+        let alerts = self.groups[id].alerts().filter_map(|id| self.alerts.get(&id).map(|alert| (id, alert)));
+        let notified = alerts.map(|(id, alert)| {
+            let resolved = self.is_over(id, alert, now_ms);
+            (id, NotifiedAlert { alert: alert.clone(), resolved })
         });
-        let alerts = sorted(notified.collect());
-        let mutes = |alert: &NotifiedAlert| {
+        let notified = order::sort_alerts(notified.collect(), |(_, alert)| &alert.alert.labels);
+        let (ids, alerts): (Vec<_>, Vec<_>) = notified.into_iter().unzip();
+        let mutes = |(id, alert): (&Fingerprint, &NotifiedAlert)| {
             let mutes = moment.mutes_of(&alert.alert.labels);
-            (!mutes.is_empty()).then(|| (alert.alert.fingerprint(), mutes))
+            (!mutes.is_empty()).then_some((*id, mutes))
         };
-        let muted = alerts.iter().filter_map(mutes).collect();
-        Snapshot { alerts, muted, intervals: moment.intervals(RouteId(id.0)).to_vec() }
+        let muted = ids.iter().zip(&alerts).filter_map(mutes).collect();
+        Snapshot { alerts, ids, muted, intervals: moment.intervals(RouteId(id.0)).to_vec() }
     }
 
     fn flush(&mut self, id: &GroupId, mut snapshot: Snapshot, config: &Arc<Config>, now_ms: i64) {
@@ -106,13 +142,13 @@ impl Dispatcher {
         let Some(group) = self.groups.get_mut(id) else { return };
         group.begin_flush(route.group_interval_ms, now_ms);
         let group_key = route.group_key(&group.labels);
-        for alert in snapshot.alerts.iter().filter(|alert| alert.resolved) {
-            self.note_state(alert.alert.fingerprint(), &alert.alert, Some("not renewed"), now_ms);
+        for (id, alert) in snapshot.over() {
+            self.note_state(id, alert, Some("not renewed"), now_ms);
         }
         let is_muted_by_time = !snapshot.intervals.is_empty();
         if is_muted_by_time {
-            for alert in &snapshot.alerts {
-                let mutes = snapshot.muted.entry(alert.alert.fingerprint()).or_default();
+            for alert in &snapshot.ids {
+                let mutes = snapshot.muted.entry(*alert).or_default();
                 mutes.intervals.clone_from(&snapshot.intervals);
             }
         }
@@ -124,9 +160,7 @@ impl Dispatcher {
             return self.keep_for_later(id, &snapshot, route, now_ms);
         }
         let mut pending = PendingFlush::default();
-        for alert in snapshot.alerts.iter().filter(|alert| alert.resolved) {
-            pending.resolved.insert(alert.alert.fingerprint(), alert.alert.updated_at_ms);
-        }
+        pending.resolved.extend(snapshot.over().map(|(id, alert)| (id, alert.updated_at_ms)));
         if let Some(receiver) = config.receivers.get(&route.receiver) {
             for at in 0..receiver.integrations.len() {
                 let address = Address { group: id, group_key: &group_key, route, receiver, at };
@@ -203,8 +237,7 @@ impl Dispatcher {
     /// returns whether it is one: its receiver, which could not be reached for a while, hears of the
     /// beginning and then of the end. Not so where a sign of life would come from the dead.
     fn outdate(&mut self, id: u64, integration: &Integration, snapshot: &Snapshot) -> bool {
-        let over = snapshot.alerts.iter().filter(|alert| alert.resolved);
-        let over = over.map(|alert| alert.alert.fingerprint());
+        let over = snapshot.over().map(|(id, _)| id);
         let unmuted: BTreeSet<_> = over.filter(|alert| !snapshot.muted.contains_key(alert)).collect();
         let Some(under_way) = self.outbox.get_mut(id) else { return false };
         let begun = &under_way.delivery.firing;
@@ -225,12 +258,11 @@ impl Dispatcher {
         let integration = to.integration();
         let entry_key = Entry::key(key, to.group_key);
         let entry = self.told.get(&entry_key);
-        let audible = snapshot.alerts.iter().filter(|alert| is_audible(alert, &snapshot.muted, entry));
-        let (resolved, firing): (Vec<_>, Vec<_>) = audible.cloned().partition(|alert| alert.resolved);
-        let fingerprints = |alerts: &[NotifiedAlert]| -> BTreeSet<Fingerprint> {
-            alerts.iter().map(|alert| alert.alert.fingerprint()).collect()
+        let audible = snapshot.each().filter(|(id, alert)| is_audible(*id, alert, &snapshot.muted, entry));
+        let fingerprints = |resolved: bool| -> BTreeSet<Fingerprint> {
+            audible.clone().filter(|(_, alert)| alert.resolved == resolved).map(|(id, _)| id).collect()
         };
-        let (firing_set, resolved_set) = (fingerprints(&firing), fingerprints(&resolved));
+        let (firing_set, resolved_set) = (fingerprints(false), fingerprints(true));
         let now = Now {
             firing: &firing_set,
             resolved: &resolved_set,
@@ -240,11 +272,9 @@ impl Dispatcher {
             now_ms,
         };
         let reason = decide(entry, now)?;
-        let mut alerts = firing;
-        if integration.send_resolved {
-            alerts.extend(resolved);
-            alerts = sorted(alerts);
-        }
+        // Only now: mostly there is nothing to tell of thousands.
+        let told = audible.filter(|(_, alert)| integration.send_resolved || !alert.resolved);
+        let alerts = told.map(|(_, alert)| alert.clone()).collect();
         let concerned = if integration.ties_incidents() {
             self.concerned(&entry_key, &target, &firing_set, &resolved_set)
         } else {
@@ -282,10 +312,10 @@ impl Dispatcher {
             let holds_it = |own: &GroupId| self.groups.get(own).is_some_and(|group| group.contains(alert));
             under_way.delivery.target == target && own != Some(group) && !own.is_some_and(holds_it)
         };
-        let stray = snapshot.alerts.iter().find_map(|alert| {
-            let alert = alert.alert.fingerprint();
-            self.outbox.about(alert).find(|under_way| is_stray(under_way, alert))
-        });
+        let stray = snapshot
+            .ids
+            .iter()
+            .find_map(|alert| self.outbox.about(*alert).find(|under_way| is_stray(under_way, *alert)));
         let id = stray?.delivery.id;
         self.outbox.get_mut(id)?.waiting.insert(group.clone());
         self.stop_delivery(id);
@@ -295,16 +325,11 @@ impl Dispatcher {
     /// Remembers open alerts that a silence mutes now, so that its end is told.
     fn note_silenced(&mut self, entry_key: &str, snapshot: &Snapshot) {
         let Some(entry) = self.told.get(entry_key) else { return };
-        let is_silenced = |alert: &&NotifiedAlert| {
-            let fingerprint = alert.alert.fingerprint();
-            let by_silence = snapshot.muted.get(&fingerprint).is_some_and(|mutes| !mutes.silences.is_empty());
-            by_silence
-                && !alert.resolved
-                && entry.open.contains(&fingerprint)
-                && !entry.silenced.contains(&fingerprint)
+        let is_silenced = |(id, alert): &(Fingerprint, &NotifiedAlert)| {
+            let by_silence = snapshot.muted.get(id).is_some_and(|mutes| !mutes.silences.is_empty());
+            by_silence && !alert.resolved && entry.open.contains(id) && !entry.silenced.contains(id)
         };
-        let fresh: Vec<_> =
-            snapshot.alerts.iter().filter(is_silenced).map(|alert| alert.alert.fingerprint()).collect();
+        let fresh: Vec<_> = snapshot.each().filter(is_silenced).map(|(id, _)| id).collect();
         if !fresh.is_empty() {
             self.told.change(entry_key, |entry| entry.silenced.extend(fresh));
         }
@@ -314,11 +339,9 @@ impl Dispatcher {
     /// beginning is.
     fn close_unheard(&mut self, entry_key: &str, snapshot: &Snapshot) {
         let Some(entry) = self.told.get(entry_key) else { return };
-        let over = snapshot.alerts.iter().filter(|alert| alert.resolved);
-        let unheard: BTreeSet<_> = over
-            .map(|alert| alert.alert.fingerprint())
-            .filter(|alert| snapshot.muted.contains_key(alert) && entry.open.contains(alert))
-            .collect();
+        let over = snapshot.over().map(|(id, _)| id);
+        let unheard: BTreeSet<_> =
+            over.filter(|alert| snapshot.muted.contains_key(alert) && entry.open.contains(alert)).collect();
         if !unheard.is_empty() {
             self.told.close(entry_key, &unheard);
         }
@@ -327,10 +350,10 @@ impl Dispatcher {
     /// Tells the history once why an integration hears nothing.
     fn record_withheld(&mut self, to: &Address<'_>, key: &str, snapshot: &Snapshot, now_ms: i64) {
         let is_known = self.told.get(&Entry::key(key, to.group_key)).is_some();
-        let mut firing = snapshot.alerts.iter().filter(|alert| !alert.resolved).peekable();
+        let mut firing = snapshot.each().filter(|(_, alert)| !alert.resolved).peekable();
         let why = if firing.peek().is_none() {
             "nothing fires"
-        } else if firing.all(|alert| snapshot.muted.contains_key(&alert.alert.fingerprint())) {
+        } else if firing.all(|(id, _)| snapshot.muted.contains_key(&id)) {
             "all that fires is muted"
         } else if is_known {
             "told already"
@@ -347,9 +370,8 @@ impl Dispatcher {
     /// During a time interval that mutes, nothing is told and nothing that must be told is lost:
     /// only alerts that no receiver holds open may leave.
     fn keep_for_later(&mut self, id: &GroupId, snapshot: &Snapshot, route: &Route, now_ms: i64) {
-        let over = snapshot.alerts.iter().filter(|alert| alert.resolved);
-        let unknown = over.filter(|alert| !self.is_open(route, &id.1, alert.alert.fingerprint()));
-        let leaving = unknown.map(|alert| (alert.alert.fingerprint(), alert.alert.updated_at_ms)).collect();
+        let unknown = snapshot.over().filter(|(alert, _)| !self.is_open(route, &id.1, *alert));
+        let leaving = unknown.map(|(alert, it)| (alert, it.updated_at_ms)).collect();
         self.let_go(id, &leaving, now_ms);
     }
 
@@ -370,8 +392,12 @@ impl Dispatcher {
 
 /// A muted alert is not told, except for its end to a receiver that holds it open: it would do so
 /// for ever.
-fn is_audible(alert: &NotifiedAlert, muted: &BTreeMap<Fingerprint, Mutes>, entry: Option<&Entry>) -> bool {
-    let fingerprint = alert.alert.fingerprint();
-    let holds_open = || entry.is_some_and(|entry| entry.open.contains(&fingerprint));
-    !muted.contains_key(&fingerprint) || alert.resolved && holds_open()
+fn is_audible(
+    id: Fingerprint,
+    alert: &NotifiedAlert,
+    muted: &BTreeMap<Fingerprint, Mutes>,
+    entry: Option<&Entry>,
+) -> bool {
+    let holds_open = || entry.is_some_and(|entry| entry.open.contains(&id));
+    !muted.contains_key(&id) || alert.resolved && holds_open()
 }

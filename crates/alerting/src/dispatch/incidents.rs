@@ -72,7 +72,7 @@ impl Dispatcher {
         let incidents: HashSet<&String> = incidents.iter().collect();
         let id = self.outbox.ids().into_iter().find(|id| {
             self.outbox.get(*id).is_some_and(|under_way| {
-                let Delivery { target, message, firing, .. } = &under_way.delivery;
+                let Delivery { target, message, firing, .. } = &*under_way.delivery;
                 let own = message.incidents.as_ref().and_then(|own| own.first());
                 let begun = own.unwrap_or(&message.group_key);
                 !firing.is_empty() && *target == end.target && incidents.contains(begun)

@@ -42,6 +42,7 @@ use crate::{
     timestamp::Written,
 };
 use flapping::Flapping;
+pub(crate) use flush::Due;
 use group::AlertGroup;
 use model::Labels;
 use outbox::Outbox;
@@ -420,14 +421,22 @@ impl Dispatcher {
 
     /// Flushes the groups that are due and forgets what is over.
     pub fn tick(&mut self, now_ms: i64) {
+        self.note_time(now_ms);
+        let due = self.due(now_ms);
+        self.tick_with(due, now_ms);
+    }
+
+    /// First part of a tick.
+    pub(crate) fn note_time(&mut self, now_ms: i64) {
         if now_ms + SET_BACK_MS_MIN < self.ticked_at_ms {
             self.clock_was_set_back(now_ms);
         }
         self.ticked_at_ms = now_ms;
-        if self.next_due_ms <= now_ms {
-            let is_all = self.flush_due(now_ms);
-            self.next_due_ms = if is_all { self.earliest_due_ms() } else { now_ms };
-        }
+    }
+
+    /// Last part of a tick, given what [`Dispatcher::due`] has found since nothing was changed.
+    pub(crate) fn tick_with(&mut self, due: Due, now_ms: i64) {
+        self.flush_due(due, now_ms);
         if now_ms - self.collected_at_ms >= COLLECT_EVERY_MS {
             self.collected_at_ms = now_ms;
             self.collect(now_ms);

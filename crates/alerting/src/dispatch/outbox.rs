@@ -5,12 +5,15 @@
 
 use super::{Delivery, GroupId};
 use crate::alert::Fingerprint;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// A notification and what became of it so far.
 #[derive(Clone, Debug)]
 pub(crate) struct UnderWay {
-    pub(crate) delivery: Delivery,
+    pub(crate) delivery: Arc<Delivery>,
     /// The group that it is of; `None` when that is gone.
     pub(crate) group: Option<GroupId>,
     /// Other groups of alerts that it tells of, which wait to learn what its target knows.
@@ -66,7 +69,7 @@ impl Outbox {
         self.under_way.get_mut(&id)
     }
 
-    pub(crate) fn insert(&mut self, delivery: Delivery, group: Option<GroupId>) {
+    pub(crate) fn insert(&mut self, delivery: Arc<Delivery>, group: Option<GroupId>) {
         let id = delivery.id;
         self.by_group.insert(group_of(&delivery), id);
         for alert in delivery.alerts() {

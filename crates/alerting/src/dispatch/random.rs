@@ -311,7 +311,9 @@ impl World {
             }
             for effect in effects {
                 match effect {
-                    Effect::Deliver(delivery, ..) => drop(self.waiting.insert(delivery.id, *delivery)),
+                    Effect::Deliver(delivery, ..) => {
+                        drop(self.waiting.insert(delivery.id, (*delivery).clone()))
+                    }
                     Effect::Stop(id) if self.waiting.remove(&id).is_some() => {
                         self.note(format!("stopped {id}"));
                         self.dispatcher.finished(id, &Finished::Stopped, self.now_ms);

@@ -79,7 +79,7 @@ impl Rehearsal {
                 if let Effect::Deliver(delivery, receiver, at) = effect {
                     let integration = receiver.integrations[at].kind();
                     let id = delivery.id;
-                    self.told.push(Told { at_ms, integration, message: delivery.message });
+                    self.told.push(Told { at_ms, integration, message: delivery.message.clone() });
                     self.dispatcher.finished(id, &Finished::Delivered, at_ms);
                 }
             }

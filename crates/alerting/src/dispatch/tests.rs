@@ -86,7 +86,9 @@ impl Stage {
                             self.dispatcher.finished(id, &Finished::Stopped, self.now_ms);
                         }
                     }
-                    Effect::Deliver(delivery, ..) => drop(self.under_way.insert(delivery.id, *delivery)),
+                    Effect::Deliver(delivery, ..) => {
+                        drop(self.under_way.insert(delivery.id, (*delivery).clone()))
+                    }
                 }
             }
             if !self.refusing {

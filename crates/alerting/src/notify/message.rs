@@ -1,7 +1,7 @@
 //! What is told: the alerts of a group at one flush, and what they have in common.
 
 use crate::alert::Alert;
-use crate::{Annotations, order, stored};
+use crate::{Annotations, stored};
 use model::Labels;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,7 @@ pub struct Message {
     /// The labels that make the group.
     #[serde(with = "stored::labels")]
     pub group_labels: Labels,
-    /// In the order of [`order::sort_alerts`].
+    /// In the order of [`crate::order::sort_alerts`].
     pub alerts: Vec<NotifiedAlert>,
     /// Why it is sent.
     pub reason: Reason,
@@ -102,11 +102,6 @@ impl Message {
         self.alerts.truncate(alerts_max);
         left_out
     }
-}
-
-/// Alerts in the order of a message.
-pub(crate) fn sorted(alerts: Vec<NotifiedAlert>) -> Vec<NotifiedAlert> {
-    order::sort_alerts(alerts, |alert| &alert.alert.labels)
 }
 
 /// The pairs that are in all sets, each of which is in the order of names.
