@@ -161,7 +161,12 @@ impl From<redb::Error> for JournalError {
 }
 
 /// See the module.
-pub(crate) struct Journal(File);
+pub(crate) struct Journal {
+    file: File,
+    /// Nothing can be written, as on a full disk.
+    #[cfg(test)]
+    pub(crate) refuses: std::sync::atomic::AtomicBool,
+}
 
 impl Journal {
     /// Opens or creates `alerting.redb` in `folder`. A damaged one is set aside as `alerting.redb.damaged`.
@@ -179,7 +184,11 @@ impl Journal {
         })?;
         match found {
             Some(format) if format != FORMAT => Err(JournalError::Format(format)),
-            _ => Ok(Journal(file)),
+            _ => Ok(Journal {
+                file,
+                #[cfg(test)]
+                refuses: Default::default(),
+            }),
         }
     }
 
@@ -188,7 +197,11 @@ impl Journal {
         if changes.is_empty() {
             return Ok(());
         }
-        Ok(self.0.write(|transaction| {
+        #[cfg(test)]
+        if self.refuses.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(storage(redb::Error::Io(std::io::ErrorKind::StorageFull.into())));
+        }
+        Ok(self.file.write(|transaction| {
             // Changes of one table mostly stand together: it is opened once for all of them.
             for run in changes.chunk_by(|a, b| a.table == b.table) {
                 let mut table = transaction.open_table(run[0].table.definition())?;
@@ -302,7 +315,7 @@ impl Journal {
         table: Table,
         visit: impl FnOnce(&ReadOnlyTable<&'static str, &'static str>) -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
-        self.0.read(|transaction| match transaction.open_table(table.definition()) {
+        self.file.read(|transaction| match transaction.open_table(table.definition()) {
             Ok(rows) => visit(&rows),
             Err(TableError::TableDoesNotExist(_)) => Ok(()),
             Err(error) => Err(storage(error)),

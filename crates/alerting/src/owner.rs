@@ -4,6 +4,9 @@
 //! one transaction, and only then answers and sets deliveries going: one disk sync serves many
 //! callers, and nothing is told or acknowledged that a crash could take back.
 //!
+//! A change of silences is the exception: it is committed first and applied after, because it is refused
+//! when the disk takes nothing, and who tries again must not make two.
+//!
 //! Who only looks does so on threads of their own, beside the commit: with thousands of alerts a
 //! commit takes long enough to be felt. What they see may not be on disk yet.
 //!
@@ -14,9 +17,10 @@
 
 use crate::{
     config::Receiver,
-    dispatch::{Delivery, Dispatcher, Due, Effect, FailedAttempt, Finished},
+    dispatch::{Delivery, Dispatcher, Due, Effect, FailedAttempt, Finished, put_silence, restore_silence},
     journal::{Change, Journal, keep_last},
     notify::deliver::{Means, deliver},
+    silence::{Planned, SilenceError, Silences},
 };
 use std::{
     collections::HashMap,
@@ -59,15 +63,30 @@ pub enum OwnerError {
     Busy,
     #[error("alerting has stopped")]
     Stopped,
-    #[error("the change could not be made durable; try again")]
+    #[error(
+        "what was sent is in force, but not on disk yet, and a crash would lose it; sending it again does no harm"
+    )]
     NotDurable,
+    #[error("the change could not be written to disk and was not made; try again")]
+    NotWritten,
 }
 
 type Answer = Box<dyn FnOnce(bool) + Send>;
 type Act = Box<dyn FnOnce(&mut Dispatcher, &mut Vec<Change>, i64) -> Answer + Send>;
 
+type Plan = Box<dyn FnOnce(&Silences, i64) -> Result<Planned, SilenceError> + Send>;
+type Changed = Result<Result<String, SilenceError>, OwnerError>;
+
+/// A change of silences, of which nothing is in force before it is on disk: who is refused may try again.
+struct SilenceChange {
+    plan: Plan,
+    /// The id of the silence asked for.
+    answer: oneshot::Sender<Changed>,
+}
+
 enum Command {
     Act(Act),
+    ChangeSilences(SilenceChange),
     Failed(u64, FailedAttempt),
     Finished(u64, Finished),
     Write(Change),
@@ -147,6 +166,16 @@ impl Owner {
             command = refused;
             tokio::time::sleep(RETRY_EVERY).await;
         }
+        answer.await.map_err(|_| OwnerError::Stopped)?
+    }
+
+    /// Puts a change of silences into force once it is on disk, and returns the id of the silence asked for.
+    pub(crate) async fn change_silences(
+        &self,
+        plan: impl FnOnce(&Silences, i64) -> Result<Planned, SilenceError> + Send + 'static,
+    ) -> Changed {
+        let (sender, answer) = oneshot::channel();
+        self.send(Command::ChangeSilences(SilenceChange { plan: Box::new(plan), answer: sender }))?;
         answer.await.map_err(|_| OwnerError::Stopped)?
     }
 
@@ -265,8 +294,13 @@ impl Run {
         let mut answers = Vec::new();
         let shared = self.dispatcher.clone();
         let mut dispatcher = shared.write().unwrap_or_else(PoisonError::into_inner);
-        let mut next = first;
+        let (mut next, mut silences) = (first, None);
         while let Some(command) = next {
+            if let Command::ChangeSilences(change) = command {
+                // The rest waits: what comes after it may build upon it.
+                silences = Some(change);
+                break;
+            }
             answers.extend(self.take(&mut dispatcher, command, now_ms));
             next = if began.elapsed() < APPLY_MAX { inbox.try_recv().ok() } else { None };
         }
@@ -286,6 +320,54 @@ impl Run {
         drop(dispatcher);
         self.unwritten.extend(changes);
         self.settle(answers, effects);
+        if let Some(change) = silences {
+            self.change_silences(change, now_ms);
+        }
+    }
+
+    fn change_silences(&mut self, change: SilenceChange, now_ms: i64) {
+        let planned = {
+            let dispatcher = self.dispatcher.read().unwrap_or_else(PoisonError::into_inner);
+            (change.plan)(dispatcher.silences(), now_ms)
+        };
+        let changed = match planned {
+            Ok(planned) => self.write_and_apply(planned, now_ms).map(Ok),
+            Err(refused) => Ok(Err(refused)),
+        };
+        // A caller that has gone does not need the answer.
+        drop(change.answer.send(changed));
+    }
+
+    /// Puts a change of silences into force once it is on disk. What the history tells of it goes to
+    /// disk before the answer too, but holds nothing up.
+    fn write_and_apply(&mut self, planned: Planned, now_ms: i64) -> Result<String, OwnerError> {
+        let shared = self.dispatcher.clone();
+        // Without what is unwritten: a little may still fit on a disk that is almost full.
+        let records: Vec<_> = planned.silences().map(put_silence).collect();
+        if !self.commit(&records) {
+            // Whether a transaction that failed left something is known when the file is opened anew: what
+            // stays in force is written again.
+            let dispatcher = shared.read().unwrap_or_else(PoisonError::into_inner);
+            let ids = planned.silences().map(|silence| silence.id.as_str());
+            self.unwritten.extend(ids.map(|id| restore_silence(dispatcher.silences(), id)));
+            return Err(OwnerError::NotWritten);
+        }
+        let id = planned.id().to_owned();
+        let mut dispatcher = shared.write().unwrap_or_else(PoisonError::into_inner);
+        dispatcher.apply_silences(planned, now_ms);
+        let (changes, effects) = dispatcher.take();
+        drop(dispatcher);
+        self.unwritten.extend(changes);
+        self.settle(Vec::new(), effects);
+        Ok(id)
+    }
+
+    /// Whether all of `changes` are on disk.
+    fn commit(&self, changes: &[Change]) -> bool {
+        let Err(error) = self.journal.commit(changes) else { return true };
+        self.means.metrics.journal_failures.inc();
+        tracing::error!(%error, "a transition of alerting could not be made durable");
+        false
     }
 
     fn take(&mut self, dispatcher: &mut Dispatcher, command: Command, now_ms: i64) -> Option<Answer> {
@@ -298,6 +380,7 @@ impl Run {
             Command::Failed(id, failed) => dispatcher.attempt_failed(id, failed, now_ms),
             Command::Write(change) => self.unwritten.push(change),
             Command::Stop => self.stopping = Some(Instant::now()),
+            Command::ChangeSilences(_) => debug_assert!(false, "a turn ends with it"),
         }
         None
     }
@@ -305,14 +388,7 @@ impl Run {
     /// Commits, then answers and does what was decided. When the commit fails, notifications go
     /// out all the same: an alert told twice is better than one not told.
     fn settle(&mut self, answers: Vec<Answer>, effects: Vec<Effect>) {
-        let durable = match self.journal.commit(&self.unwritten) {
-            Ok(()) => true,
-            Err(error) => {
-                self.means.metrics.journal_failures.inc();
-                tracing::error!(%error, "a transition of alerting could not be made durable");
-                false
-            }
-        };
+        let durable = self.commit(&self.unwritten);
         if durable {
             self.unwritten.clear();
         } else {

@@ -245,9 +245,10 @@ impl Alerting {
     /// Takes alerts; they are durable on return. Those that are malformed are left out, and named.
     ///
     /// # Errors
-    /// When alerting is busy, has stopped, or could not write.
+    /// When alerting is busy or has stopped: some may have been taken, and taking them again changes
+    /// nothing. When it could not write: all are in force and told.
     pub async fn post(&self, posted: Vec<PostedAlert>) -> Result<Vec<PostError>, OwnerError> {
-        let mut refused = Vec::new();
+        let (mut refused, mut durable) = (Vec::new(), Ok(()));
         for part in posted.chunks(POSTED_AT_ONCE) {
             let part = part.to_vec();
             let take = move |dispatcher: &mut Dispatcher, now_ms: i64| -> Vec<PostError> {
@@ -255,9 +256,14 @@ impl Alerting {
                 let mut one = |alert| dispatcher.post(ingest(alert, timeout_ms, now_ms)?, now_ms);
                 part.into_iter().filter_map(|alert| one(alert).err()).collect()
             };
-            refused.extend(self.owner.act(move |dispatcher, _, now_ms| take(dispatcher, now_ms)).await?);
+            match self.owner.act(move |dispatcher, _, now_ms| take(dispatcher, now_ms)).await {
+                Ok(of_part) => refused.extend(of_part),
+                // What follows must be told too, disk or not.
+                Err(OwnerError::NotDurable) => durable = Err(OwnerError::NotDurable),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(refused)
+        durable.map(|()| refused)
     }
 
     /// Every silence, in order of id.
@@ -286,7 +292,8 @@ impl Alerting {
     /// When it is malformed or unknown, or alerting cannot take it now.
     pub async fn set_silence(&self, wanted: Silence) -> Result<String, SilenceChangeError> {
         let fresh = random_uuid();
-        let set = self.owner.act(move |dispatcher, _, now_ms| dispatcher.set_silence(wanted, fresh, now_ms));
+        let set =
+            self.owner.change_silences(move |silences, now_ms| silences.plan_set(wanted, fresh, now_ms));
         Ok(set.await??)
     }
 
@@ -296,8 +303,9 @@ impl Alerting {
     /// When it is unknown, or alerting cannot take the change now.
     pub async fn expire_silence(&self, id: &str) -> Result<(), SilenceChangeError> {
         let id = id.to_owned();
-        let expired = self.owner.act(move |dispatcher, _, now_ms| dispatcher.expire_silence(&id, now_ms));
-        Ok(expired.await??)
+        let expired = self.owner.change_silences(move |silences, now_ms| silences.plan_expire(&id, now_ms));
+        expired.await??;
+        Ok(())
     }
 
     /// Stops: no more evaluations, attempts under way get a moment to end, what is left stays in

@@ -162,8 +162,22 @@ pub struct FileFigures {
     pub expired: usize,
 }
 
-/// What a change did: silences to store, in order; the last is the one asked for.
-pub type Changed = Vec<Silence>;
+/// A change of silences that is decided but not in force yet: silences as they are to be, in order; the
+/// last is the one asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Planned(Vec<(Silence, Vec<Matcher>)>);
+
+impl Planned {
+    /// The silences to store.
+    pub(crate) fn silences(&self) -> impl Iterator<Item = &Silence> {
+        self.0.iter().map(|(silence, _)| silence)
+    }
+
+    /// The id of the one asked for; "" when nothing changes.
+    pub(crate) fn id(&self) -> &str {
+        self.0.last().map_or("", |(silence, _)| &silence.id)
+    }
+}
 
 impl Silences {
     /// Adds a silence as it was stored; one that does not compile any more is reported.
@@ -229,69 +243,66 @@ impl Silences {
         self.active(now_ms).muting(labels)
     }
 
-    /// Creates a silence (empty id) or changes one. A start of 0 is now. When matchers, or a start that has passed,
-    /// change, the old silence expires and a new one with `fresh_id` takes its place.
+    /// What it takes to create a silence (empty id) or to change one. A start of 0 is now. When matchers,
+    /// or a start that has passed, change, the old silence expires and a new one with `fresh_id` takes its
+    /// place.
     ///
     /// # Errors
     /// When the silence is not well formed, unknown, or one too many.
-    pub fn set(
-        &mut self,
+    pub(crate) fn plan_set(
+        &self,
         mut wanted: Silence,
         fresh_id: String,
         now_ms: i64,
-    ) -> Result<Changed, SilenceError> {
+    ) -> Result<Planned, SilenceError> {
         self.refuse_file(&wanted.id)?;
         let matchers = validated(&wanted, now_ms)?;
         if wanted.starts_at_ms == 0 {
             wanted.starts_at_ms = now_ms;
         }
         wanted.updated_at_ms = now_ms;
-        let mut changed = Vec::new();
+        let mut planned = Planned::default();
         if !wanted.id.is_empty() {
             let previous = self.get(&wanted.id).ok_or(SilenceError::NotFound)?;
             if may_update(previous, &wanted, now_ms) {
                 if previous.state(now_ms) == SilenceState::Active {
                     wanted.starts_at_ms = previous.starts_at_ms;
                 }
-                self.silences.insert(wanted.id.clone(), (wanted.clone(), matchers));
-                return Ok(vec![wanted]);
+                return Ok(Planned(vec![(wanted, matchers)]));
             }
-            // Before the old one ends: a refusal changes nothing.
-            self.refuse_one_more()?;
-            if previous.state(now_ms) != SilenceState::Expired {
-                let id = wanted.id.clone();
-                changed.extend(self.expire(&id, now_ms)?);
-            }
+            planned = self.plan_expire(&wanted.id, now_ms)?;
         }
-        self.refuse_one_more()?;
+        if self.silences.len() >= SILENCES_MAX {
+            return Err(SilenceError::TooMany);
+        }
         wanted.id = fresh_id;
         wanted.starts_at_ms = wanted.starts_at_ms.max(now_ms);
-        self.silences.insert(wanted.id.clone(), (wanted.clone(), matchers));
-        changed.push(wanted);
-        Ok(changed)
+        planned.0.push((wanted, matchers));
+        Ok(planned)
     }
 
-    /// Ends a silence now. Ending one that has ended changes nothing.
+    /// What it takes to end a silence now. Ending one that has ended changes nothing.
     ///
     /// # Errors
     /// When it is not known.
-    pub fn expire(&mut self, id: &str, now_ms: i64) -> Result<Option<Silence>, SilenceError> {
+    pub(crate) fn plan_expire(&self, id: &str, now_ms: i64) -> Result<Planned, SilenceError> {
         self.refuse_file(id)?;
-        let (silence, _) = self.silences.get_mut(id).ok_or(SilenceError::NotFound)?;
+        let (silence, matchers) = self.silences.get(id).ok_or(SilenceError::NotFound)?;
+        let mut ended = silence.clone();
         match silence.state(now_ms) {
-            SilenceState::Expired => return Ok(None),
-            SilenceState::Active => silence.ends_at_ms = now_ms,
-            SilenceState::Pending => {
-                silence.starts_at_ms = now_ms;
-                silence.ends_at_ms = now_ms;
-            }
+            SilenceState::Expired => return Ok(Planned::default()),
+            SilenceState::Active => {}
+            SilenceState::Pending => ended.starts_at_ms = now_ms,
         }
-        silence.updated_at_ms = now_ms;
-        Ok(Some(silence.clone()))
+        (ended.ends_at_ms, ended.updated_at_ms) = (now_ms, now_ms);
+        Ok(Planned(vec![(ended, matchers.clone())]))
     }
 
-    fn refuse_one_more(&self) -> Result<(), SilenceError> {
-        if self.silences.len() >= SILENCES_MAX { Err(SilenceError::TooMany) } else { Ok(()) }
+    /// Puts a change into force.
+    pub(crate) fn apply(&mut self, planned: Planned) {
+        for (silence, matchers) in planned.0 {
+            self.silences.insert(silence.id.clone(), (silence, matchers));
+        }
     }
 
     fn refuse_file(&self, id: &str) -> Result<(), SilenceError> {
@@ -365,6 +376,27 @@ fn may_update(previous: &Silence, wanted: &Silence, now_ms: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Silences {
+        pub(super) fn set(
+            &mut self,
+            wanted: Silence,
+            id: String,
+            now_ms: i64,
+        ) -> Result<Vec<Silence>, SilenceError> {
+            let planned = self.plan_set(wanted, id, now_ms)?;
+            let changed = planned.silences().cloned().collect();
+            self.apply(planned);
+            Ok(changed)
+        }
+
+        pub(super) fn expire(&mut self, id: &str, now_ms: i64) -> Result<Option<Silence>, SilenceError> {
+            let planned = self.plan_expire(id, now_ms)?;
+            let changed = planned.silences().next().cloned();
+            self.apply(planned);
+            Ok(changed)
+        }
+    }
 
     pub(super) fn silence_of(id: &str, matchers: &str, starts_at_ms: i64, ends_at_ms: i64) -> Silence {
         let matchers = crate::matchers::parse_matchers(matchers).unwrap();

@@ -38,7 +38,7 @@ use crate::{
     journal::{Change, Journal, JournalError, Table},
     notify::dedup::Entry,
     route::{Route, RouteId},
-    silence::{FileSilence, Silence, SilenceError, Silences},
+    silence::{FileSilence, Planned, Silence, SilenceError, Silences},
     timestamp::Written,
 };
 use flapping::Flapping;
@@ -362,7 +362,7 @@ impl Dispatcher {
         self.review_deliveries(&before);
     }
 
-    /// Creates or changes a silence and returns its id.
+    /// Creates or changes a silence at once, as a rehearsal does, and returns its id.
     ///
     /// # Errors
     /// When it is malformed, unknown or one too many.
@@ -372,26 +372,21 @@ impl Dispatcher {
         fresh_id: String,
         now_ms: i64,
     ) -> Result<String, SilenceError> {
-        let changed = self.silences.set(wanted, fresh_id, now_ms)?;
-        for silence in &changed {
-            self.changes.push(Change::put(Table::Silences, silence.id.as_str(), silence));
+        let planned = self.silences.plan_set(wanted, fresh_id, now_ms)?;
+        let id = planned.id().to_owned();
+        self.changes.extend(planned.silences().map(put_silence));
+        self.apply_silences(planned, now_ms);
+        Ok(id)
+    }
+
+    /// Puts a change of silences into force that is on disk.
+    pub(crate) fn apply_silences(&mut self, planned: Planned, now_ms: i64) {
+        for silence in planned.silences() {
             let is_over = silence.ends_at_ms <= now_ms;
             let kind = if is_over { EventKind::SilenceExpired } else { EventKind::SilenceSet };
             self.history.record(silence_event(kind, silence, now_ms));
         }
-        Ok(changed.last().map(|silence| silence.id.clone()).unwrap_or_default())
-    }
-
-    /// Ends a silence.
-    ///
-    /// # Errors
-    /// When it is not known.
-    pub fn expire_silence(&mut self, id: &str, now_ms: i64) -> Result<(), SilenceError> {
-        if let Some(silence) = self.silences.expire(id, now_ms)? {
-            self.changes.push(Change::put(Table::Silences, id, &silence));
-            self.history.record(silence_event(EventKind::SilenceExpired, &silence, now_ms));
-        }
-        Ok(())
+        self.silences.apply(planned);
     }
 
     /// Replaces the silences of files.
@@ -485,6 +480,16 @@ impl Dispatcher {
         let alerts = &self.alerts;
         self.told.collect(|alert| alerts.contains_key(&alert), now_ms);
     }
+}
+
+/// What writes a silence down.
+pub(crate) fn put_silence(silence: &Silence) -> Change {
+    Change::put(Table::Silences, silence.id.as_str(), silence)
+}
+
+/// What writes down a silence as it is in force, or that there is none.
+pub(crate) fn restore_silence(silences: &Silences, id: &str) -> Change {
+    silences.get(id).map_or_else(|| Change::remove(Table::Silences, id), put_silence)
 }
 
 fn silence_event(kind: EventKind, silence: &Silence, now_ms: i64) -> Event {

@@ -14,7 +14,7 @@ use crate::{
     history::Event,
     journal::{Change, Table},
     metrics::Metrics,
-    owner::Owner,
+    owner::{Owner, OwnerError},
 };
 use daemon::{Pool, Shutdown};
 use std::{
@@ -288,6 +288,8 @@ async fn hand_over(
             Ok(refused) => {
                 tracing::error!(group, refused, "alerts were refused because too many are held")
             }
+            // They are in force; that nothing can be written is told once for all.
+            Err(OwnerError::NotDurable) => {}
             Err(error) => tracing::error!(group, %error, "alerts of a rule group were not handed over"),
         }
         if alerts.len() == 0 {

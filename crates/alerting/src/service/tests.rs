@@ -224,13 +224,26 @@ async fn posts_and_silences_are_durable_when_acknowledged() {
     let good = PostedAlert { labels: vec![("alertname".into(), "x".into())], ..PostedAlert::default() };
     let refused = alerting.post(vec![good, PostedAlert::default()]).await.unwrap();
     assert_eq!(refused.len(), 1, "the good one beside a bad one is kept");
+    let id = alerting.set_silence(silence_of("x")).await.unwrap();
+    assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'));
+    let missing = alerting.expire_silence("nobody").await;
+    assert!(matches!(missing, Err(SilenceChangeError::Silence(SilenceError::NotFound))));
+    alerting.stop().await;
+    let again = start(folder.path(), config, RULES, &world).await.unwrap();
+    let silenced_by = again.look(|it, now_ms| it.alerts(now_ms)[0].status.silenced_by.clone());
+    assert_eq!(silenced_by.await.unwrap(), [id]);
+    again.stop().await;
+}
+
+/// A silence of alerts with this name, from now on.
+fn silence_of(alertname: &str) -> Silence {
     let matcher = crate::SilenceMatcher {
         name: "alertname".into(),
-        value: "x".into(),
+        value: alertname.into(),
         is_regex: false,
         is_equal: true,
     };
-    let silence = Silence {
+    Silence {
         id: String::new(),
         matchers: vec![matcher],
         starts_at_ms: 0,
@@ -239,15 +252,76 @@ async fn posts_and_silences_are_durable_when_acknowledged() {
         created_by: "me".into(),
         comment: String::new(),
         dormant: false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silence_that_a_full_disk_refuses_is_not_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
+    let world = Arc::new(World(Mutex::new(false)));
+    let alerting = start(folder.path(), config, RULES, &world).await.unwrap();
+    let disk_is_full = |is_full: bool| {
+        let journal = alerting.journal.lock().unwrap();
+        journal.as_ref().unwrap().refuses.store(is_full, std::sync::atomic::Ordering::Relaxed);
     };
-    let id = alerting.set_silence(silence).await.unwrap();
-    assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'));
-    let missing = alerting.expire_silence("nobody").await;
-    assert!(matches!(missing, Err(SilenceChangeError::Silence(SilenceError::NotFound))));
+    let posted = |name: &str| PostedAlert {
+        labels: vec![("alertname".to_owned(), name.to_owned())],
+        ..PostedAlert::default()
+    };
+    let muted = || async {
+        let of_x = |it: &Dispatcher, now_ms| {
+            it.alerts(now_ms).into_iter().find(|view| view.alert.name() == "x").unwrap().status.silenced_by
+        };
+        alerting.look(of_x).await.unwrap()
+    };
+    let states = || async {
+        let now_ms = daemon::clock::now_ms();
+        let silences = alerting.silences().await.unwrap();
+        silences.iter().map(|it| (it.comment.clone(), it.state(now_ms))).collect::<Vec<_>>()
+    };
+    let alerting_ref = &alerting;
+    let told = |kind| async move {
+        let filter = EventFilter { kinds: vec![kind], limit: 100, ..EventFilter::default() };
+        alerting_ref.history(filter).await.unwrap().events.len()
+    };
+    let is_not_written = |refused: SilenceChangeError| {
+        assert!(matches!(refused, SilenceChangeError::Owner(OwnerError::NotWritten)), "{refused}");
+    };
+    alerting.post(vec![posted("x")]).await.unwrap();
+
+    disk_is_full(true);
+    is_not_written(alerting.set_silence(silence_of("x")).await.unwrap_err());
+    assert_eq!((states().await, muted().await), (vec![], vec![]), "neither listed nor muting");
+    let many: Vec<_> = (0..=POSTED_AT_ONCE).map(|at| posted(&format!("y{at}"))).collect();
+    assert_eq!(alerting.post(many).await, Err(OwnerError::NotDurable));
+    let held = alerting.look(|it, now_ms| it.alerts(now_ms).len()).await.unwrap();
+    assert_eq!(held, POSTED_AT_ONCE + 2, "alerts are told all the same");
+
+    disk_is_full(false);
+    let id = alerting.set_silence(silence_of("x")).await.unwrap();
+    let made = || vec![(String::new(), crate::SilenceState::Active)];
+    assert_eq!((states().await, muted().await), (made(), vec![id.clone()]), "one, not two");
+    assert_eq!(told(EventKind::SilenceSet).await, 1);
+
+    disk_is_full(true);
+    is_not_written(alerting.expire_silence(&id).await.unwrap_err());
+    let moved = Silence { id: id.clone(), comment: "changed".into(), ..silence_of("x") };
+    is_not_written(alerting.set_silence(moved).await.unwrap_err());
+    let other = Silence { id: id.clone(), ..silence_of("other") };
+    is_not_written(alerting.set_silence(other).await.unwrap_err());
+    assert_eq!((states().await, muted().await), (made(), vec![id.clone()]), "as it was");
+
+    disk_is_full(false);
+    alerting.expire_silence(&id).await.unwrap();
+    assert_eq!(told(EventKind::SilenceExpired).await, 1);
     alerting.stop().await;
     let again = start(folder.path(), config, RULES, &world).await.unwrap();
-    let silenced_by = again.look(|it, now_ms| it.alerts(now_ms)[0].status.silenced_by.clone());
-    assert_eq!(silenced_by.await.unwrap(), [id]);
+    let silences = again.silences().await.unwrap();
+    assert_eq!(silences.len(), 1);
+    assert_eq!(silences[0].state(daemon::clock::now_ms()), crate::SilenceState::Expired);
+    let held = again.look(|it, now_ms| it.alerts(now_ms).len()).await.unwrap();
+    assert_eq!(held, POSTED_AT_ONCE + 2, "what was posted meanwhile is on disk since there is room");
     again.stop().await;
 }
 
