@@ -221,6 +221,10 @@ impl EmailYaml {
         if let Some(password) = secret(context, place, "auth_password", inline, file) {
             return Some((username.clone(), password));
         }
+        if inline.is_some() || file.is_some() {
+            // Why it cannot be had is told already.
+            return None;
+        }
         let inline = self.auth_secret.as_ref().or(global.smtp_auth_secret.as_ref()).map(Place::of);
         let file = self.auth_secret_file.as_ref().or(global.smtp_auth_secret_file.as_ref()).map(Place::of);
         match inline.or(file) {

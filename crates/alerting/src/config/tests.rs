@@ -133,6 +133,16 @@ fn problems_say_where_and_what() {
 }
 
 #[test]
+fn a_password_that_cannot_be_read_is_one_problem() {
+    let error = parse(
+        "global: {smtp_auth_password_file: nothing}\nroute: {receiver: r}\nreceivers:\n- name: r\n  \
+         email_configs: [{to: a@b, from: c@d, smarthost: 'm:25', auth_username: u}]\n",
+    );
+    let error = error.unwrap_err();
+    assert!(error.contains("nothing`") && !error.contains("no `auth_password`"), "{error}");
+}
+
+#[test]
 fn problems_of_newer_settings_say_what_to_do() {
     let with = |receiver: &str| format!("route: {{receiver: r}}\nreceivers:\n- name: r\n{receiver}");
     for (text, expected) in [
