@@ -38,7 +38,7 @@ impl EmailConfig {
             // 5xx is the server's last word; anything else may pass.
             recoverable: !error.is_permanent(),
             retry_after: None,
-            message: describe(&error),
+            message: format!("{}:{}: {}", self.host, self.port, describe(&error)),
         })
     }
 }
@@ -152,18 +152,37 @@ mod tests {
         receivers::sink::{config, firing},
     };
 
-    /// The mail of a receiver with `settings`.
-    fn mail(settings: &str) -> String {
+    fn email(smarthost: &str, settings: &str) -> EmailConfig {
         let config = config(&format!(
-            "email_configs: [{{to: a@example.org, from: b@example.org, smarthost: 'h:25'{settings}}}]"
+            "email_configs: [{{to: a@example.org, from: b@example.org, smarthost: '{smarthost}'{settings}}}]"
         ));
         let IntegrationConfig::Email(email) = &config.receivers["r"].integrations[0].config else {
             panic!("it is a mail")
         };
+        (**email).clone()
+    }
+
+    /// The mail of a receiver with `settings`.
+    fn mail(settings: &str) -> String {
         let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
         let (templates, message) = (NotificationTemplates::default(), firing());
         let telling = Telling::new((&client, "http://bw"), &templates, &message, "n", Sparklines::new(), 0);
-        String::from_utf8(compose(email, &telling).unwrap().formatted()).unwrap()
+        let mail = compose(&email("h:25", settings), &telling).unwrap();
+        String::from_utf8(mail.formatted()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_failure_names_the_mail_server() {
+        let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
+        let (templates, message) = (NotificationTemplates::default(), firing());
+        let telling = Telling::new((&client, "http://bw"), &templates, &message, "n", Sparklines::new(), 0);
+        // A port that was free a moment ago.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let smarthost = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let error = email(&smarthost, ", require_tls: false").send(&telling).await.unwrap_err();
+        assert!(error.message.starts_with(&format!("{smarthost}: ")), "{}", error.message);
+        assert!(error.recoverable);
     }
 
     #[test]
