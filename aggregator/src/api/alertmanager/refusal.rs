@@ -93,6 +93,11 @@ impl Refusal {
         Refusal::unavailable("alerting has not started yet")
     }
 
+    /// It could not be done, whoever asks.
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, body: Value::String(message.into()) }
+    }
+
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Refusal { status: StatusCode::SERVICE_UNAVAILABLE, body: Value::String(message.into()) }
     }

@@ -26,7 +26,8 @@ pub(super) async fn delete_silence(
     check_uuid(&id)?;
     alerting(&app)?.expire_silence(&id).await.map_err(|error| match error {
         SilenceChangeError::Silence(SilenceError::NotFound) => Refusal::nothing_there(),
-        other => other.into(),
+        // amtool shows the reason of no other status.
+        other => Refusal::internal(other.to_string()),
     })
 }
 

@@ -52,12 +52,19 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
+        Stage::with_silences("silences: []\n").await
+    }
+
+    /// With a file of silences.
+    async fn with_silences(silences: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("silences.yml"), silences).unwrap();
         std::fs::write(folder.path().join("am.yml"), CONFIG).unwrap();
         std::fs::write(folder.path().join("rules.yml"), RULES).unwrap();
         let settings = Settings {
             rules: vec![folder.path().join("rules.yml")],
             alertmanager_config: Some(folder.path().join("am.yml")),
+            silences: vec![folder.path().join("silences.yml")],
             state_dir: folder.path().join("state"),
             external_url: "http://bw".to_owned(),
             ..Settings::default()
@@ -262,6 +269,21 @@ async fn malformed_alerts_are_refused_in_alertmanagers_words() {
         let (found, answer) = stage.post("/api/v2/alerts", &body).await;
         assert!(found == status && answer.to_string().contains(expected), "{body}: {found} {answer}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silence_of_a_file_is_refused_with_the_reason() {
+    let stage = Stage::with_silences(
+        "silences:\n- {name: spare, matchers: [team=none], owner: me, reason: r, expires: '2100-01-01T00:00:00Z'}\n",
+    )
+    .await;
+    let listed = stage.get("/api/v2/silences").await;
+    let id = listed[0]["id"].as_str().unwrap();
+    let (status, answer) = stage.send(Method::DELETE, &format!("/api/v2/silence/{id}"), "").await;
+    // amtool 0.25 prints the text of this status and of no other.
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(answer.as_str().unwrap().starts_with("silence `spare` comes from the file `"), "{answer}");
+    assert_eq!(stage.get("/api/v2/silences").await, listed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
