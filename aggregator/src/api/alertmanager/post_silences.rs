@@ -4,7 +4,7 @@ use super::{alerting, check_body, refusal::Refusal};
 use crate::app::AppState;
 use alerting::{Silence, SilenceMatcher, timestamp};
 use axum::{Json, body::Bytes, extract::State, http::HeaderMap};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -15,6 +15,9 @@ struct PostedSilence {
     ends_at: Option<String>,
     created_by: Option<String>,
     comment: Option<String>,
+    /// Of silences in files. Other fields mean nothing, as in Alertmanager; without this one a silence
+    /// would mute all the time.
+    schedule: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +53,9 @@ fn read(posted: PostedSilence) -> Result<Silence, Refusal> {
     let time = |name: &str, text: String| {
         timestamp::parse(&text).map_err(|error| Refusal::malformed(format!("{name}: {error}")))
     };
+    if posted.schedule.is_some() {
+        return Err(Refusal::bad("a silence with a `schedule` belongs in a file of `alerting.silences`"));
+    }
     let comment = required("comment", posted.comment)?;
     let created_by = required("createdBy", posted.created_by)?;
     let ends_at = required("endsAt", posted.ends_at)?;

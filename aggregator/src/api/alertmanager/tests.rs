@@ -240,6 +240,11 @@ async fn silences_are_refused_in_alertmanagers_words() {
     let mut from_now = with(json!([{"name": "z", "value": "b", "isRegex": false}]));
     from_now["startsAt"] = json!("0001-01-01T00:00:00Z");
     assert_eq!(stage.post("/api/v2/silences", &from_now).await.0, 200, "a start of nothing is now");
+    let mut scheduled = from_now.clone();
+    scheduled["schedule"] = json!([{"times": [{"start_time": "01:00", "end_time": "02:00"}]}]);
+    let (found, answer) = stage.post("/api/v2/silences", &scheduled).await;
+    assert_eq!(found, 400, "it would mute all day");
+    assert!(answer.as_str().unwrap().contains("`schedule`"), "{answer}");
     for (filter, expected) in [("a%3Db", 1), ("a!~%22b%7Cc%22", 1), ("a%3D~b", 0), ("a!%3Dx", 0), ("b%3D", 0)]
     {
         let found = stage.get(&format!("/api/v2/silences?filter={filter}")).await;
