@@ -18,9 +18,10 @@ pub enum StoreError {
     /// A write or fsync failed and the store takes no more writes until it is reopened.
     #[error("storage stopped taking writes after a failure: {0}")]
     Poisoned(String),
-    /// Reading or writing failed.
+    /// Reading or writing failed. The message has all of the cause, which is no source then: who prints
+    /// both would say it twice.
     #[error("storage failed: {0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
     /// Stored bytes do not check out; what they belong to was set aside.
     #[error("damaged data: {0}")]
     Damaged(String),
@@ -30,4 +31,10 @@ pub enum StoreError {
     /// The query's context stopped it.
     #[error(transparent)]
     Stopped(#[from] StopReason),
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        StoreError::Io(error)
+    }
 }
