@@ -17,7 +17,6 @@ use crate::{
         Message, NotifiedAlert,
         dedup::{Entry, Now, decide},
     },
-    order,
     route::{Route, RouteId},
 };
 use std::{
@@ -122,13 +121,12 @@ impl Dispatcher {
 
     fn snapshot(&self, id: &GroupId, moment: &Moment<'_>) -> Snapshot {
         let now_ms = moment.now_ms;
-        let alerts = self.groups[id].alerts().filter_map(|id| self.alerts.get(&id).map(|alert| (id, alert)));
+        let alerts = self.in_order(&self.groups[id]);
         let notified = alerts.map(|(id, alert)| {
             let resolved = self.is_over(id, alert, now_ms);
             (id, NotifiedAlert { alert: alert.clone(), resolved })
         });
-        let notified = order::sort_alerts(notified.collect(), |(_, alert)| &alert.alert.labels);
-        let (ids, alerts): (Vec<_>, Vec<_>) = notified.into_iter().unzip();
+        let (ids, alerts): (Vec<_>, Vec<_>) = notified.unzip();
         let mutes = |(id, alert): (&Fingerprint, &NotifiedAlert)| {
             let mutes = moment.mutes_of(&alert.alert.labels);
             (!mutes.is_empty()).then_some((*id, mutes))

@@ -3,13 +3,18 @@
 use super::mutes::Mutes;
 use crate::{alert::Fingerprint, route::Route};
 use model::Labels;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct AlertGroup {
     pub(crate) labels: Labels,
     alerts: BTreeSet<Fingerprint>,
+    /// Of `alerts`; see [`AlertGroup::in_order`].
+    order: OnceLock<Vec<Fingerprint>>,
     pub(crate) next_flush_ms: i64,
     flushed: bool,
     /// A delivery was stopped: what to tell is decided anew, whatever the timer says.
@@ -42,6 +47,7 @@ impl AlertGroup {
         AlertGroup {
             labels,
             alerts: BTreeSet::new(),
+            order: OnceLock::new(),
             next_flush_ms: rest_of_interval.unwrap_or(now_ms + route.group_wait_ms),
             flushed: told_at_ms.is_some(),
             again: false,
@@ -53,7 +59,9 @@ impl AlertGroup {
 
     /// Adds an alert. One that began longer ago than `group_wait` has waited enough.
     pub(crate) fn insert(&mut self, alert: Fingerprint, starts_at_ms: i64, group_wait_ms: i64, now_ms: i64) {
-        self.alerts.insert(alert);
+        if self.alerts.insert(alert) {
+            self.order.take();
+        }
         if !self.flushed && starts_at_ms + group_wait_ms < now_ms {
             self.next_flush_ms = self.next_flush_ms.min(now_ms);
         }
@@ -62,6 +70,7 @@ impl AlertGroup {
     /// Goes on under a route that a reload has brought.
     pub(crate) fn rejoin(&mut self, route: &Route, now_ms: i64) {
         self.alerts.clear();
+        self.order.take();
         self.wait_at_most(route, now_ms);
     }
 
@@ -141,7 +150,9 @@ impl AlertGroup {
     }
 
     pub(crate) fn remove(&mut self, alert: Fingerprint) {
-        self.alerts.remove(&alert);
+        if self.alerts.remove(&alert) {
+            self.order.take();
+        }
         self.muted.remove(&alert);
     }
 
@@ -151,6 +162,15 @@ impl AlertGroup {
 
     pub(crate) fn alerts(&self) -> impl Iterator<Item = Fingerprint> {
         self.alerts.iter().copied()
+    }
+
+    /// The alerts as `sort` orders them, which must depend on nothing but what they are: it is asked when
+    /// the group has others than before, and not at every look.
+    pub(crate) fn in_order(
+        &self,
+        sort: impl FnOnce(Vec<Fingerprint>) -> Vec<Fingerprint>,
+    ) -> impl Iterator<Item = Fingerprint> {
+        self.order.get_or_init(|| sort(self.alerts().collect())).iter().copied()
     }
 
     pub(crate) fn len(&self) -> usize {

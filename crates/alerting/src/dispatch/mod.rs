@@ -37,6 +37,7 @@ use crate::{
     inhibit::Candidates,
     journal::{Change, Journal, JournalError, Table},
     notify::dedup::Entry,
+    order,
     route::{Route, RouteId},
     silence::{FileSilence, Planned, Silence, SilenceError, Silences},
     timestamp::Written,
@@ -446,6 +447,22 @@ impl Dispatcher {
         }
         self.collected_at_ms = self.collected_at_ms.min(now_ms);
         self.next_due_ms = self.earliest_due_ms();
+    }
+
+    /// The alerts of a group in the order in which they are told.
+    fn in_order<'a>(&'a self, group: &'a AlertGroup) -> impl Iterator<Item = (Fingerprint, &'a Alert)> {
+        let order = group.in_order(|ids| {
+            let count = ids.len();
+            let held = ids.into_iter().filter_map(|id| self.alerts.get(&id).map(|alert| (id, &alert.labels)));
+            let sorted = order::sort_alerts(held.collect(), |(_, labels)| *labels);
+            debug_assert_eq!(
+                sorted.len(),
+                count,
+                "an alert of a group is held, or it would be missing later"
+            );
+            sorted.into_iter().map(|(id, _)| id).collect()
+        });
+        order.filter_map(|id| self.alerts.get(&id).map(|alert| (id, alert)))
     }
 
     fn earliest_due_ms(&self) -> i64 {

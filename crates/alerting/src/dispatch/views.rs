@@ -79,14 +79,13 @@ impl Dispatcher {
         let moment = self.moment(now_ms);
         let mut groups = Vec::new();
         for ((route, labels), group) in &self.groups {
-            let alerts = group.alerts().filter_map(|id| self.alerts.get(&id).map(|alert| (id, alert)));
-            let firing = alerts.filter(|(_, alert)| !alert.is_resolved(now_ms));
+            let firing = self.in_order(group).filter(|(_, alert)| !alert.is_resolved(now_ms));
             let intervals = moment.intervals(RouteId(*route));
             let view = |(fingerprint, alert)| {
                 let status = AlertStatus { muted_by: intervals.to_vec(), ..status(alert, &moment) };
                 AlertView { alert, fingerprint, receivers: Vec::new(), status }
             };
-            let alerts = order::sort_alerts(firing.map(view).collect(), |view| &view.alert.labels);
+            let alerts: Vec<_> = firing.map(view).collect();
             if !alerts.is_empty() {
                 groups.push(GroupView {
                     labels,
