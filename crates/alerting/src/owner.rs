@@ -357,6 +357,10 @@ impl Run {
         dispatcher.apply_silences(planned, now_ms);
         let (changes, effects) = dispatcher.take();
         drop(dispatcher);
+        if !self.unwritten.is_empty() {
+            // What waits to be written of these silences is older, and must not have the last word.
+            self.unwritten.extend(records);
+        }
         self.unwritten.extend(changes);
         self.settle(Vec::new(), effects);
         Ok(id)
