@@ -9,10 +9,6 @@ use super::{
 use crate::{alert::Fingerprint, notify::dedup::Entry};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Incidents that a group goes on with, of an entry that keeps alerts: one is enough to be seen by, and
-/// when thousands of groups part each cannot have all.
-const SHARED_INCIDENTS_MAX: usize = 16;
-
 impl Dispatcher {
     /// Takes over what the target of an integration was told by others of the alerts of a group.
     pub(super) fn adopt(&mut self, to: &Address<'_>, integration: &str, target: &str, snapshot: &Snapshot) {
@@ -75,7 +71,7 @@ impl Dispatcher {
             if self.told.names(key, group_key) {
                 taken.push(group_key.to_owned());
             } else {
-                taken.extend(entry.open_incidents().take(SHARED_INCIDENTS_MAX).map(str::to_owned));
+                taken.extend(entry.open_incidents().take(self.incident_bounds.shared_max).map(str::to_owned));
             }
             if entry.open.is_subset(alerts) {
                 let is_left = |incident: &&str| !self.is_held_open(incident, key, target, &BTreeSet::new());

@@ -9,8 +9,21 @@ use super::{Delivery, Dispatcher, GroupId};
 use crate::{alert::Fingerprint, notify::dedup::Entry};
 use std::collections::{BTreeSet, HashSet};
 
-/// Incidents that one notification closes: a request each, one after the other, within an attempt.
-pub(super) const CLOSED_AT_ONCE_MAX: usize = 50;
+/// How many incidents are dealt with at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IncidentBounds {
+    /// Incidents that one notification closes: a request each, one after the other, within an attempt.
+    pub(super) closed_at_once_max: usize,
+    /// Incidents that a group goes on with, of an entry that keeps alerts: one is enough to be seen by,
+    /// and when thousands of groups part each cannot have all.
+    pub(super) shared_max: usize,
+}
+
+impl Default for IncidentBounds {
+    fn default() -> Self {
+        IncidentBounds { closed_at_once_max: 50, shared_max: 16 }
+    }
+}
 
 /// What a notification is about.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -59,9 +72,10 @@ impl Dispatcher {
             return Concerned::default();
         }
         let closing = incidents.into_iter().filter(|it| !self.is_held_open(it, key, target, resolved));
-        let mut closing: Vec<_> = closing.take(CLOSED_AT_ONCE_MAX + 1).map(str::to_owned).collect();
-        let has_more = closing.len() > CLOSED_AT_ONCE_MAX;
-        closing.truncate(CLOSED_AT_ONCE_MAX);
+        let at_once_max = self.incident_bounds.closed_at_once_max;
+        let mut closing: Vec<_> = closing.take(at_once_max + 1).map(str::to_owned).collect();
+        let has_more = closing.len() > at_once_max;
+        closing.truncate(at_once_max);
         Concerned { incidents: Some(closing), has_more }
     }
 

@@ -45,6 +45,7 @@ use crate::{
 use flapping::Flapping;
 pub(crate) use flush::Due;
 use group::AlertGroup;
+use incidents::IncidentBounds;
 use model::Labels;
 use outbox::Outbox;
 use std::{
@@ -76,6 +77,7 @@ pub struct Dispatcher {
     silences: Silences,
     groups: BTreeMap<GroupId, AlertGroup>,
     told: NotificationLog,
+    incident_bounds: IncidentBounds,
     outbox: Outbox,
     history: Recorder,
     next_delivery: u64,
@@ -109,6 +111,7 @@ impl Dispatcher {
             silences: Silences::default(),
             groups: BTreeMap::new(),
             told: NotificationLog::default(),
+            incident_bounds: IncidentBounds::default(),
             outbox: Outbox::default(),
             history: Recorder::default(),
             next_delivery: 1,

@@ -1,6 +1,8 @@
-//! Random alerts, silences, edits, crashes and outages against what receivers must know in the end.
+//! Random alerts, silences, inhibitors, edits, crashes and outages against what receivers must know in
+//! the end.
 //! A run follows from its seed, which a failure names.
 
+use super::incidents::IncidentBounds;
 use super::tests::config_for;
 use super::*;
 use crate::silence::SilenceMatcher;
@@ -8,11 +10,17 @@ use crate::silence::SilenceMatcher;
 /// A run takes some 80 ms of a debug build; many thousand have passed.
 const SEEDS: std::ops::Range<u64> = 0..60;
 const STEPS: u64 = 60;
+/// So small that few alerts meet them.
+const BOUNDS: IncidentBounds = IncidentBounds { shared_max: 2, closed_at_once_max: 2 };
 /// What stands before a slash is the group.
-const ALERTS: [&str; 5] = ["1/a", "1/b", "2/a", "2/c", "d"];
+const ALERTS: [&str; 6] = ["1/a", "1/b", "2/a", "2/c", "d", INHIBITOR];
+/// While it fires, some others are muted.
+const INHIBITOR: &str = "i";
+const INHIBITED: [&str; 2] = ["1/a", "2/c"];
 const ROUTE: &str = "group_by: [group], group_wait: 1s, group_interval: 2s, repeat_interval: 1d";
 const RECEIVERS: &str = "- {name: pair, pagerduty_configs: [{routing_key: sink}, {routing_key: second}]}\n\
-     - {name: second, pagerduty_configs: [{routing_key: second}]}\n";
+     - {name: second, pagerduty_configs: [{routing_key: second}]}\n\
+     inhibit_rules: [{source_matchers: [alertname=i], target_matchers: ['alertname=~\"1/a|2/c\"']}]\n";
 
 /// Splitmix64.
 struct Random(u64);
@@ -66,7 +74,7 @@ struct World {
     fires: BTreeMap<Fingerprint, (Labels, bool)>,
     /// When the configuration changed last.
     edited_at_ms: i64,
-    /// When a silence ended or will end.
+    /// When a silence ended or will end, or an inhibitor ended.
     silenced: BTreeMap<Fingerprint, i64>,
     /// Addresses of which a crash has left it open what they were told.
     unsure: BTreeSet<String>,
@@ -104,9 +112,11 @@ impl World {
             configs.push(with("{receiver: other, matchers: [group=1], continue: true}, {receiver: r}"));
         }
         let folder = tempfile::tempdir().unwrap();
+        let mut dispatcher = Dispatcher::new(configs[0].clone(), 0);
+        dispatcher.incident_bounds = BOUNDS;
         World {
             random: Random(seed),
-            dispatcher: Dispatcher::new(configs[0].clone(), 0),
+            dispatcher,
             configs,
             journal: Journal::open(folder.path()).unwrap(),
             _folder: folder,
@@ -176,6 +186,9 @@ impl World {
 
     fn post(&mut self, name: &str, fires: bool) {
         self.note(format!("{}{name}", if fires { '+' } else { '-' }));
+        if name == INHIBITOR && !fires {
+            INHIBITED.iter().for_each(|name| self.note_muted(name, self.now_ms));
+        }
         let labels = labels_of(name);
         let alert = Alert {
             labels: labels.clone(),
@@ -196,6 +209,11 @@ impl World {
         self.settle();
     }
 
+    fn note_muted(&mut self, name: &str, until_ms: i64) {
+        let muted = self.silenced.entry(Fingerprint::of(&labels_of(name))).or_insert(until_ms);
+        *muted = until_ms.max(*muted);
+    }
+
     fn silence(&mut self, name: &str, for_ms: i64) {
         self.note(format!("silence {name} for {for_ms}"));
         let matcher =
@@ -210,7 +228,7 @@ impl World {
             comment: String::new(),
             dormant: false,
         };
-        self.silenced.insert(Fingerprint::of(&labels_of(name)), silence.ends_at_ms);
+        self.note_muted(name, silence.ends_at_ms);
         let id = format!("s{}", self.story.len());
         self.dispatcher.set_silence(silence, id, self.now_ms).unwrap();
         self.settle();
@@ -232,6 +250,7 @@ impl World {
         self.taken.clear();
         self.journal.commit(&std::mem::take(&mut self.unwritten)).unwrap();
         self.dispatcher = Dispatcher::restored(config, &self.journal, self.now_ms).unwrap();
+        self.dispatcher.incident_bounds = BOUNDS;
         self.settle();
         self.note_edit();
     }
@@ -342,11 +361,12 @@ impl World {
         }
     }
 
-    /// When all receivers are there and nothing is silenced any more, they know what fires; when
+    /// When all receivers are there and nothing is muted any more, they know what fires; when
     /// all is over, they know that.
     fn check(&mut self) {
         self.note("all are there");
         self.away.clear();
+        self.post(INHIBITOR, false);
         self.pass(40_000);
         for (fingerprint, (labels, fires)) in &self.fires {
             for target in self.targets(labels) {
@@ -378,9 +398,16 @@ impl World {
     }
 }
 
+/// Those of `SEEDS=from..to`, for runs by hand.
+fn seeds() -> std::ops::Range<u64> {
+    let wanted = std::env::var("SEEDS").ok();
+    let range = wanted.as_deref().and_then(|range| range.split_once(".."));
+    range.map_or(SEEDS, |(from, to)| from.parse().unwrap()..to.parse().unwrap())
+}
+
 #[test]
 fn receivers_know_what_fires_and_what_is_over_whatever_happened() {
-    for seed in SEEDS {
+    for seed in seeds() {
         let mut world = World::new(seed);
         let run = std::panic::AssertUnwindSafe(|| {
             (0..STEPS).for_each(|_| world.step());
