@@ -53,9 +53,10 @@ impl NotificationLog {
 
     /// Whether the entry of `key` names `incident` as open, be it by its own name.
     pub(crate) fn names(&self, key: &str, incident: &str) -> bool {
-        let is_its_own = |entry: &Entry| entry.incidents.is_empty() && entry.group_key == incident;
-        self.by_incident.get(incident).is_some_and(|keys| keys.contains(key))
-            || self.entries.get(key).is_some_and(is_its_own)
+        let Some(entry) = self.entries.get(key) else { return false };
+        let is_named = || self.by_incident.get(incident).is_some_and(|keys| keys.contains(key));
+        let is_its_own = || entry.incidents.is_empty() && entry.group_key == incident;
+        !entry.closed.contains(incident) && (is_named() || is_its_own())
     }
 
     /// Lets an entry name its incident although that has its own name: another has it in common now.

@@ -213,6 +213,28 @@ fn an_alert_that_comes_amid_an_end_goes_on_with_an_incident_that_is_open() {
     assert_eq!(open(&stage), [""; 0]);
 }
 
+/// Part of an end has closed the incident that an alert of it once had, and no more of it is told.
+#[test]
+fn an_alert_that_fires_again_amid_an_end_does_not_go_on_with_what_is_closed() {
+    let mut stage = merged();
+    stage.refusing = true;
+    stage.post(&words('-', 0..MANY));
+    stage.until(6.1);
+    stage.post("+x/0");
+    stage.until(7.5);
+    stage.accept();
+    assert!(!open(&stage).contains(&r#"{}:{alertname="x/0"}"#));
+    stage.refusing = false;
+    stage.reload(BY_NAME, "");
+    stage.until(14.0);
+    let entry = stage.dispatcher.told.get(r#"r/pagerduty/0|{}:{alertname="x/0"}"#).unwrap();
+    let is_open = entry.open_incidents().any(|incident| stage.incidents.contains(incident));
+    assert!(is_open, "{:?} of {:?}", entry.open_incidents().collect::<Vec<_>>(), open(&stage));
+    stage.post("-x/0");
+    stage.until(20.0);
+    assert_eq!(open(&stage), [""; 0]);
+}
+
 #[test]
 fn groups_that_are_parted_again_have_their_own_incidents_back() {
     let mut stage = merged();
