@@ -57,8 +57,8 @@ impl Dispatcher {
     }
 
     /// The incidents that a group goes on with, given the alerts that it takes from others: from each that
-    /// of its own name if there is one, otherwise the first, and from one that keeps nothing all that no
-    /// third keeps open.
+    /// of its own name if there is one, otherwise the first, and from one that keeps nothing of which this
+    /// target hears all that no third keeps open.
     fn taken_over(
         &self,
         group_key: &str,
@@ -66,6 +66,7 @@ impl Dispatcher {
         known: &BTreeMap<String, BTreeSet<Fingerprint>>,
     ) -> Vec<String> {
         let mut taken = Vec::new();
+        let moved: BTreeSet<Fingerprint> = known.values().flatten().copied().collect();
         for (key, alerts) in known {
             let Some(entry) = self.told.get(key) else { continue };
             if self.told.names(key, group_key) {
@@ -73,8 +74,9 @@ impl Dispatcher {
             } else {
                 taken.extend(entry.open_incidents().take(self.incident_bounds.shared_max).map(str::to_owned));
             }
-            if entry.open.is_subset(alerts) {
-                let is_left = |incident: &&str| !self.is_held_open(incident, key, target, &BTreeSet::new());
+            let is_kept = |alert: &Fingerprint| !alerts.contains(alert) && self.is_heard(target, *alert);
+            if !entry.open.iter().any(is_kept) {
+                let is_left = |incident: &&str| !self.is_held_open(incident, key, target, &moved);
                 taken.extend(entry.open_incidents().filter(is_left).map(str::to_owned));
             }
         }

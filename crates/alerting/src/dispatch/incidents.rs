@@ -128,7 +128,7 @@ impl Dispatcher {
     }
 
     /// Whether some group tells `target` of the end of an alert.
-    fn is_heard(&self, target: &str, alert: Fingerprint) -> bool {
+    pub(super) fn is_heard(&self, target: &str, alert: Fingerprint) -> bool {
         let Some(labels) = self.alerts.get(&alert).map(|alert| &alert.labels) else { return false };
         self.config.routes.matching(labels).into_iter().any(|route_id| {
             let route = self.config.routes.get(route_id);

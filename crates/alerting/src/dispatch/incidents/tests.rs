@@ -235,6 +235,42 @@ fn an_alert_that_fires_again_amid_an_end_does_not_go_on_with_what_is_closed() {
     assert_eq!(open(&stage), [""; 0]);
 }
 
+/// What stays behind is told elsewhere: nobody closes what is left to it.
+#[test]
+fn incidents_are_not_left_to_an_alert_that_is_sent_elsewhere() {
+    let mut stage = merged();
+    let elsewhere = "routes: [{receiver: quiet, matchers: [alertname=x/0]}]";
+    stage.reload(&format!("{}, {elsewhere}", SIMPLE.replace("[group]", "[]")), "");
+    stage.until(7.0);
+    stage.post(&words('-', 0..MANY));
+    stage.until(12.0);
+    assert_eq!(open(&stage), [r#"{}/{alertname="x/0"}:{}"#], "the quiet one hears of no end");
+}
+
+/// Neither of two groups that become one leaves to the other what both have open.
+#[test]
+fn what_two_groups_have_in_common_is_closed_when_they_become_one() {
+    let apart = "{matchers: [group=z], group_by: [group]}";
+    let x_and_y = "{matchers: ['alertname=~\"x/.*|z/0\"']}, {matchers: ['alertname=~\"y/.*|z/1\"']}";
+    let merged = SIMPLE.replace("[group]", "[]");
+    let mut stage = Stage::new(&format!("{BY_NAME}, routes: [{apart}]"), "");
+    stage.post(&words('+', 0..20));
+    stage.post(&words('+', 0..20).replace('x', "y"));
+    stage.post("+z/0 +z/1");
+    stage.until(2.0);
+    assert_eq!(open(&stage).len(), 41);
+    for routes in [format!("{apart}, {x_and_y}"), x_and_y.to_owned(), String::new()] {
+        stage.reload(&format!("{merged}, routes: [{routes}]"), "");
+        stage.until(stage.now_ms as f64 / 1000.0 + 4.0);
+    }
+    assert_eq!(open(&stage).len(), 41);
+    stage.post(&words('-', 0..20));
+    stage.post(&words('-', 0..20).replace('x', "y"));
+    stage.post("-z/0 -z/1");
+    stage.until(20.0);
+    assert_eq!(open(&stage), [""; 0]);
+}
+
 #[test]
 fn groups_that_are_parted_again_have_their_own_incidents_back() {
     let mut stage = merged();
