@@ -2,27 +2,86 @@
 //! group to another name of the receiver: it is taken over, so that nothing is told again and the end
 //! of everything is.
 
-use super::{
-    Dispatcher,
-    flush::{Address, Snapshot},
-};
-use crate::{alert::Fingerprint, notify::dedup::Entry};
+use super::{Dispatcher, GroupId, flush::Address, outbox::UnderWay};
+use crate::{alert::Fingerprint, notify::dedup::Entry, route::RouteId};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Dispatcher {
+    /// After an edit, takes over at once what is certain: before those who told of it tell of what is left
+    /// to them.
+    pub(super) fn adopt_moved(&mut self) {
+        let config = self.config.clone();
+        for group in self.groups.keys().cloned().collect::<Vec<_>>() {
+            let route = config.routes.get(RouteId(group.0));
+            let Some(receiver) = config.receivers.get(&route.receiver) else { continue };
+            let group_key = &*route.group_key(&group.1);
+            let alerts: Vec<Fingerprint> = self.groups[&group].alerts().collect();
+            for at in 0..receiver.integrations.len() {
+                let to = Address { group: &group, group_key, route, receiver, at };
+                let (key, target) = (to.integration().key(&receiver.name), to.integration().target());
+                let is_certain = self.outbox.of_group(&key, group_key).is_none()
+                    && self.unsettled(&to, &key, &target, &alerts).is_none();
+                if is_certain {
+                    self.adopt(&to, &key, &target, &alerts);
+                }
+            }
+        }
+    }
+
+    /// A notification that must have ended before it is known what a target knows of the alerts of a group:
+    /// an edit may have left one whose group is gone, or has lost alerts of which it tells to this one,
+    /// or (false) one by which a group that has lost alerts tells that all is over.
+    pub(super) fn unsettled(
+        &self,
+        to: &Address<'_>,
+        integration: &str,
+        target: &str,
+        alerts: &[Fingerprint],
+    ) -> Option<(u64, bool)> {
+        let entry_key = Entry::key(integration, to.group_key);
+        alerts.iter().find_map(|alert| {
+            let stray = self.outbox.about(*alert).find(|it| self.is_stray(it, *alert, target, to.group));
+            let end = || {
+                let mut left = self.left_by_others(*alert, target, &entry_key);
+                left.find_map(|(_, entry)| self.end_under_way(entry))
+            };
+            let stray = stray.map(|under_way| (under_way.delivery.id, true));
+            stray.or_else(|| Some((end()?.delivery.id, false)))
+        })
+    }
+
+    fn is_stray(&self, under_way: &UnderWay, alert: Fingerprint, target: &str, group: &GroupId) -> bool {
+        let own = under_way.group.as_ref();
+        let holds_it = |own: &GroupId| self.groups.get(own).is_some_and(|group| group.contains(alert));
+        under_way.delivery.target == target && own != Some(group) && !own.is_some_and(holds_it)
+    }
+
+    /// Other entries than that of `own` by which a target holds an alert open that belongs to their groups
+    /// no more, with their keys.
+    fn left_by_others(
+        &self,
+        alert: Fingerprint,
+        target: &str,
+        own: &str,
+    ) -> impl Iterator<Item = (&str, &Entry)> {
+        let holders = self.told.holders(alert).filter(move |(key, it)| *key != own && it.target == target);
+        holders.filter(move |(_, it)| !self.is_told_elsewhere(it, alert))
+    }
+
     /// Takes over what the target of an integration was told by others of the alerts of a group.
-    pub(super) fn adopt(&mut self, to: &Address<'_>, integration: &str, target: &str, snapshot: &Snapshot) {
+    pub(super) fn adopt(
+        &mut self,
+        to: &Address<'_>,
+        integration: &str,
+        target: &str,
+        alerts: &[Fingerprint],
+    ) {
         let entry_key = Entry::key(integration, to.group_key);
         let own = self.told.get(&entry_key);
         let mut known: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
-        for alert in snapshot.ids.iter().copied() {
-            if own.is_some_and(|own| own.open.contains(&alert)) {
-                continue;
-            }
-            for (key, entry) in self.told.holders(alert) {
-                if entry.target == target && !self.is_told_elsewhere(entry, alert) {
-                    known.entry(key.to_owned()).or_default().insert(alert);
-                }
+        for alert in alerts.iter().filter(|alert| !own.is_some_and(|own| own.open.contains(*alert))) {
+            for (key, _) in self.left_by_others(*alert, target, &entry_key) {
+                known.entry(key.to_owned()).or_default().insert(*alert);
             }
         }
         if known.is_empty() {
@@ -41,7 +100,8 @@ impl Dispatcher {
             adopted.repeat_interval_ms = entry.repeat_interval_ms;
             adopted.silenced.extend(entry.silenced.intersection(alerts));
             adopted.open.extend(alerts);
-            adopted.firing.extend(alerts);
+            // One that was muted meanwhile is open, but the last notification left it out.
+            adopted.firing.extend(entry.firing.intersection(alerts));
             adopted.resolved.retain(|alert| !alerts.contains(alert));
         }
         adopted.group_key = to.group_key.to_owned();

@@ -7,7 +7,6 @@ use super::{
     group::PendingFlush,
     incidents::Concerned,
     mutes::{Moment, Mutes},
-    outbox::UnderWay,
 };
 use crate::{
     alert::{Alert, Fingerprint},
@@ -62,11 +61,11 @@ pub(crate) struct Due {
 
 /// Where a flush speaks to.
 pub(super) struct Address<'a> {
-    group: &'a GroupId,
+    pub(super) group: &'a GroupId,
     pub(super) group_key: &'a str,
-    route: &'a Route,
-    receiver: &'a Arc<Receiver>,
-    at: usize,
+    pub(super) route: &'a Route,
+    pub(super) receiver: &'a Arc<Receiver>,
+    pub(super) at: usize,
 }
 
 impl Address<'_> {
@@ -184,10 +183,10 @@ impl Dispatcher {
         }
         let target = integration.target();
         if under_way.is_none() {
-            if let Some(id) = self.wait_for_stray(&target, to.group, snapshot) {
+            if let Some(id) = self.wait_for_unsettled(to, &key, &target, &snapshot.ids) {
                 return Some(id);
             }
-            self.adopt(to, &key, &target, snapshot);
+            self.adopt(to, &key, &target, &snapshot.ids);
         }
         let entry_key = Entry::key(&key, to.group_key);
         self.note_silenced(&entry_key, snapshot);
@@ -302,21 +301,19 @@ impl Dispatcher {
         })
     }
 
-    /// A reload may have left a notification whose group is gone, or has lost alerts of which it
-    /// tells to this one. Until it has ended it is not known what the target knows of them.
-    fn wait_for_stray(&mut self, target: &str, group: &GroupId, snapshot: &Snapshot) -> Option<u64> {
-        let is_stray = |under_way: &UnderWay, alert: Fingerprint| {
-            let own = under_way.group.as_ref();
-            let holds_it = |own: &GroupId| self.groups.get(own).is_some_and(|group| group.contains(alert));
-            under_way.delivery.target == target && own != Some(group) && !own.is_some_and(holds_it)
-        };
-        let stray = snapshot
-            .ids
-            .iter()
-            .find_map(|alert| self.outbox.about(*alert).find(|under_way| is_stray(under_way, *alert)));
-        let id = stray?.delivery.id;
-        self.outbox.get_mut(id)?.waiting.insert(group.clone());
-        self.stop_delivery(id);
+    /// Until this notification has ended it is not known what the target knows of the alerts.
+    fn wait_for_unsettled(
+        &mut self,
+        to: &Address<'_>,
+        integration: &str,
+        target: &str,
+        alerts: &[Fingerprint],
+    ) -> Option<u64> {
+        let (id, is_stray) = self.unsettled(to, integration, target, alerts)?;
+        self.outbox.get_mut(id)?.waiting.insert(to.group.clone());
+        if is_stray {
+            self.stop_delivery(id);
+        }
         Some(id)
     }
 

@@ -5,7 +5,7 @@
 //! incidents, and one whose alerts go to several groups is closed by the last of them. An end of many
 //! incidents closes them in parts, each of which is known to be done.
 
-use super::{Delivery, Dispatcher, GroupId};
+use super::{Delivery, Dispatcher, GroupId, outbox::UnderWay};
 use crate::{alert::Fingerprint, notify::dedup::Entry};
 use std::collections::{BTreeSet, HashSet};
 
@@ -45,7 +45,8 @@ impl Dispatcher {
     ) -> Concerned {
         let own = self.told.get(key);
         let own_is_named = own.is_some_and(|entry| !entry.incidents.is_empty());
-        let own_open = own.into_iter().flat_map(Entry::open_incidents);
+        let is_left = firing.is_empty() && own.is_some_and(|it| self.is_left_to_others(it, resolved));
+        let own_open = own.filter(|_| !is_left).into_iter().flat_map(Entry::open_incidents);
         if !firing.is_empty() {
             let open: Vec<_> = own_open.map(str::to_owned).collect();
             let is_named = own_is_named && !open.is_empty();
@@ -61,7 +62,7 @@ impl Dispatcher {
                 }
             }
         }
-        let is_alone = abandoned.is_empty() && !own_is_named;
+        let is_alone = abandoned.is_empty() && !own_is_named && !is_left;
         let closed = own.map(|entry| &entry.closed);
         let abandoned = abandoned.into_iter().filter_map(|key| self.told.get(key));
         let mut seen: HashSet<&str> = closed.into_iter().flatten().map(String::as_str).collect();
@@ -77,6 +78,13 @@ impl Dispatcher {
         let has_more = closing.len() > at_once_max;
         closing.truncate(at_once_max);
         Concerned { incidents: Some(closing), has_more }
+    }
+
+    /// Whether other groups go on with the incidents of an entry, although they have not yet taken over the
+    /// alerts that an edit has moved to them.
+    fn is_left_to_others(&self, entry: &Entry, resolved: &BTreeSet<Fingerprint>) -> bool {
+        let mut left = entry.open.iter().filter(|alert| !resolved.contains(alert));
+        left.any(|alert| !self.is_told_elsewhere(entry, *alert) && self.is_heard(&entry.target, *alert))
     }
 
     /// An end waits for a beginning under way of an incident that it would close: only then is it known
@@ -123,8 +131,13 @@ impl Dispatcher {
 
     /// Whether the receiver is about to be told that all is over: it leaves to others what they close.
     fn is_being_closed(&self, entry: &Entry) -> bool {
+        self.end_under_way(entry).is_some_and(|under_way| !under_way.stopping)
+    }
+
+    /// By which the receiver is told that all of an entry's group is over.
+    pub(super) fn end_under_way(&self, entry: &Entry) -> Option<&UnderWay> {
         let under_way = self.outbox.of_group(&entry.integration, &entry.group_key);
-        under_way.is_some_and(|under_way| !under_way.stopping && under_way.delivery.firing.is_empty())
+        under_way.filter(|under_way| under_way.delivery.firing.is_empty())
     }
 
     /// Whether some group tells `target` of the end of an alert.

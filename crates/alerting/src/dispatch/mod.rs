@@ -152,6 +152,7 @@ impl Dispatcher {
         this.take_over_deliveries(waiting.collect(), now_ms);
         this.regroup(now_ms);
         this.resume_deliveries();
+        this.adopt_moved();
         Ok(this)
     }
 
@@ -364,6 +365,7 @@ impl Dispatcher {
         // What waits for a group that has no alerts any more waits for nothing.
         self.groups.retain(|_, group| !group.is_empty());
         self.review_deliveries(&before);
+        self.adopt_moved();
     }
 
     /// Creates or changes a silence at once, as a rehearsal does, and returns its id.

@@ -142,6 +142,59 @@ fn an_incident_goes_on_with_a_beginning_that_is_under_way() {
     assert_eq!(open(&stage), [""; 0]);
 }
 
+const INHIBITED: &str =
+    "inhibit_rules: [{source_matchers: [alertname=s], target_matchers: [alertname=x/0]}]\n";
+
+/// While an alert is muted the last notification of its group leaves it out, and the incident is closed.
+#[test]
+fn a_muted_alert_that_an_edit_moves_is_told_when_it_is_muted_no_more() {
+    for restarts in [false, true] {
+        let mut stage = Stage::new(SIMPLE, INHIBITED);
+        stage.post("+x/0 +x/1");
+        stage.until(2.0);
+        stage.post("+s -x/1");
+        assert_eq!(stage.until(5.0), ["3 r +s", "3 r -x/1"], "x/0 is muted");
+        assert_eq!(open(&stage), ["{}:{}"]);
+        let edited = config(BY_NAME, INHIBITED);
+        if restarts {
+            stage.restart(edited);
+        } else {
+            stage.reload_to(edited);
+        }
+        stage.until(8.0);
+        stage.post("-s");
+        let told = stage.until(12.0);
+        assert!(told.iter().any(|told| told.ends_with("+x/0")), "restarts: {restarts}: {told:?}");
+        assert_eq!(open(&stage), [r#"{}:{group="x"}"#]);
+        stage.post("-x/0");
+        stage.until(16.0);
+        assert_eq!(open(&stage), [""; 0]);
+    }
+}
+
+/// The group that an edit takes alerts from is looked at before the one that they are moved to.
+#[test]
+fn an_end_of_what_an_edit_has_left_does_not_close_the_incident_of_what_it_has_moved() {
+    for restarts in [false, true] {
+        let mut stage = Stage::new(SIMPLE, "");
+        stage.post("+x/0 +x/1");
+        stage.until(2.0);
+        stage.post("-x/1");
+        let moved = "routes: [{matchers: [alertname=x/0], group_wait: 8s, group_interval: 8s}]";
+        let edited = config(&format!("{SIMPLE}, {moved}"), "");
+        if restarts {
+            stage.restart(edited);
+        } else {
+            stage.reload_to(edited);
+        }
+        assert_eq!(stage.until(20.0), ["3 r -x/1"], "x/0 is not told again");
+        assert_eq!(open(&stage), [r#"{}:{group="x"}"#], "x/0 fires");
+        stage.post("-x/0");
+        stage.until(40.0);
+        assert_eq!(open(&stage), [""; 0]);
+    }
+}
+
 /// An entry as it was stored before incidents had names of their own.
 #[test]
 fn what_was_told_before_incidents_had_names_is_closed() {
