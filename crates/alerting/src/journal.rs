@@ -16,6 +16,7 @@
 //! tells it twice. JSON keeps records readable by later releases: fields may be added, with a
 //! default.
 
+use crate::history::EVENTS_MAX;
 use durable::File;
 use redb::{ReadOnlyTable, ReadableTable, TableDefinition, TableError};
 use serde::{Serialize, de::DeserializeOwned};
@@ -142,16 +143,22 @@ impl Change {
 }
 
 /// Leaves out changes that a later one of the same record makes good, and all but the last `events_max`
-/// of the history, whose records are never the same.
+/// events of the history, whose records are never the same. Removals from it stay, so that its bound
+/// holds, but for those of events that were never written: behind so many there are no others.
 pub(crate) fn keep_last(changes: &mut Vec<Change>, events_max: usize) {
-    let (mut later, mut events) = (HashSet::new(), 0);
+    let (mut later, mut events, mut removals) = (HashSet::new(), 0, 0);
     changes.reverse();
     changes.retain(|change| {
-        events += usize::from(change.table == Table::History);
-        let has_room = change.table != Table::History || events <= events_max;
-        has_room && later.insert((change.table, change.key.clone()))
+        let is_event = change.table == Table::History && change.value.is_some();
+        events += usize::from(is_event);
+        (!is_event || events <= events_max) && later.insert((change.table, change.key.clone()))
     });
     changes.reverse();
+    changes.retain(|change| {
+        let is_removal = change.table == Table::History && change.value.is_none();
+        removals += u64::from(is_removal);
+        !is_removal || removals <= EVENTS_MAX
+    });
 }
 
 impl From<redb::Error> for JournalError {
@@ -364,5 +371,9 @@ mod tests {
         let mut changes = vec![event(1), put("a", 1), event(2), event(3)];
         keep_last(&mut changes, 2);
         assert_eq!(changes, [put("a", 1), event(2), event(3)]);
+        let old = |number: u8| Change::remove(Table::History, number.to_string());
+        let mut changes = vec![event(7), old(1), event(8), old(2), event(9), old(3)];
+        keep_last(&mut changes, 2);
+        assert_eq!(changes, [old(1), event(8), old(2), event(9), old(3)], "what is on disk goes");
     }
 }
