@@ -10,7 +10,7 @@
 
 use durable::File;
 use redb::{ReadableTable, TableDefinition, TableError};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, path::Path};
 
 const FILE: &str = "scaling.redb";
@@ -62,7 +62,8 @@ impl Change {
         Change(table, uid.to_owned(), Some(text))
     }
 
-    pub(crate) fn remove(table: Table, uid: &str) -> Self {
+    #[cfg(test)]
+    fn remove(table: Table, uid: &str) -> Self {
         Change(table, uid.to_owned(), None)
     }
 }
@@ -93,6 +94,24 @@ impl Journal {
                     Some(value) => drop(table.insert(uid.as_str(), value.as_str())?),
                     None => drop(table.remove(uid.as_str())?),
                 }
+            }
+            Ok(())
+        })?)
+    }
+
+    /// Removes the delivery of this number from the outbox, unless a newer one has taken its place.
+    pub(crate) fn remove_delivery(&self, uid: &str, sequence: u64) -> Result<(), JournalError> {
+        #[derive(Deserialize)]
+        struct Numbered {
+            sequence: u64,
+        }
+        Ok(self.0.write(|transaction| {
+            let mut outbox = transaction.open_table(Table::Outbox.definition())?;
+            let is_newer = |text: &str| {
+                serde_json::from_str(text).is_ok_and(|stored: Numbered| stored.sequence > sequence)
+            };
+            if !outbox.get(uid)?.is_some_and(|stored| is_newer(stored.value())) {
+                outbox.remove(uid)?;
             }
             Ok(())
         })?)
@@ -138,5 +157,17 @@ mod tests {
         journal.commit(&[Change::remove(Table::States, "a")]).unwrap();
         assert_eq!(journal.load::<u8>(Table::States).unwrap(), BTreeMap::from([("b".to_owned(), 2)]));
         assert!(journal.load::<u8>(Table::Outbox).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_newer_delivery_stays_in_the_outbox() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        let delivery = serde_json::json!({"sequence": 2, "body": ""});
+        journal.commit(&[Change::put(Table::Outbox, "a", &delivery)]).unwrap();
+        for (removed, left) in [(1, 1), (2, 0), (2, 0)] {
+            journal.remove_delivery("a", removed).unwrap();
+            assert_eq!(journal.load::<serde_json::Value>(Table::Outbox).unwrap().len(), left, "{removed}");
+        }
     }
 }

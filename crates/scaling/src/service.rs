@@ -24,6 +24,8 @@ use tokio::{sync::watch, task::JoinHandle};
 
 /// Decisions that may wait for a thread of the pool.
 const QUEUE: usize = 1024;
+/// Between two tries to take out of the outbox what has ended.
+const REMOVE_EVERY: Duration = Duration::from_secs(5);
 
 /// What scaling is told by its user.
 #[derive(Clone, Debug, Default)]
@@ -422,7 +424,7 @@ impl Courier {
                     () = stop.wait() => return,
                     // Dropping the attempt is safe: the number tells the receiver which is newer.
                     changed = deliveries.changed() => if changed.is_err() { return } else { continue },
-                    status = self.deliver(&delivery) => self.conclude(&delivery, status),
+                    () = self.carry_out(&delivery) => {}
                 }
             }
             tokio::select! {
@@ -430,6 +432,17 @@ impl Courier {
                 changed = deliveries.changed() => if changed.is_err() { return },
             }
         }
+    }
+
+    async fn carry_out(&self, delivery: &Delivery) {
+        let status = self.deliver(delivery).await;
+        self.conclude(delivery, status);
+        let (uid, sequence) = (&self.policy.uid, delivery.sequence);
+        let remove = || self.common.journal.remove_delivery(uid, sequence);
+        let tell = |error| {
+            tracing::error!(policy = uid, sequence, %error, "a delivery that has ended stays in the outbox until that can be written; a restart before that repeats it");
+        };
+        until_done(REMOVE_EVERY, remove, tell).await;
     }
 
     async fn deliver(&self, delivery: &Delivery) -> DeliveryStatus {
@@ -476,8 +489,17 @@ impl Courier {
             );
         }
         lock(&self.status).delivery = status;
-        if let Err(error) = self.common.journal.commit(&[Change::remove(Table::Outbox, &self.policy.uid)]) {
-            tracing::error!(policy = self.policy.uid, %error, "an accepted delivery stays in the outbox and will be repeated");
+    }
+}
+
+/// Tries until it succeeds. Only the first error is told.
+async fn until_done<E>(every: Duration, mut run: impl FnMut() -> Result<(), E>, tell: impl FnOnce(E)) {
+    let Err(error) = run() else { return };
+    tell(error);
+    loop {
+        tokio::time::sleep(every).await;
+        if run().is_ok() {
+            return;
         }
     }
 }

@@ -134,3 +134,14 @@ async fn a_refusal_is_final_and_a_dry_run_delivers_nothing() {
     assert!(requests.try_recv().is_err());
     dry.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_full_disk_refuses_to_forget_is_tried_until_there_is_room() {
+    let (mut tries, mut told) = (0, Vec::new());
+    let run = || {
+        tries += 1;
+        if tries < 4 { Err("full") } else { Ok(()) }
+    };
+    until_done(Duration::ZERO, run, |error| told.push(error)).await;
+    assert_eq!((tries, told), (4, vec!["full"]));
+}
