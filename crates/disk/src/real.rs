@@ -31,13 +31,7 @@ pub(crate) struct RealSyncer(Arc<File>);
 
 impl RealDir {
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => io::Error::new(
-                io::ErrorKind::NotADirectory,
-                format!("`{}` is a file, where a folder is wanted", path.display()),
-            ),
-            _ => at(&path, error),
-        })?;
+        fs::create_dir_all(&path).map_err(|error| not_created(&path, error))?;
         Ok(RealDir(path.into()))
     }
 
@@ -196,6 +190,24 @@ fn bytes_below(folder: &Path) -> io::Result<u64> {
     Ok(total)
 }
 
+/// Why a folder could not be created. A link to what is not there, such as a volume that is not mounted,
+/// exists already, too.
+fn not_created(path: &Path, error: io::Error) -> io::Error {
+    if path.is_file() {
+        let words = format!("`{}` is a file, where a folder is wanted", path.display());
+        return io::Error::new(io::ErrorKind::NotADirectory, words);
+    }
+    let target = |path: &Path| fs::read_link(path).ok().filter(|_| fs::metadata(path).is_err());
+    let dangling = path.ancestors().find_map(|path| Some((path, target(path)?)));
+    match dangling {
+        Some((link, target)) => io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("`{}` is a link to `{}`, which is not there", link.display(), target.display()),
+        ),
+        None => at(path, error),
+    }
+}
+
 /// Adds the path to an error and keeps its kind.
 fn at(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
@@ -245,5 +257,17 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         let error = super::RealDir::create(path).map(drop).unwrap_err();
         assert!(error.to_string().ends_with("/data` is a file, where a folder is wanted"), "{error}");
+    }
+
+    #[test]
+    fn a_link_to_what_is_not_there_is_called_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("data");
+        std::os::unix::fs::symlink("/absent/volume", &link).unwrap();
+        for path in [link.clone(), link.join("metrics")] {
+            let error = super::RealDir::create(path).map(drop).unwrap_err();
+            let words = format!("`{}` is a link to `/absent/volume`, which is not there", link.display());
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::NotFound, words));
+        }
     }
 }
