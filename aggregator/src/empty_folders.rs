@@ -11,9 +11,16 @@ pub(crate) fn empty_folders(config: &Config) -> Vec<String> {
     let rules = rules_git::split(&config.alerting.rules).map(|(paths, _)| paths).unwrap_or_default();
     let alerting = rules.iter().chain(&config.alerting.silences).filter(|path| holds_nothing(path));
     let scaling = config.scaling.policies.iter().filter(|path| holds_no_policies(path));
-    let message =
-        |path: &PathBuf| format!("{}:0:0: no *.yml and no *.yaml file in this folder", path.display());
-    alerting.chain(scaling).map(message).collect()
+    let alerting = alerting.map(|path| message(path, NO_RULE_FILE));
+    alerting.chain(scaling.map(|path| message(path, NO_YAML))).collect()
+}
+
+const NO_RULE_FILE: &str =
+    "nothing to read in this folder: no *.yml and no *.yaml file that is neither hidden nor a test";
+const NO_YAML: &str = "no *.yml and no *.yaml file in this folder";
+
+fn message(path: &Path, words: &str) -> String {
+    format!("{}:0:0: {words}", path.display())
 }
 
 /// Warns of each in the log.
@@ -46,16 +53,18 @@ mod tests {
         for folder in [&rules, &silences, &full] {
             std::fs::create_dir(folder).unwrap();
         }
-        for file in [rules.join("a.rules"), rules.join("b.json"), full.join("a.yaml")] {
+        let unread =
+            ["a.rules", "b.json", ".c.yml", "d.test.yml", "e_test.yaml"].map(|name| rules.join(name));
+        for file in unread.into_iter().chain([full.join("a.yaml")]) {
             std::fs::write(file, "").unwrap();
         }
         let gone = folder.path().join("gone");
         let mut config = Config::default();
         config.alerting.rules = [&rules, &full, &gone].map(|path| path.clone().into()).into();
         config.alerting.silences = vec![silences.clone(), full.join("a.yaml")];
-        config.scaling.policies = vec![rules.clone(), full];
-        let expected = [&rules, &silences, &rules]
-            .map(|path| format!("{}:0:0: no *.yml and no *.yaml file in this folder", path.display()));
+        config.scaling.policies = vec![silences.clone(), full];
+        let expected = [(&rules, NO_RULE_FILE), (&silences, NO_RULE_FILE), (&silences, NO_YAML)]
+            .map(|(path, words)| format!("{}:0:0: {words}", path.display()));
         assert_eq!(empty_folders(&config), expected);
     }
 }
