@@ -10,6 +10,9 @@ use crate::Value;
 
 /// In place of an address whose scheme is not `http`, `https` or `mailto`.
 const REFUSED_URL: &str = "#ZgotmplZ";
+/// The one `<` of a template's own text that begins neither tag nor comment and stays, in any case
+/// of its letters.
+const DOCTYPE: &str = "<!DOCTYPE";
 /// In place of a style that is not plainly a value.
 const REFUSED: &str = "ZgotmplZ";
 
@@ -107,6 +110,10 @@ impl Context {
             if before == State::Text && self.state == State::Text && done == "<" {
                 // It begins no tag, and what a value adds must not make one of it.
                 out.push_str("&lt;");
+            } else if let State::Raw(Element::Text(_)) = before
+                && self.state == before
+            {
+                out.push_str(&escape_tag_openings(done));
             } else if before != State::Comment && self.state != State::Comment {
                 out.push_str(done);
             }
@@ -157,6 +164,9 @@ impl Context {
         if text.starts_with("<!--") {
             self.state = State::Comment;
             return 4;
+        }
+        if begins_doctype(text) {
+            return DOCTYPE.len();
         }
         let is_end = text[1..].starts_with('/');
         let name = &text[1 + usize::from(is_end)..];
@@ -300,6 +310,22 @@ impl Context {
             UrlPart::Query => percent_encoded(text, false),
         }
     }
+}
+
+fn begins_doctype(text: &str) -> bool {
+    text.get(..DOCTYPE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(DOCTYPE))
+}
+
+/// For a template's own text within `textarea` and `title`, where no tag but the end begins.
+fn escape_tag_openings(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('<') {
+        out.push_str(&rest[..at]);
+        out.push_str(if begins_doctype(&rest[at..]) { "<" } else { "&lt;" });
+        rest = &rest[at + 1..];
+    }
+    out + rest
 }
 
 fn find_ignoring_case(text: &str, needle: &str) -> Option<usize> {
@@ -521,5 +547,35 @@ mod tests {
         assert_eq!(context.feed(" c -->d<p class='x > y'>e"), "d<p class='x > y'>e");
         assert_eq!(context, Context::default());
         assert_eq!(context.feed("a < b <"), "a &lt; b &lt;");
+    }
+
+    #[test]
+    fn text_of_the_template_is_as_go_prints_it() {
+        for (text, expected) in [
+            ("<!DOCTYPE html>\n<html>", "<!DOCTYPE html>\n<html>"),
+            ("<!doctype html><p>", "<!doctype html><p>"),
+            (
+                "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\" \"http://x/x.dtd\"><html xmlns='x'>",
+                "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\" \"http://x/x.dtd\"><html xmlns='x'>",
+            ),
+            ("<?xml version=\"1.0\"?>\n<!DocType html>", "&lt;?xml version=\"1.0\"?>\n<!DocType html>"),
+            ("<!DOCTYP", "&lt;!DOCTYP"),
+            ("<!DOCTYPÉ html>", "&lt;!DOCTYPÉ html>"),
+            ("<![CDATA[x]]>", "&lt;![CDATA[x]]>"),
+            ("<!--[if mso]><table><![endif]--><p>", "<p>"),
+            ("a <3 </3> <>", "a &lt;3 &lt;/3> &lt;>"),
+            ("a & b &amp; \"c\" > d", "a & b &amp; \"c\" > d"),
+            ("<title>a < b <i></title>", "<title>a &lt; b &lt;i></title>"),
+            ("<script>if (a < b) {}</script>", "<script>if (a < b) {}</script>"),
+        ] {
+            let mut context = Context::default();
+            assert_eq!(context.feed(text), expected);
+            assert_eq!(context.state, State::Text, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_beside_the_doctype_is_text() {
+        assert_eq!(at("<!DOCTYPE ", "<b>"), "&lt;b&gt;");
     }
 }

@@ -295,6 +295,7 @@ mod tests {
     #[test]
     fn the_default_mail_shows_what_matters_and_escapes_it() {
         let html = expand("{{ template \"email.default.html\" . }}", true);
+        assert!(html.starts_with("<!DOCTYPE html>\n<html"), "{html}");
         for expected in [
             "disk &lt;full&gt;",
             "1 firing",
