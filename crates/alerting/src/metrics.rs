@@ -22,6 +22,22 @@ struct ByState {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByWhat {
+    what: &'static str,
+}
+
+/// What can be wrong at a reload by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reloadable {
+    /// Rule files.
+    Rules,
+    /// Alertmanager's configuration.
+    Routes,
+    /// Files of silences.
+    Silences,
+}
+
 /// See the module. Clones share the numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
@@ -32,7 +48,7 @@ pub(crate) struct Metrics {
     attempts: Family<ByIntegration, Counter>,
     attempts_failed: Family<ByIntegration, Counter>,
     given_up: Family<ByIntegration, Counter>,
-    reload_ok: Gauge,
+    reload_ok: Family<ByWhat, Gauge>,
     pub(crate) journal_failures: Counter,
     pub(crate) alerts: Gauge,
     pub(crate) outbox: Gauge,
@@ -74,7 +90,7 @@ impl Metrics {
             );
             registry.register(
                 "bellwether_alerting_reload_successful",
-                "Whether the last reload of rules and of the notification configuration was good",
+                "Whether rules, routes and silences were good when they were last read",
                 this.reload_ok,
             );
             registry.register(
@@ -158,7 +174,12 @@ impl Metrics {
         self.given_up.get_or_create(&ByIntegration { integration }).inc();
     }
 
-    pub(crate) fn reloaded(&self, good: bool) {
-        self.reload_ok.set(i64::from(good));
+    pub(crate) fn reloaded(&self, what: Reloadable, good: bool) {
+        let what = match what {
+            Reloadable::Rules => "rules",
+            Reloadable::Routes => "routes",
+            Reloadable::Silences => "silences",
+        };
+        self.reload_ok.get_or_create(&ByWhat { what }).set(i64::from(good));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     dispatch::{Dispatcher, PostError, PostedAlert, ingest},
     history::{Event, Shipper},
     journal::{Journal, JournalError, Table},
-    metrics::Metrics,
+    metrics::{Metrics, Reloadable},
     notify::deliver::Means,
     owner::{Owner, OwnerError},
     problem::{Problem, Problems},
@@ -168,13 +168,15 @@ impl Alerting {
             external_labels: settings.external_labels.clone(),
         };
         let engine = RuleEngine::new(environment, owner.clone(), metrics.clone(), parts.clock);
-        metrics.reloaded(refused.is_empty());
+        metrics.reloaded(Reloadable::Rules, refused.is_empty());
+        metrics.reloaded(Reloadable::Routes, true);
+        metrics.reloaded(Reloadable::Silences, true);
         let reload = ReloadStatus { at_ms: started_ms, problems: refused, warnings };
         engine.start(revision.rules, records).await;
         text_records.push(Texts::put_files(texts.files.as_deref().unwrap_or_default(), started_ms));
         offers::keep(&owner, text_records).await;
         let built_in = Mutex::new(settings.built_in_rules.clone());
-        let watch = revision::watch_silences(&settings, owner.clone(), parts.clock);
+        let watch = revision::watch_silences(&settings, owner.clone(), parts.clock, &metrics);
         Ok(Alerting {
             settings,
             parts,

@@ -14,6 +14,12 @@ struct ByPolicy {
     policy: String,
 }
 
+/// The same label as of what alerting reloads, so that one rule is about all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByWhat {
+    what: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByReason {
     policy: String,
@@ -31,6 +37,7 @@ pub(crate) struct Metrics {
     limited: Family<ByReason, Counter>,
     delivery_failures: Family<ByPolicy, Counter>,
     direction_changes: Family<ByPolicy, Counter>,
+    reload_ok: Family<ByWhat, Gauge>,
 }
 
 impl Metrics {
@@ -65,7 +72,16 @@ impl Metrics {
                 "Moves that went the other way than the one before",
                 this.direction_changes,
             );
+            registry.register(
+                "bellwether_scale_reload_successful",
+                "Whether the scaling policies were good when they were last read",
+                this.reload_ok,
+            );
         });
+    }
+
+    pub(crate) fn reloaded(&self, good: bool) {
+        self.reload_ok.get_or_create(&ByWhat { what: "policies" }).set(i64::from(good));
     }
 
     pub(crate) fn decided(&self, policy: &Policy, decision: &Decision, turned: bool) {

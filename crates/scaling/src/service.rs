@@ -160,6 +160,7 @@ impl Scaling {
         let mut outbox: BTreeMap<String, Delivery> = journal.load(Table::Outbox)?;
         let metrics = Metrics::default();
         metrics.register(own);
+        metrics.reloaded(true);
         let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let external_url = settings.external_url.clone();
         let (clients, pool) = (Clients::new()?, Pool::new(threads, QUEUE));
@@ -194,7 +195,9 @@ impl Scaling {
     /// # Errors
     /// Every problem found.
     pub async fn read(&self) -> Result<LoadedPolicies, Problems> {
-        load_in_background(self.settings.clone(), self.common.parts.readings.clone()).await
+        let read = load_in_background(self.settings.clone(), self.common.parts.readings.clone()).await;
+        self.common.metrics.reloaded(read.is_ok());
+        read
     }
 
     /// Puts what was read into force.

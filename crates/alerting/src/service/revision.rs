@@ -5,6 +5,7 @@ use super::{Alerting, Parts, ReloadStatus, Settings};
 use crate::{
     config::Config,
     history::{Event, EventKind},
+    metrics::{Metrics, Reloadable},
     owner::{Owner, OwnerError},
     problem::{Place, Problem, Problems},
     querier::Querier,
@@ -29,13 +30,17 @@ pub struct Revision {
 
 impl Revision {
     /// Reads the files away from the threads that serve sockets.
-    pub(super) async fn read(settings: &Settings, parts: &Parts) -> Result<Self, Problems> {
+    pub(super) async fn read(settings: &Settings, parts: &Parts, own: &Metrics) -> Result<Self, Problems> {
         let (settings, querier, now_ms) = (settings.clone(), parts.querier.clone(), (parts.clock)());
+        let own = own.clone();
         in_background(move || {
             let rules = read_rules(&settings, querier.as_ref());
             let config =
                 settings.alertmanager_config.as_deref().map_or_else(|| Ok(Config::default()), Config::load);
             let silences = load_silences(&settings.silences, now_ms);
+            own.reloaded(Reloadable::Rules, rules.is_ok());
+            own.reloaded(Reloadable::Routes, config.is_ok());
+            own.reloaded(Reloadable::Silences, silences.is_ok());
             match (rules, config, silences) {
                 (Ok(rules), Ok(config), Ok(silences)) => Ok(Revision { rules, config, silences }),
                 (rules, config, silences) => {
@@ -115,8 +120,7 @@ impl Alerting {
         let at_ms = (self.parts.clock)();
         let mut settings = self.settings.clone();
         settings.built_in_rules.clone_from(&self.built_in.lock().unwrap_or_else(PoisonError::into_inner));
-        let read = Revision::read(&settings, &self.parts).await;
-        self.metrics.reloaded(read.is_ok());
+        let read = Revision::read(&settings, &self.parts, &self.metrics).await;
         if let Err(problems) = &read {
             self.note_problems(&problems.0, at_ms);
             self.record(Event::new(EventKind::ReloadRejected, at_ms).error(problems.to_string())).await;
@@ -201,8 +205,9 @@ pub(super) fn watch_silences(
     settings: &Settings,
     owner: Owner,
     clock: fn() -> i64,
+    own: &Metrics,
 ) -> tokio::task::AbortHandle {
-    let paths = settings.silences.clone();
+    let (paths, own) = (settings.silences.clone(), own.clone());
     let task = tokio::spawn(async move {
         let mut before = stamp(&paths);
         while !paths.is_empty() {
@@ -212,7 +217,9 @@ pub(super) fn watch_silences(
                 continue;
             }
             before = now;
-            let taken = match load_silences(&paths, clock()) {
+            let read = load_silences(&paths, clock());
+            own.reloaded(Reloadable::Silences, read.is_ok());
+            let taken = match read {
                 Ok(loaded) => {
                     tracing::info!(silences = loaded.silences.len(), "files of silences were read again");
                     owner.act(move |dispatcher, _, _| dispatcher.set_file_silences(loaded.silences)).await

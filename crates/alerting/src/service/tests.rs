@@ -347,6 +347,37 @@ async fn a_bad_revision_is_reported_and_the_good_one_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_at_a_reload_is_told_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
+    let world = Arc::new(World(Mutex::new(false)));
+    let alerting = start(folder.path(), config, RULES, &world).await.unwrap();
+    let refused = || {
+        let own = daemon::metrics::Metrics::default();
+        alerting.metrics.register(&own);
+        let is_refused = |what: &&str| {
+            let line = format!("bellwether_alerting_reload_successful{{what=\"{what}\"}} ");
+            let text = own.encode();
+            text.split_once(&line).unwrap_or_else(|| panic!("no {what} in {text}")).1.starts_with('0')
+        };
+        ["rules", "routes", "silences"].into_iter().filter(is_refused).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(), [""; 0]);
+    for (rules, routes, expected) in [
+        ("groups: [{nam: x}]", config, &["rules"][..]),
+        (RULES, "route: {}", &["routes"]),
+        ("groups: [{nam: x}]", "route: {}", &["rules", "routes"]),
+        (RULES, config, &[]),
+    ] {
+        std::fs::write(folder.path().join("rules.yml"), rules).unwrap();
+        std::fs::write(folder.path().join("am.yml"), routes).unwrap();
+        assert_eq!(alerting.reload().await.is_ok(), expected.is_empty());
+        assert_eq!(refused(), expected);
+    }
+    alerting.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn built_in_rules_come_and_go_and_leave_the_rest_alone() {
     let folder = tempfile::tempdir().unwrap();
     let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
