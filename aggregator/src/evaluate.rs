@@ -132,6 +132,27 @@ impl Querier for Evaluator {
         }
     }
 
+    fn labels_since(
+        &self,
+        source: Source,
+        expr: &str,
+        at_ms: i64,
+        since_ms: i64,
+    ) -> Result<Option<Vec<Labels>>, QueryFailure> {
+        if source == Source::Logs || at_ms <= since_ms {
+            return Ok(None);
+        }
+        let tree = self.parse(expr).map_err(|error| QueryFailure(error.to_string()))?;
+        let lookback_ms = self.options.lookback_ms.min(at_ms - since_ms);
+        let options = EvalOptions { lookback_ms, ..self.options };
+        let context = QueryContext::new(self.limits);
+        let answer = promql::instant(&tree, at_ms, self.metrics.as_ref(), &options, &context);
+        match answer.map_err(|error| QueryFailure(error.to_string()))?.value {
+            QueryValue::Vector(vector) => Ok(Some(vector.into_iter().map(|sample| sample.labels).collect())),
+            _ => Ok(None),
+        }
+    }
+
     fn tells_presence(&self, source: Source, expr: &str) -> bool {
         let Ok(tree) = self.parse(expr) else { return true };
         source == Source::Metrics && condition::without_conditions(&tree).is_some()
@@ -245,5 +266,34 @@ pub(crate) struct RecordedSamples(pub Arc<dyn MetricStore>);
 impl SampleSink for RecordedSamples {
     fn append(&self, batch: &MetricBatch) -> Result<(), QueryFailure> {
         self.0.append(batch, None, clock::now_ms()).map(drop).map_err(|error| QueryFailure(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::{MemLogStore, MemMetricStore};
+
+    #[test]
+    fn what_was_sampled_before_is_not_there_since() {
+        let metrics = Arc::new(MemMetricStore::new());
+        let mut batch = MetricBatch::default();
+        for (host, at_ms) in [("old", 90_000), ("new", 110_000)] {
+            let labels = Labels::from_pairs([("__name__", "disk"), ("host", host)]);
+            batch.begin_with(labels.as_ref());
+            batch.sample(at_ms, 0, 0.95);
+        }
+        metrics.append(&batch, None, 110_000).unwrap();
+        let logs = Arc::new(MemLogStore::new());
+        let evaluator = Evaluator::new(metrics, logs, &QueryConfig::default(), &PromqlConfig::default());
+        let hosts = |expr: &str, since_ms: i64| {
+            let found = evaluator.labels_since(Source::Metrics, expr, 120_000, since_ms).unwrap()?;
+            Some(found.iter().map(|labels| labels.value("host").to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(hosts("disk > 0.9", 0).unwrap().len(), 2);
+        assert_eq!(hosts("disk > 0.9", 100_000).unwrap(), ["new"]);
+        assert_eq!(hosts("disk > 0.9", 115_000).unwrap(), [""; 0]);
+        assert_eq!(hosts("disk > 0.9", 120_000), None);
+        assert_eq!(hosts("1", 0), None);
     }
 }

@@ -94,6 +94,21 @@ pub trait Querier: Send + Sync {
         Ok(None)
     }
 
+    /// The label sets of `expr` at `at_ms`, as if nothing had been sampled before `since_ms`; `None`
+    /// when that cannot be told.
+    ///
+    /// # Errors
+    /// As [`Querier::instant`].
+    fn labels_since(
+        &self,
+        _source: Source,
+        _expr: &str,
+        _at_ms: i64,
+        _since_ms: i64,
+    ) -> Result<Option<Vec<Labels>>, QueryFailure> {
+        Ok(None)
+    }
+
     /// Whether [`Querier::presence`] can be told for `expr`, which parses.
     fn tells_presence(&self, _source: Source, _expr: &str) -> bool {
         true

@@ -128,17 +128,28 @@ pub struct Timing {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ActiveAlerts {
     alerts: BTreeMap<Labels, ActiveAlert>,
-    grace_until_ms: Option<i64>,
+    grace: Option<Grace>,
+    /// Stored alerts whose data has not come since the start.
+    awaited: BTreeSet<Labels>,
+}
+
+/// The time after a start in which data may only not have been sent yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grace {
+    /// When this server came back.
+    pub since_ms: i64,
+    /// When what has not come by then counts as missing.
+    pub until_ms: i64,
 }
 
 impl ActiveAlerts {
-    /// A table as it was stored. Until `grace_until_ms` an element that is missing is no recovery
-    /// unless its data is there: while this server was away nobody sent it any.
-    pub fn restored(alerts: impl IntoIterator<Item = ActiveAlert>, grace_until_ms: i64) -> Self {
-        ActiveAlerts {
-            alerts: alerts.into_iter().map(|alert| (alert.labels.clone(), alert)).collect(),
-            grace_until_ms: Some(grace_until_ms),
-        }
+    /// A table as it was stored. While the grace lasts, an element that is missing is no recovery
+    /// before its data has come: while this server was away nobody sent it any.
+    pub fn restored(alerts: impl IntoIterator<Item = ActiveAlert>, grace: Grace) -> Self {
+        let alerts: BTreeMap<_, _> = alerts.into_iter().map(|alert| (alert.labels.clone(), alert)).collect();
+        let is_active = |(_, alert): &(&Labels, &ActiveAlert)| alert.state != AlertState::Inactive;
+        let awaited = alerts.iter().filter(is_active).map(|(labels, _)| labels.clone()).collect();
+        ActiveAlerts { alerts, grace: Some(grace), awaited }
     }
 
     /// In order of labels.
@@ -155,10 +166,20 @@ impl ActiveAlerts {
         self.alerts.clear();
     }
 
-    /// Whether this server has come back so lately that what is missing may only not have been sent
-    /// yet.
-    pub(crate) fn in_grace(&self, now_ms: i64) -> bool {
-        self.grace_until_ms.is_some_and(|until| now_ms < until)
+    /// Since when this server is back, if that is so lately that what is missing may only not have
+    /// been sent yet.
+    pub(crate) fn back_since(&self, now_ms: i64) -> Option<i64> {
+        self.grace.filter(|grace| now_ms < grace.until_ms).map(|grace| grace.since_ms)
+    }
+
+    /// Whether the data of this alert may be on its way: it was stored, and none has come since.
+    pub(crate) fn is_awaited(&self, labels: &Labels, now_ms: i64) -> bool {
+        self.back_since(now_ms).is_some() && self.awaited.contains(labels)
+    }
+
+    /// Notes that data has come since the start: the alert is like any other from now on.
+    pub(crate) fn has_come(&mut self, labels: &Labels) {
+        self.awaited.remove(labels);
     }
 
     /// Takes the result of an evaluation at `now_ms` and returns how many alerts are pending or
@@ -176,6 +197,8 @@ impl ActiveAlerts {
             present.insert(candidate.labels.clone());
             self.see(candidate, now_ms);
         }
+        // Of the others it is known that their data is there.
+        self.awaited.retain(|labels| present.contains(labels) || kept.contains(labels));
         let mut active = 0;
         self.alerts.retain(|labels, alert| {
             let kept = if present.contains(labels) {

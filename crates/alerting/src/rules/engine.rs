@@ -4,6 +4,7 @@
 //! one stops after the evaluation under way and hands its alerts to its successor.
 
 use super::{
+    active::Grace,
     definition::GroupDefinition,
     group::{Environment, Group, GroupRecord},
     load::LoadedRules,
@@ -27,7 +28,7 @@ use tokio::task::JoinHandle;
 
 /// Evaluations that may wait for a thread of the pool.
 const QUEUE: usize = 4096;
-/// How long after a start a missing element does not resolve an alert: twice the time for which a
+/// How long after a start a missing element does not resolve an alert whose data has not come: twice the time for which a
 /// query looks back.
 const GRACE_MS: i64 = 10 * 60_000;
 /// Between two tries to end a group while the pool is busy.
@@ -80,14 +81,15 @@ impl RuleEngine {
     /// Starts with `loaded`, going on from the alerts of `records`. Alerts of rules that are gone
     /// are resolved.
     pub(crate) async fn start(&self, loaded: LoadedRules, mut records: BTreeMap<String, GroupRecord>) {
-        let grace_until_ms = (self.clock)() + GRACE_MS;
+        let since_ms = (self.clock)();
+        let grace = Grace { since_ms, until_ms: since_ms + GRACE_MS };
         let mut held = BTreeSet::new();
         let mut groups = Vec::new();
         for definition in loaded.groups {
             let id = definition.id();
             let mut group = Group::new(Arc::new(definition));
             if let Some(record) = records.remove(&id) {
-                group.restore(record, grace_until_ms);
+                group.restore(record, grace);
             }
             held.extend(group.held());
             groups.push((id, group));

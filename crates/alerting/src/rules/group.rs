@@ -3,7 +3,7 @@
 mod missing;
 
 use super::{
-    active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, Timing},
+    active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, Grace, Timing},
     definition::{GroupDefinition, RuleDefinition, RuleKind},
     series::{self, Point},
 };
@@ -144,7 +144,7 @@ impl Group {
     }
 
     /// Takes over alerts as they were stored; see [`ActiveAlerts::restored`].
-    pub(crate) fn restore(&mut self, record: GroupRecord, grace_until_ms: i64) {
+    pub(crate) fn restore(&mut self, record: GroupRecord, grace: Grace) {
         for known in record.rules {
             let same = |rule: &&mut RuleState| {
                 rule.definition.name() == known.name
@@ -152,7 +152,7 @@ impl Group {
                     && rule.written.is_empty()
             };
             if let Some(rule) = self.rules.iter_mut().filter(|rule| rule.definition.is_alert()).find(same) {
-                rule.active = ActiveAlerts::restored(known.alerts, grace_until_ms);
+                rule.active = ActiveAlerts::restored(known.alerts, grace);
                 rule.written =
                     series::of_alerts(rule.active.iter()).into_iter().map(|point| point.labels).collect();
             }

@@ -13,7 +13,7 @@ mod schema;
 mod series;
 mod slo;
 
-pub use active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, RESOLVED_KEPT_MS, Timing};
+pub use active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, Grace, RESOLVED_KEPT_MS, Timing};
 pub use definition::{DEFAULT_INTERVAL_MS, GroupDefinition, NoData, RuleDefinition, RuleKind};
 pub(crate) use engine::RuleEngine;
 pub use group::{Environment, Group, Health, Outcome, RuleState};

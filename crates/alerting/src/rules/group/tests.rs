@@ -226,7 +226,8 @@ fn a_record_brings_alerts_back() {
     before.evaluate(&environment(&world), 0);
     let json = serde_json::to_string(&before.record()).unwrap();
     let mut after = group(&world, rules);
-    after.restore(serde_json::from_str(&json).unwrap(), 10 * MINUTE);
+    let grace = Grace { since_ms: 0, until_ms: 10 * MINUTE };
+    after.restore(serde_json::from_str(&json).unwrap(), grace);
     assert_eq!(after.held().count(), 1);
     world.say("x", &[]);
     let outcome = after.evaluate(&environment(&world), MINUTE);

@@ -1,13 +1,14 @@
 use crate::{
     querier::{ExpressionError, Querier, QueryFailure, Reading, SampleSink, Source},
-    rules::{AlertState, Environment, Group, LoadedRules, parse_rules},
+    rules::{AlertState, Environment, Grace, Group, LoadedRules, parse_rules},
 };
 use model::{Labels, MetricBatch, Value, VectorSample};
 use std::sync::{Arc, Mutex};
 
-/// Disks by host: how full they are; `None` when nothing is measured.
+/// Disks by host: how full they are; `None` when nothing is measured. What of them was sent before the
+/// start is known by their hosts.
 #[derive(Default)]
-struct World(Mutex<Vec<(&'static str, Option<f64>)>>);
+struct World(Mutex<Vec<(&'static str, Option<f64>)>>, Mutex<Vec<&'static str>>);
 
 impl World {
     fn labels(host: &str) -> Labels {
@@ -39,6 +40,19 @@ impl Querier for World {
         Ok(Some(
             disks.iter().filter(|(_, value)| value.is_some()).map(|(host, _)| World::labels(host)).collect(),
         ))
+    }
+
+    fn labels_since(
+        &self,
+        _: Source,
+        expr: &str,
+        at_ms: i64,
+        _: i64,
+    ) -> Result<Option<Vec<Labels>>, QueryFailure> {
+        let Reading::Vector(elements) = self.instant(Source::Metrics, expr, at_ms)? else { return Ok(None) };
+        let old = self.1.lock().unwrap();
+        let is_new = |labels: &Labels| !old.contains(&labels.value("instance"));
+        Ok(Some(elements.into_iter().map(|element| element.labels).filter(is_new).collect()))
     }
 
     fn check(&self, _: Source, _: &str) -> Result<(), ExpressionError> {
@@ -128,7 +142,7 @@ impl Stage {
     fn restart(&mut self) {
         let record = self.group.record();
         self.group = Group::new(self.group.definition.clone());
-        self.group.restore(record, 15 * 60_000);
+        self.group.restore(record, Grace { since_ms: self.now_ms, until_ms: 15 * 60_000 });
     }
 }
 
@@ -151,4 +165,55 @@ fn a_recovery_that_is_measured_is_told_at_once_after_a_restart() {
     assert_eq!(stage.step(&[("a", Some(0.95)), ("b", Some(0.95))]), ["a", "b"]);
     stage.restart();
     assert_eq!(stage.step(&[("a", Some(0.5)), ("b", None)]), ["b"], "a has recovered, b is not known");
+}
+
+#[test]
+fn data_that_came_after_a_restart_and_went_is_missing_as_ever() {
+    for gone in [&[("a", None)][..], &[], &[("blind", None)]] {
+        let mut stage = Stage::new("");
+        assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+        stage.restart();
+        assert_eq!(stage.step(&[("a", None)]), ["a"], "it has not come");
+        assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+        assert_eq!(stage.step(gone), [""; 0]);
+    }
+    let mut stage = Stage::new(", no_data: keep_state");
+    assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+    stage.restart();
+    assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+    assert_eq!(stage.step(&[("a", None)]), ["a"], "as the rule says");
+}
+
+#[test]
+fn an_alert_that_is_new_since_a_restart_has_no_grace() {
+    let mut stage = Stage::new("");
+    assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+    stage.restart();
+    assert_eq!(stage.step(&[("b", Some(0.95))]), ["a", "b"]);
+    assert_eq!(stage.step(&[]), ["a"], "b has come and gone, a has not come yet");
+}
+
+#[test]
+fn what_was_sent_before_a_restart_does_not_count_as_come() {
+    let mut stage = Stage::new("");
+    assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+    stage.restart();
+    *stage.world.1.lock().unwrap() = vec!["a"];
+    assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+    assert_eq!(stage.step(&[("a", None)]), ["a"], "what was sent since is still to come");
+    stage.world.1.lock().unwrap().clear();
+    assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+    assert_eq!(stage.step(&[("a", None)]), [""; 0]);
+}
+
+#[test]
+fn an_alert_that_a_comparison_has_ended_is_not_awaited_any_more() {
+    let mut stage = Stage::new(", keep_firing_for: 5m");
+    assert_eq!(stage.step(&[("a", Some(0.95))]), ["a"]);
+    stage.restart();
+    assert_eq!(stage.step(&[("a", Some(0.5))]), ["a"]);
+    for _ in 0..4 {
+        assert_eq!(stage.step(&[]), ["a"]);
+    }
+    assert_eq!(stage.step(&[]), [""; 0], "it was kept for its five minutes");
 }
