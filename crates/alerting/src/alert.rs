@@ -112,6 +112,10 @@ pub struct Measure {
     pub condition: String,
     /// The expression without the condition, for a graph; empty when there is none.
     pub expr: String,
+    /// The element: a hash of its labels without the metric's name. 0 where it is not known, as of
+    /// alerts that an earlier release has stored.
+    #[serde(default)]
+    pub element: u64,
 }
 
 impl Alert {

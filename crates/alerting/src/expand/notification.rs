@@ -244,6 +244,7 @@ mod tests {
                     value: "0.94".into(),
                     condition: "> 0.9".into(),
                     expr: "used".into(),
+                    element: 0,
                 }),
             },
             resolved,

@@ -7,6 +7,7 @@ use super::Message;
 use crate::{
     alert::{Alert, Fingerprint},
     querier::{GraphSeries, Querier, Source},
+    rules::element_id,
 };
 use model::METRIC_NAME;
 use std::{
@@ -47,8 +48,7 @@ fn lines(querier: &dyn Querier, alerts: &[Alert], now_ms: i64) -> Sparklines {
         let graph = querier.graph(Source::Metrics, wanted, now_ms - WINDOW_MS, now_ms, step_ms);
         let Ok(series) = graph else { continue };
         for alert in alerts.iter().filter(|alert| expr(alert) == Some(wanted)) {
-            let own = series.iter().find(|series| belongs(series, alert));
-            if let Some(line) = own.and_then(|series| line(&series.points, now_ms)) {
+            if let Some(line) = own(&series, alert).and_then(|series| line(&series.points, now_ms)) {
                 found.insert(alert.fingerprint(), line);
             }
         }
@@ -60,8 +60,25 @@ fn expr(alert: &Alert) -> Option<&str> {
     alert.measure.as_ref().map(|measure| measure.expr.as_str())
 }
 
-/// Whether a series is the one that the alert stands for.
-fn belongs(series: &GraphSeries, alert: &Alert) -> bool {
+/// The series that the alert stands for, when that is certain: a line of another would mislead.
+fn own<'a>(series: &'a [GraphSeries], alert: &Alert) -> Option<&'a GraphSeries> {
+    let element = alert.measure.as_ref().map_or(0, |measure| measure.element);
+    let found: Vec<&GraphSeries> = if element == 0 {
+        let fitting = || series.iter().filter(|series| fits(series, alert));
+        // One with fewer labels is another: an aggregate, or one that lacks a label.
+        let most = fitting().map(|series| series.labels.without(&[METRIC_NAME]).len()).max();
+        fitting().filter(|series| Some(series.labels.without(&[METRIC_NAME]).len()) == most).collect()
+    } else {
+        series.iter().filter(|series| element_id(&series.labels) == element).collect()
+    };
+    match found[..] {
+        [own] => Some(own),
+        _ => None,
+    }
+}
+
+/// Whether all of a series' labels are the alert's too.
+fn fits(series: &GraphSeries, alert: &Alert) -> bool {
     let mut labels = series.labels.iter().filter(|(name, _)| *name != METRIC_NAME);
     labels.all(|(name, value)| alert.labels.value(name) == value)
 }
@@ -90,6 +107,62 @@ fn line(points: &[(i64, f64)], now_ms: i64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::{
+        alert::Measure,
+        querier::{ExpressionError, QueryFailure, Reading},
+        receivers::sink::firing,
+    };
+    use model::Labels;
+
+    /// Temperatures: of one host, of another, and of all.
+    struct World;
+
+    impl Querier for World {
+        fn instant(&self, _: Source, _: &str, _: i64) -> Result<Reading, QueryFailure> {
+            Ok(Reading::Vector(Vec::new()))
+        }
+
+        fn graph(
+            &self,
+            _: Source,
+            _: &str,
+            start_ms: i64,
+            _: i64,
+            step_ms: i64,
+        ) -> Result<Vec<GraphSeries>, QueryFailure> {
+            let series = |host: &str, first: f64, second: f64| GraphSeries {
+                labels: Labels::from_pairs([(METRIC_NAME, "ktemp"), ("host", host)]),
+                points: vec![(start_ms, first), (start_ms + step_ms, second)],
+            };
+            Ok(vec![series("", 1.0, 2.0), series("x", 1.0, 1.0), series("y", 2.0, 1.0)])
+        }
+
+        fn check(&self, _: Source, _: &str) -> Result<(), ExpressionError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_is_of_the_alerts_own_series_or_of_none() {
+        let of =
+            |labels: &[(&'static str, &'static str)]| element_id(&Labels::from_pairs(labels.iter().copied()));
+        for (host, element, expected) in [
+            ("y", of(&[("host", "y")]), Some("█▁")),
+            // The label is the rule's own.
+            ("y", of(&[]), Some("▁█")),
+            ("y", of(&[("host", "z")]), None),
+            ("y", 0, Some("█▁")),
+            ("z", 0, Some("▁█")),
+        ] {
+            let mut alert = firing().alerts.remove(0).alert;
+            alert.labels = Labels::from_pairs([("alertname", "Hot"), ("host", host), ("severity", "page")]);
+            let expr = "ktemp".to_owned();
+            alert.measure = Some(Measure { value: "2".into(), condition: "> 1".into(), expr, element });
+            let lines = lines(&World, std::slice::from_ref(&alert), WINDOW_MS);
+            assert_eq!(lines.get(&alert.fingerprint()).map(String::as_str), expected, "{host} {element}");
+        }
+    }
 
     #[test]
     fn values_become_blocks_and_gaps_stay() {

@@ -2,6 +2,8 @@
 
 mod missing;
 
+pub(crate) use missing::id as element_id;
+
 use super::{
     active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, Grace, Timing},
     definition::{GroupDefinition, RuleDefinition, RuleKind},
@@ -456,7 +458,7 @@ fn candidates(
             return Err(same_labelset("alert"));
         }
         let annotations = Annotations::from_pairs(rule.templates.annotations(&data));
-        let element_id = missing::id(&element.labels);
+        let element_id = element_id(&element.labels);
         candidates.push(Candidate { labels, annotations, value: element.value, element: element_id });
     }
     Ok(candidates)
@@ -481,6 +483,7 @@ fn measure(alert: &ActiveAlert, condition: Option<&Condition>) -> Measure {
         value: short(alert.value.as_float()),
         condition: condition.map(|found| found.condition.clone()).unwrap_or_default(),
         expr: condition.map(|found| found.measured.clone()).unwrap_or_default(),
+        element: alert.element,
     }
 }
 

@@ -16,6 +16,7 @@ mod slo;
 pub use active::{ActiveAlert, ActiveAlerts, AlertState, Candidate, Grace, RESOLVED_KEPT_MS, Timing};
 pub use definition::{DEFAULT_INTERVAL_MS, GroupDefinition, NoData, RuleDefinition, RuleKind};
 pub(crate) use engine::RuleEngine;
+pub(crate) use group::element_id;
 pub use group::{Environment, Group, Health, Outcome, RuleState};
 pub use load::{LoadedRules, is_rule_path, load_rules, parse_rules, rule_files};
 pub use manifest::is_manifest;

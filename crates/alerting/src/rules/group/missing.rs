@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 const NO_DATA: &str = "no_data";
 
 /// An element's identity, whatever its metric is called.
-pub(super) fn id(labels: &Labels) -> u64 {
+pub(crate) fn id(labels: &Labels) -> u64 {
     labels.without(&[METRIC_NAME]).as_ref().stable_hash()
 }
 
