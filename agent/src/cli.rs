@@ -91,6 +91,7 @@ fn execute(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let config = load(arguments)?;
     if let Some(Command::Check) = arguments.command {
+        config.check_files().with_context(|| name(arguments))?;
         for Misspelt { name, right } in misspelt_variables::<AgentConfig>() {
             // Said for people; the exit code is that of the configuration.
             drop(writeln!(std::io::stderr(), "warning: `{name}` is not read; write `{right}`"));
@@ -138,9 +139,13 @@ fn load(arguments: &Arguments) -> anyhow::Result<AgentConfig> {
     if arguments.listen.is_some() {
         config.listen.clone_from(&arguments.listen);
     }
-    let name = arguments.config.as_deref().unwrap_or(Path::new("configuration"));
-    config.check().with_context(|| name.display().to_string())?;
+    config.check().with_context(|| name(arguments))?;
     Ok(config)
+}
+
+/// What the configuration is called in messages.
+fn name(arguments: &Arguments) -> String {
+    arguments.config.as_deref().unwrap_or(Path::new("configuration")).display().to_string()
 }
 
 /// Runs until a signal. SIGHUP loads the configuration anew: when it can be used the agent starts

@@ -8,7 +8,7 @@ use crate::{
 use daemon::{
     Secret,
     config::{Bytes, TextOrNumber},
-    http::{ClientOptions, ClientTls},
+    http::{ClientOptions, ClientTls, read_authorities},
 };
 use serde::{Deserialize, Deserializer, de};
 use std::{
@@ -240,6 +240,22 @@ impl AgentConfig {
         self.sources(&self.instance()).map(|_| ())
     }
 
+    /// Checks that files can be read which are only read when they are used, and may come later.
+    ///
+    /// # Errors
+    /// With the first that cannot.
+    pub(crate) fn check_files(&self) -> Result<(), InvalidConfig> {
+        for (i, destination) in self.destinations.iter().enumerate() {
+            if let Some(path) = &destination.token_file {
+                std::fs::read_to_string(path).map_err(|error| {
+                    let problem = format!("failed to read `{}`: {error}", path.display());
+                    invalid(format!("destinations[{i}].token_file"), problem)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// The `instance` label.
     pub(crate) fn instance(&self) -> String {
         self.instance.clone().unwrap_or_else(host_name)
@@ -299,7 +315,7 @@ impl Destination {
     pub(crate) fn own_client(&self, options: &ClientOptions) -> Result<Option<reqwest::Client>, String> {
         let Some(path) = &self.ca_file else { return Ok(None) };
         let unusable = |error: &dyn std::fmt::Display| format!("`ca_file` `{}`: {error}", path.display());
-        let ca_pem = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
+        let ca_pem = read_authorities(path).map_err(|error| format!("`ca_file`: {error}"))?;
         let tls = ClientTls { ca_pem: Some(ca_pem), ..options.tls.clone() };
         let options = ClientOptions { tls, ..options.clone() };
         daemon::http::client(&options).map(Some).map_err(|error| unusable(&error))
@@ -375,7 +391,11 @@ mod tests {
             ("destinations: [{url: 'http://x', token: a, token_file: b}]", "keep one"),
             (
                 "destinations: [{url: 'https://x', ca_file: /nonexistent}]",
-                "destinations[0]: `ca_file` `/nonexistent`: No such file",
+                "destinations[0]: `ca_file`: failed to read `/nonexistent`: No such file",
+            ),
+            (
+                "destinations: [{url: 'https://x', ca_file: /dev/null}]",
+                "destinations[0]: `ca_file`: `/dev/null` holds no certificate in PEM form",
             ),
             ("collectors: {disabled: [cpus]}", "unknown collector `cpus`"),
             ("logs: {sources: [{paths: ['/a/[']}]}", "logs.sources[0].paths: "),
@@ -387,6 +407,19 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_token_must_be_there_at_a_check_and_may_come_after_a_start() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (path, is_there) in [(file.path().to_str().unwrap(), true), ("/nonexistent", false), ("/", false)]
+        {
+            let config = parse(&format!("destinations: [{{url: 'http://x', token_file: {path}}}]")).unwrap();
+            let checked = config.check_files().map_err(|error| error.to_string());
+            assert_eq!(checked.is_ok(), is_there, "{checked:?}");
+            let named = format!("destinations[0].token_file: failed to read `{path}`: ");
+            assert!(checked.err().is_none_or(|error| error.starts_with(&named)));
         }
     }
 

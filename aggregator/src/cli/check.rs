@@ -459,6 +459,16 @@ mod tests {
         let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
         assert!(found[0].contains("64 hexadecimal digits"), "{found:?}");
         assert!(found[0].contains("bellwether.yaml:1:"), "{found:?}");
+        for (text, expected) in [
+            (
+                "remote_write: [{url: 'https://x:1/w', tls_config: {ca_file: /dev/null}}]\n",
+                "`/dev/null` holds no certificate in PEM form",
+            ),
+        ] {
+            std::fs::write(&config, text).unwrap();
+            let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
+            assert!(found[0].contains("bellwether.yaml:1:") && found[0].contains(expected), "{found:?}");
+        }
         std::fs::write(&config, "alerting: {external_url: 'monitor.example.org:9390'}\n").unwrap();
         let found = check(&config, &evaluator(PromqlConfig::default())).unwrap_err();
         assert!(found[0].contains("bellwether.yaml:1:") && found[0].contains("https://"), "{found:?}");

@@ -84,7 +84,7 @@ pub(super) fn client(config: &RemoteWriteConfig) -> anyhow::Result<Client> {
     let options = ClientOptions {
         timeout: Duration::from_millis(config.remote_timeout.0),
         tls: ClientTls {
-            ca_pem: tls.ca_file.as_deref().map(read).transpose()?,
+            ca_pem: tls.ca_file.as_deref().map(daemon::http::read_authorities).transpose()?,
             identity_pem,
             insecure_skip_verify: tls.insecure_skip_verify,
             ..ClientTls::default()

@@ -7,7 +7,7 @@ pub(super) use table::Table;
 use anyhow::{Context, anyhow, bail};
 use daemon::{
     Secret,
-    http::{ClientOptions, ClientTls, client, explain},
+    http::{ClientOptions, ClientTls, client, explain, read_authorities},
 };
 use reqwest::{Method, Response, StatusCode, Url, header};
 use serde_json::Value;
@@ -79,9 +79,8 @@ impl Address {
         {
             bail!("`{}` must hold the token alone, on one line", file.display());
         }
-        let unreadable = |path: &PathBuf| format!("failed to read `{}`", path.display());
-        let read = |path| std::fs::read_to_string(path).with_context(|| unreadable(path));
-        let tls = ClientTls { ca_pem: self.ca_file.as_ref().map(read).transpose()?, ..ClientTls::default() };
+        let ca_pem = self.ca_file.as_deref().map(read_authorities).transpose().context("--ca-file")?;
+        let tls = ClientTls { ca_pem, ..ClientTls::default() };
         let client = client(&ClientOptions { timeout: patience, tls, ..ClientOptions::default() })?;
         Ok(Connection { client, base, token, output: Output::Table })
     }
@@ -149,10 +148,8 @@ impl Connection {
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()),
         };
-        let response = request.send().await.map_err(|error| {
-            let why = format!("failed to reach {}; is the server running? (--url names another)", self.base);
-            Unreached(format!("{why}: {}", explain(&error)))
-        })?;
+        let response =
+            request.send().await.map_err(|error| Unreached(unreached(&self.base, &explain(&error))))?;
         let status = response.status();
         let text = read(response).await?;
         if status.is_success() {
@@ -173,6 +170,17 @@ impl Connection {
         }
         Ok(self.output == Output::Json)
     }
+}
+
+/// That nothing came back, with what to do about it.
+fn unreached(base: &Url, why: &str) -> String {
+    if why.contains("UnknownIssuer") {
+        return format!("failed to reach {base}: {why}; --ca-file names the authority of its certificate");
+    }
+    if why.contains("invalid peer certificate") {
+        return format!("failed to reach {base}: {why}");
+    }
+    format!("failed to reach {base}; is the server running? (--url names another): {why}")
 }
 
 async fn read(mut response: Response) -> anyhow::Result<String> {
@@ -287,6 +295,37 @@ mod tests {
         for (status, passes) in [(503, true), (502, true), (400, false), (401, false), (404, false)] {
             let refused = refusal(StatusCode::from_u16(status).unwrap(), "no");
             assert_eq!(may_pass(&refused.context("asking")), passes, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_reached_is_told_with_advice_that_helps() {
+        let base = Url::parse("https://x/").unwrap();
+        for (why, advice) in [
+            ("connection refused", Some("--url")),
+            ("invalid peer certificate: UnknownIssuer", Some("--ca-file")),
+            ("invalid peer certificate: Expired", None),
+        ] {
+            let told = unreached(&base, why);
+            for flag in ["--url", "--ca-file"] {
+                assert_eq!(told.contains(flag), Some(flag) == advice, "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_authority_that_is_none_is_told_before_anything_is_asked() {
+        let address = |ca_file: &str| Address {
+            url: "https://127.0.0.1:1".to_owned(),
+            token_file: None,
+            ca_file: Some(ca_file.into()),
+        };
+        for (file, expected) in [
+            ("/dev/null", "--ca-file: `/dev/null` holds no certificate in PEM form"),
+            ("/nonexistent", "--ca-file: failed to read `/nonexistent`: "),
+        ] {
+            let refused = address(file).connect(Duration::from_secs(1)).err().expect("it is refused");
+            assert!(format!("{refused:#}").starts_with(expected), "{refused:#}");
         }
     }
 

@@ -2,7 +2,10 @@
 
 use super::{Context, http::secret};
 use crate::problem::Place;
-use daemon::{Secret, http::TlsVersion};
+use daemon::{
+    Secret,
+    http::{TlsVersion, holds_certificate},
+};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::path::PathBuf;
@@ -27,7 +30,7 @@ impl TlsYaml {
     /// The authorities to believe instead of the system's.
     pub(super) fn authorities(&self, context: &mut Context<'_>, place: Place) -> Option<String> {
         let pem = secret(context, place, "ca", self.ca.as_ref(), self.ca_file.as_ref())?;
-        if !pem.expose().contains("-----BEGIN CERTIFICATE-----") {
+        if !holds_certificate(pem.expose()) {
             context.report(place, "`ca` holds no certificate in PEM form");
         }
         Some(pem.expose().to_owned())

@@ -11,4 +11,4 @@ pub use client::{
 };
 pub use server::{ServerOptions, serve};
 pub use signature::signature_headers;
-pub use tls::{TlsError, TlsFiles};
+pub use tls::{AuthoritiesError, TlsError, TlsFiles, holds_certificate, read_authorities};
