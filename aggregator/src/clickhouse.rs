@@ -36,22 +36,42 @@ impl ClickHouseConfig {
     /// What the store asks for, secrets read.
     ///
     /// # Errors
-    /// When the password is given twice or its file cannot be read.
+    /// When the address is none, the password is given twice or its file cannot be read.
     pub(crate) fn options(&self) -> anyhow::Result<clickhouse_store::Options> {
         let name = "storage.clickhouse.password";
         let password = Secret::resolve(name, self.password.as_ref(), self.password_file.as_deref())?;
-        Ok(clickhouse_store::Options {
+        let options = clickhouse_store::Options {
             url: self.url.clone(),
             database: self.database.clone(),
             user: self.user.clone(),
             password: password.map(|secret| secret.expose().to_owned()).unwrap_or_default(),
-        })
+        };
+        options.check()?;
+        Ok(options)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
+
+    #[test]
+    fn an_address_that_is_none_is_refused() {
+        for (url, is_taken) in [
+            ("http://127.0.0.1:8123", true),
+            ("127.0.0.1:8123", false),
+            ("localhost:8123", false),
+            ("http://me@x:8123", false),
+        ] {
+            let text = format!("storage: {{clickhouse: {{url: '{url}'}}}}\n");
+            let config: Config = daemon::config::parse_yaml(&text, "test").unwrap();
+            let options = config.storage.clickhouse.unwrap().options().map_err(|error| error.to_string());
+            assert_eq!(options.is_ok(), is_taken, "{url}");
+            assert!(
+                options.err().is_none_or(|error| error.contains("write it like `http://127.0.0.1:8123`"))
+            );
+        }
+    }
 
     #[test]
     fn only_the_url_has_to_be_given() {

@@ -461,6 +461,10 @@ mod tests {
         assert!(found[0].contains("bellwether.yaml:1:"), "{found:?}");
         for (text, expected) in [
             (
+                "storage: {clickhouse: {url: '127.0.0.1:8123'}}\n",
+                "`127.0.0.1:8123` is not a URL of ClickHouse's",
+            ),
+            (
                 "remote_write: [{url: 'https://x:1/w', tls_config: {ca_file: /dev/null}}]\n",
                 "`/dev/null` holds no certificate in PEM form",
             ),

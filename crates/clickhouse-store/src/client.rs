@@ -95,16 +95,7 @@ pub(crate) enum Part {
 
 impl Client {
     pub(crate) fn new(options: &Options) -> Result<Self, OpenError> {
-        let bad_url = |reason: String| OpenError::Url { url: options.url.clone(), reason };
-        let url = Url::parse(&options.url).map_err(|error| bad_url(error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad_url("its scheme is neither http nor https".to_owned()));
-        }
-        if url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
-            return Err(bad_url(
-                "it carries a user or parameters, which are settings of their own".to_owned(),
-            ));
-        }
+        let url = options.parsed_url()?;
         let header = |name: &str, text: &str| {
             HeaderValue::from_str(text).map_err(|_| OpenError::Client(format!("the {name} has line breaks")))
         };

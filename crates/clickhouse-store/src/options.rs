@@ -1,5 +1,8 @@
 //! Where the server is and who we are to it.
 
+use crate::OpenError;
+use reqwest::Url;
+
 /// See the module.
 #[derive(Clone)]
 pub struct Options {
@@ -11,6 +14,28 @@ pub struct Options {
     pub user: String,
     /// Empty for none.
     pub password: String,
+}
+
+impl Options {
+    /// Whether the address can be one, which nobody is asked for.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), OpenError> {
+        self.parsed_url().map(drop)
+    }
+
+    pub(crate) fn parsed_url(&self) -> Result<Url, OpenError> {
+        let bad = |reason: String| OpenError::Url { url: self.url.clone(), reason };
+        let url = Url::parse(&self.url).map_err(|error| bad(error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(bad("its scheme is neither http nor https".to_owned()));
+        }
+        if url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("it carries a user or parameters, which are settings of their own".to_owned()));
+        }
+        Ok(url)
+    }
 }
 
 impl std::fmt::Debug for Options {
