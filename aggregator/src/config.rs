@@ -15,6 +15,19 @@ use std::{net::SocketAddr, path::PathBuf};
 
 pub use daemon::config::Bytes;
 
+// Defaults of settings of which 0 would leave nothing to work with.
+const BODY_BYTES_MAX: u64 = 32 << 20;
+const DECOMPRESSED_BYTES_MAX: u64 = 128 << 20;
+const WRITES_IN_FLIGHT_MAX: u64 = 64;
+const REMOTE_WRITE_BYTES_MAX: u64 = 1 << 30;
+const TIMEOUT_MS: u64 = 120_000;
+const SAMPLES_MAX: u64 = 50_000_000;
+const MEMORY_BYTES_MAX: u64 = 2 << 30;
+const READ_BYTES_MAX: u64 = 1 << 40;
+const LOG_LINES_MAX: u64 = 5_000;
+const LOOKBACK_MS: u64 = 300_000;
+const EVALUATION_INTERVAL_MS: u64 = 15_000;
+
 /// The whole file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -175,22 +188,26 @@ impl Default for RetentionConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
     /// Largest request body as sent.
+    #[serde(deserialize_with = "zero_is::<BODY_BYTES_MAX, _, _>")]
     pub body_bytes_max: Bytes,
     /// Largest request body once decompressed.
+    #[serde(deserialize_with = "zero_is::<DECOMPRESSED_BYTES_MAX, _, _>")]
     pub decompressed_bytes_max: Bytes,
     /// Write requests worked on at once; further ones wait, then are told to come back.
+    #[serde(deserialize_with = "zero_is::<WRITES_IN_FLIGHT_MAX, _, _>")]
     pub writes_in_flight_max: usize,
     /// What is kept on disk for endpoints of `remote_write` that are slow or away.
+    #[serde(deserialize_with = "zero_is::<REMOTE_WRITE_BYTES_MAX, _, _>")]
     pub remote_write_bytes_max: Bytes,
 }
 
 impl Default for LimitsConfig {
     fn default() -> Self {
         LimitsConfig {
-            body_bytes_max: Bytes(32 << 20),
-            decompressed_bytes_max: Bytes(128 << 20),
-            writes_in_flight_max: 64,
-            remote_write_bytes_max: Bytes(1 << 30),
+            body_bytes_max: Bytes(BODY_BYTES_MAX),
+            decompressed_bytes_max: Bytes(DECOMPRESSED_BYTES_MAX),
+            writes_in_flight_max: WRITES_IN_FLIGHT_MAX as usize,
+            remote_write_bytes_max: Bytes(REMOTE_WRITE_BYTES_MAX),
         }
     }
 }
@@ -200,20 +217,26 @@ impl Default for LimitsConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct QueryConfig {
     /// Longest a query may run.
+    #[serde(deserialize_with = "zero_is::<TIMEOUT_MS, _, _>")]
     pub timeout: Duration,
     /// Samples or lines a query may hold at once.
+    #[serde(deserialize_with = "zero_is::<SAMPLES_MAX, _, _>")]
     pub samples_max: u64,
     /// Memory a query may use.
+    #[serde(deserialize_with = "zero_is::<MEMORY_BYTES_MAX, _, _>")]
     pub memory_bytes_max: Bytes,
     /// Bytes a query may read from storage.
+    #[serde(deserialize_with = "zero_is::<READ_BYTES_MAX, _, _>")]
     pub read_bytes_max: Bytes,
-    /// Queries that run at once; the number of cores when absent.
+    /// Queries that run at once; the number of cores when absent or 0.
+    #[serde(deserialize_with = "absent_when_zero")]
     pub concurrency: Option<usize>,
-    /// Queries that may wait.
+    /// Queries that may wait; with `0` none does.
     pub queue: usize,
     /// A query that takes longer is logged; `0` for none.
     pub slow_log: Duration,
     /// Log lines a query may return.
+    #[serde(deserialize_with = "zero_is::<LOG_LINES_MAX, _, _>")]
     pub log_lines_max: usize,
     /// Longest range of a LogQL query; `0` for no bound.
     pub log_range_max: Duration,
@@ -222,14 +245,14 @@ pub struct QueryConfig {
 impl Default for QueryConfig {
     fn default() -> Self {
         QueryConfig {
-            timeout: Duration(120_000),
-            samples_max: 50_000_000,
-            memory_bytes_max: Bytes(2 << 30),
-            read_bytes_max: Bytes(1 << 40),
+            timeout: Duration(TIMEOUT_MS),
+            samples_max: SAMPLES_MAX,
+            memory_bytes_max: Bytes(MEMORY_BYTES_MAX),
+            read_bytes_max: Bytes(READ_BYTES_MAX),
             concurrency: None,
             queue: 64,
             slow_log: Duration(5_000),
-            log_lines_max: 5000,
+            log_lines_max: LOG_LINES_MAX as usize,
             log_range_max: Duration(721 * 3_600_000),
         }
     }
@@ -242,12 +265,13 @@ pub struct PromqlConfig {
     /// Experimental functions, duration expressions, `anchored`/`smoothed`, `fill`.
     pub experimental: bool,
     /// How far back an instant selector looks.
+    #[serde(deserialize_with = "zero_is::<LOOKBACK_MS, _, _>")]
     pub lookback: Duration,
 }
 
 impl Default for PromqlConfig {
     fn default() -> Self {
-        PromqlConfig { experimental: false, lookback: Duration(300_000) }
+        PromqlConfig { experimental: false, lookback: Duration(LOOKBACK_MS) }
     }
 }
 
@@ -269,6 +293,7 @@ pub struct AlertingConfig {
     /// Routes and receivers, in Alertmanager's format.
     pub alertmanager_config: Option<PathBuf>,
     /// How often rules are evaluated whose group does not say.
+    #[serde(deserialize_with = "zero_is::<EVALUATION_INTERVAL_MS, _, _>")]
     pub evaluation_interval: Duration,
     /// The address people reach this server by, for links in notifications.
     pub external_url: Option<ExternalUrl>,
@@ -282,7 +307,7 @@ impl Default for AlertingConfig {
             packs: PackModes::default(),
             silences: Vec::new(),
             alertmanager_config: None,
-            evaluation_interval: Duration(15_000),
+            evaluation_interval: Duration(EVALUATION_INTERVAL_MS),
             external_url: None,
         }
     }
@@ -312,6 +337,49 @@ impl Default for LogConfig {
     fn default() -> Self {
         LogConfig { filter: "info".into(), format: daemon::logging::Format::Text }
     }
+}
+
+/// A setting that is a number of something.
+trait Amount {
+    fn of(number: u64) -> Self;
+}
+
+impl Amount for u64 {
+    fn of(number: u64) -> Self {
+        number
+    }
+}
+
+impl Amount for usize {
+    fn of(number: u64) -> Self {
+        usize::try_from(number).unwrap_or(usize::MAX)
+    }
+}
+
+impl Amount for Bytes {
+    fn of(number: u64) -> Self {
+        Bytes(number)
+    }
+}
+
+impl Amount for Duration {
+    fn of(number: u64) -> Self {
+        Duration(number)
+    }
+}
+
+/// Reads an amount of which 0 is the default.
+fn zero_is<'de, const DEFAULT: u64, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Amount + PartialEq + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let amount = T::deserialize(deserializer)?;
+    Ok(if amount == T::of(0) { T::of(DEFAULT) } else { amount })
+}
+
+fn absent_when_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.filter(|number| *number > 0))
 }
 
 /// Milliseconds, written `15s`, `1h30m`, `30d`, or `0`.
@@ -378,6 +446,30 @@ mod tests {
             let config: Config = daemon::config::parse_yaml(text, "test").unwrap();
             assert_eq!(serde_json::to_value(config).unwrap(), defaults, "{text}");
         }
+    }
+
+    #[test]
+    fn zero_is_the_default_where_it_says_nothing_else() {
+        // In these it has a meaning of its own.
+        let others = ["queue", "slow_log", "log_range_max"];
+        let defaults = serde_json::to_value(Config::default()).unwrap();
+        for section in ["limits", "query", "promql", "alerting"] {
+            let settings = defaults[section].as_object().unwrap();
+            let is_amount = |name: &str| {
+                let amounts = ["timeout", "concurrency", "lookback", "evaluation_interval"];
+                name.ends_with("_max") || amounts.contains(&name)
+            };
+            for name in settings.keys().filter(|name| is_amount(name) && !others.contains(&name.as_str())) {
+                let text = format!("{section}: {{{name}: 0}}\n");
+                let config: Config = daemon::config::parse_yaml(&text, "test").unwrap();
+                assert_eq!(serde_json::to_value(config).unwrap(), defaults, "{text}");
+            }
+        }
+        let config: Config = daemon::config::parse_yaml("promql: {lookback: 0s}\n", "test").unwrap();
+        assert_eq!(config.promql.lookback, Duration(300_000));
+        let config: Config =
+            daemon::config::parse_yaml("query: {timeout: 7s, concurrency: 3}\n", "test").unwrap();
+        assert_eq!((config.query.timeout, config.query.concurrency), (Duration(7_000), Some(3)));
     }
 
     #[test]
