@@ -236,8 +236,15 @@ fn suggestion(message: &str) -> Option<&str> {
     (closeness(unknown, best) > 0.75).then_some(best)
 }
 
+/// Of words as short as `for`, letters that have changed places leave little in common.
 fn closeness(a: &str, b: &str) -> f64 {
-    strsim::jaro_winkler(a, b)
+    let letters = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let likeness = strsim::jaro_winkler(a, b);
+    if letters(a) == letters(b) { likeness.max(0.9) } else { likeness }
 }
 
 #[cfg(test)]
@@ -356,6 +363,16 @@ mod tests {
         }
         let error = parse_yaml::<Sample>("limits: [1\n", "b.yaml").unwrap_err().to_string();
         assert!(error.starts_with("b.yaml:"), "{error}");
+    }
+
+    #[test]
+    fn letters_that_changed_places_are_put_right() {
+        for (unknown, expected) in [("fro", "for"), ("epxr", "expr"), ("xyz", "")] {
+            let told =
+                explain(&format!("unknown field `{unknown}`, expected one of alert, expr, for, labels"));
+            let hint = told.split_once("; did you mean ").map_or("", |(_, hint)| hint);
+            assert_eq!(hint.trim_matches(['`', '?']), expected);
+        }
     }
 
     #[test]

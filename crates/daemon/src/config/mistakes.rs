@@ -1,8 +1,11 @@
 //! Every mistake of form of a file, where a reader of YAML stops at the first: the entry that is
-//! wrong is taken out and the rest is read again. What is then missing is no mistake of the file.
+//! wrong is taken out and the rest is read again. What is then missing is no mistake of the file:
+//! where something was taken out, the setting of the first level is passed over, and so is what the
+//! file as a whole lacks then.
 
 use super::{ConfigError, parse_yaml};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use std::ops::Range;
 
 /// Mistakes told of one file.
 const MISTAKES_MAX: usize = 50;
@@ -15,25 +18,63 @@ pub fn parse_yaml_with_all_mistakes<T: DeserializeOwned>(
     text: &str,
     name: &str,
 ) -> Result<T, Vec<ConfigError>> {
-    let mut mistakes = match parse_yaml(text, name) {
-        Ok(parsed) => return Ok(parsed),
-        Err(first) => vec![first],
-    };
     let is_yaml = |text: &str| parse_yaml::<IgnoredAny>(text, name).is_ok();
-    let mut rest = text.to_owned();
-    while mistakes.len() < MISTAKES_MAX && (mistakes.len() > 1 || is_yaml(text)) {
-        let Some(place) = mistakes.last().and_then(place) else { break };
-        let Some(less) = without_entry(&rest, place.0) else { break };
-        rest = less;
-        match parse_yaml::<T>(&rest, name) {
-            // Nothing was wrong before it, and nothing was missing, until the entry was taken out.
-            Err(next) if self::place(&next) > Some(place) && !is_of_missing(&next) && is_yaml(&rest) => {
-                mistakes.push(next);
-            }
-            _ => break,
+    let (mut mistakes, mut rest, mut before) = (Vec::new(), text.to_owned(), None);
+    loop {
+        let next = match parse_yaml::<T>(&rest, name) {
+            Ok(parsed) if mistakes.is_empty() => return Ok(parsed),
+            Ok(_) => break,
+            Err(next) => next,
+        };
+        if before.is_some() && !is_yaml(&rest) {
+            break;
+        }
+        let (at, is_missing) = (place(&next), is_of_missing(&next));
+        let (line, column) = at.unwrap_or_default();
+        let section = section(&rest, line);
+        let is_taken_out = |told: &ConfigError| place(told).is_some_and(|(line, _)| section.contains(&line));
+        let is_our_doing = is_missing && (column <= 1 || mistakes.iter().any(is_taken_out));
+        // What stands before was right until an entry was taken out.
+        if before.is_some() && at <= before && (!is_our_doing || column <= 1) {
+            break;
+        }
+        if mistakes.is_empty() || !is_our_doing {
+            mistakes.push(next);
+        }
+        if mistakes.len() == MISTAKES_MAX || (before.is_none() && !is_yaml(text)) {
+            break;
+        }
+        before = at.max(before);
+        // Nothing can be put where something is missing.
+        let less = if is_missing { without_lines(&rest, &section) } else { without_entry(&rest, line) };
+        match less.filter(|less| *less != rest) {
+            Some(less) => rest = less,
+            None => break,
         }
     }
     Err(mistakes)
+}
+
+/// The lines of the setting of the first level, or of the entry of a list there, that `line` is in.
+fn section(text: &str, line: usize) -> Range<usize> {
+    let begins = |line: &str| line.starts_with(|first: char| !first.is_whitespace() && first != '#');
+    let (mut from, mut to) = (0, 0);
+    for (index, content) in text.lines().enumerate() {
+        to = index + 1;
+        if begins(content) {
+            if to > line {
+                return from..to;
+            }
+            from = to;
+        }
+    }
+    from..to + 1
+}
+
+/// `text` with these lines blanked; `None` when there are none.
+fn without_lines(text: &str, section: &Range<usize>) -> Option<String> {
+    let blanked = |(index, line)| if section.contains(&(index + 1)) { "" } else { line };
+    (section.start > 0).then(|| text.lines().enumerate().map(blanked).collect::<Vec<_>>().join("\n"))
 }
 
 fn place(error: &ConfigError) -> Option<(usize, usize)> {
@@ -137,6 +178,59 @@ mod tests {
         assert!(found.len() == 1 && found[0].starts_with("f:1:"), "{found:?}");
         let found = mistakes("- owner: y\n");
         assert!(found.len() == 1 && found[0].contains("missing field"), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_missing_hides_nothing_that_comes_after() {
+        #[derive(Debug, Default, serde::Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        #[allow(dead_code, reason = "only read")]
+        struct Settings {
+            listen: String,
+            tls: Option<Files>,
+            other_tls: Option<Files>,
+            limit: Option<u32>,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code, reason = "only read")]
+        struct Files {
+            cert_file: String,
+            key_file: String,
+        }
+        for (text, expected) in [
+            ("lisen: x\ntls: {cert_file: a}\nlimit: x\n", &[1, 2, 3][..]),
+            ("tls:\n  cert_file: a\n# x\n\nlimit: x\n", &[2, 5]),
+            // That the first lacks its key is told by what is wrong in it.
+            ("tls:\n  cert_file: a\n  key_fil: b\nother_tls:\n  cert_file: a\nlimit: x\n", &[3, 5, 6]),
+            ("tls: {cert_file: a}\n", &[1]),
+        ] {
+            let mistakes = parse_yaml_with_all_mistakes::<Settings>(text, "f").unwrap_err();
+            let lines: Vec<_> = mistakes.iter().filter_map(place).map(|(line, _)| line).collect();
+            assert_eq!(lines, expected, "{text}: {mistakes:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_lacks_since_something_was_taken_out_is_not_told() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code, reason = "only read")]
+        struct Settings {
+            version: u32,
+            limit: u32,
+        }
+        for (text, expected) in [
+            ("version: x\nlimit: 1\n", "f:1:"),
+            ("limit: 1\nversoin: 1\n", "f:2:"),
+            ("limit: 1\n", "missing field"),
+        ] {
+            let mistakes = parse_yaml_with_all_mistakes::<Settings>(text, "f").unwrap_err();
+            assert!(
+                mistakes.len() == 1 && mistakes[0].to_string().contains(expected),
+                "{text}: {mistakes:?}"
+            );
+        }
     }
 
     #[test]
