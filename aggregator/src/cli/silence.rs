@@ -1,6 +1,6 @@
 //! `bellwether silence`
 
-use super::client::{Connection, Server, Table, at_ms, block_on, labels, matchers, span, text};
+use super::client::{Connection, NotThere, Server, Table, at_ms, block_on, labels, matchers, span, text};
 use crate::config::parse_duration_ms;
 use alerting::{SilenceMatcher, matchers::parse_matcher, timestamp};
 use anyhow::{Context, anyhow, bail};
@@ -139,12 +139,19 @@ async fn expire(connection: &Connection, ids: &[String]) -> anyhow::Result<()> {
         if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
             bail!("`{id}` is not the id of a silence");
         }
-        connection
-            .delete(&format!("api/v2/silence/{id}"))
-            .await
-            .with_context(|| format!("silence `{id}`"))?;
+        let outcome = connection.delete(&format!("api/v2/silence/{id}")).await;
+        outcome.map_err(|error| refused(id, error))?;
     }
     Ok(())
+}
+
+fn refused(id: &str, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<NotThere>() {
+        return anyhow!(
+            "there is no silence `{id}`; `bellwether silence list --expired` shows the ids of those there are"
+        );
+    }
+    error.context(format!("silence `{id}`"))
 }
 
 async fn preview(connection: &Connection, words: &[String]) -> anyhow::Result<()> {
@@ -230,6 +237,13 @@ mod tests {
         ] {
             assert!(times(start, end, duration, now).is_err(), "{start:?} {end:?} {duration}");
         }
+    }
+
+    #[test]
+    fn a_silence_that_is_not_there_is_named() {
+        let told = format!("{:#}", refused("3f2a", NotThere.into()));
+        assert!(told.starts_with("there is no silence `3f2a`"), "{told}");
+        assert_eq!(format!("{:#}", refused("3f2a", anyhow!("no"))), "silence `3f2a`: no");
     }
 
     #[test]

@@ -205,6 +205,9 @@ fn refusal(status: StatusCode, text: &str) -> anyhow::Error {
     if status == StatusCode::UNAUTHORIZED {
         return anyhow!("the server asks for a token; give one with --token-file");
     }
+    if status == StatusCode::NOT_FOUND && said.is_empty() {
+        return anyhow!(NotThere);
+    }
     let said = if said.is_empty() { format!("the server answered {status}") } else { said.to_owned() };
     if status.is_server_error() { anyhow!(Unavailable(said)) } else { anyhow!(said) }
 }
@@ -218,6 +221,11 @@ struct Unreached(String);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Unavailable(String);
+
+/// The server has nothing of that name.
+#[derive(Debug, thiserror::Error)]
+#[error("the server answered 404 Not Found")]
+pub(super) struct NotThere;
 
 /// Whether the same question may be answered later: the server is away, or cannot answer now.
 pub(super) fn may_pass(error: &anyhow::Error) -> bool {
