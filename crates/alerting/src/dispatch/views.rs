@@ -85,7 +85,9 @@ impl Dispatcher {
                 let status = AlertStatus { muted_by: intervals.to_vec(), ..status(alert, &moment) };
                 AlertView { alert, fingerprint, receivers: Vec::new(), status }
             };
-            let alerts: Vec<_> = firing.map(view).collect();
+            // Collecting makes room for four, which thousands of groups of one alert do not need.
+            let mut alerts = Vec::with_capacity(group.len());
+            alerts.extend(firing.map(view));
             if !alerts.is_empty() {
                 groups.push(GroupView {
                     labels,
