@@ -10,20 +10,40 @@ impl Dispatcher {
     /// After an edit, takes over at once what is certain: before those who told of it tell of what is left
     /// to them.
     pub(super) fn adopt_moved(&mut self) {
-        let config = self.config.clone();
         for group in self.groups.keys().cloned().collect::<Vec<_>>() {
-            let route = config.routes.get(RouteId(group.0));
-            let Some(receiver) = config.receivers.get(&route.receiver) else { continue };
-            let group_key = &*route.group_key(&group.1);
-            let alerts: Vec<Fingerprint> = self.groups[&group].alerts().collect();
-            for at in 0..receiver.integrations.len() {
-                let to = Address { group: &group, group_key, route, receiver, at };
-                let (key, target) = (to.integration().key(&receiver.name), to.integration().target());
-                let is_certain = self.outbox.of_group(&key, group_key).is_none()
-                    && self.unsettled(&to, &key, &target, &alerts).is_none();
-                if is_certain {
-                    self.adopt(&to, &key, &target, &alerts);
-                }
+            self.adopt_into(&group);
+        }
+    }
+
+    /// The same, when it is known how a notification has ended that told of alerts which are now elsewhere.
+    pub(super) fn adopt_moved_from(&mut self, under_way: &UnderWay) {
+        let own = under_way.group.as_ref().and_then(|own| self.groups.get(own));
+        let moved = under_way.delivery.alerts().filter(|alert| !own.is_some_and(|own| own.contains(*alert)));
+        let moved: Vec<Fingerprint> = moved.collect();
+        let groups: BTreeSet<GroupId> = moved.into_iter().flat_map(|alert| self.groups_of(alert)).collect();
+        groups.iter().chain(&under_way.waiting).for_each(|group| self.adopt_into(group));
+    }
+
+    /// Where an alert belongs by the present routes.
+    fn groups_of(&self, alert: Fingerprint) -> Vec<GroupId> {
+        let Some(labels) = self.alerts.get(&alert).map(|alert| &alert.labels) else { return Vec::new() };
+        let routes = self.config.routes.matching(labels).into_iter();
+        routes.map(|id| (id.0, self.config.routes.get(id).group_labels(labels))).collect()
+    }
+
+    fn adopt_into(&mut self, group: &GroupId) {
+        let Some(alerts) = self.groups.get(group).map(|it| it.alerts().collect::<Vec<_>>()) else { return };
+        let config = self.config.clone();
+        let route = config.routes.get(RouteId(group.0));
+        let Some(receiver) = config.receivers.get(&route.receiver) else { return };
+        let group_key = &*route.group_key(&group.1);
+        for at in 0..receiver.integrations.len() {
+            let to = Address { group, group_key, route, receiver, at };
+            let (key, target) = (to.integration().key(&receiver.name), to.integration().target());
+            let is_certain = self.outbox.of_group(&key, group_key).is_none()
+                && self.unsettled(&to, &key, &target, &alerts).is_none();
+            if is_certain {
+                self.adopt(&to, &key, &target, &alerts);
             }
         }
     }

@@ -246,7 +246,7 @@ impl Dispatcher {
         self.changes.push(Change::remove(Table::Outbox, outbox_key(id)));
         let delivered = *outcome == Finished::Delivered;
         let is_followed = under_way.is_followed() || delivered && under_way.delivery.closes_more;
-        let delivery = under_way.delivery;
+        let delivery = &under_way.delivery;
         let attempt = Some(under_way.failures + 1);
         let event = match outcome {
             Finished::Delivered => Event { attempt, ..delivery.event(EventKind::Delivered, now_ms) },
@@ -255,12 +255,13 @@ impl Dispatcher {
         };
         self.history.record(event.reason(delivery.message.reason.as_str()));
         if delivered && delivery.closes_more {
-            self.note_closed(&delivery);
+            self.note_closed(delivery);
         } else if delivered {
-            self.note_told(&delivery, now_ms);
+            self.note_told(delivery, now_ms);
         } else if under_way.resumed {
-            self.note_doubt(&delivery);
+            self.note_doubt(delivery);
         }
+        self.adopt_moved_from(&under_way);
         for waiting in &under_way.waiting {
             if let Some(group) = self.groups.get_mut(waiting) {
                 group.flush_again();
