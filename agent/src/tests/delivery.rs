@@ -98,9 +98,11 @@ async fn an_outage_delays_and_loses_nothing() {
             stored.samples.get("node_load1").is_some_and(|s| s.len() > 3)
         })
         .await;
+    receiver
+        .wait_for("an empty spool", |_| (waiting.spool_bytes.get(), waiting.spool_oldest_ms.get()) == (0, 0))
+        .await;
     running.stop().await;
     assert_eq!(receiver.lines(), numbered(0, 500));
-    assert_eq!((waiting.spool_bytes.get(), waiting.spool_oldest_ms.get()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
