@@ -9,7 +9,8 @@ Method: for each query the servers take turns, so that what disturbs one disturb
 round warms up and is not counted. Answers are read whole, and compared by the number of series and
 points. Result caches are asked to stay out (`nocache=1`, which VictoriaMetrics heeds).
 CPU time is the process's own (`/proc/PID/stat`) over all counted rounds of a query.
-Caveats: wall times on a shared machine vary; compare ratios. One client asks one query at a time.
+Caveats: wall times on a shared machine vary; compare ratios. One client asks one query at a time, each on
+a connection of its own (with `--keep-alive` on one), which takes a client of Python as long as a listing.
 
     queries.py --a http://127.0.0.1:9390 --a-pid 123 --b http://127.0.0.1:8428 --b-pid 456 \\
         --load loadgen --recording node_exporter-2400-scrapes.txt.gz --end 1790000000
@@ -18,6 +19,7 @@ Standard library only. Ratios are A to B: below 1, A is faster.
 """
 
 import argparse
+import http.client
 import json
 import os
 import statistics
@@ -61,9 +63,12 @@ LISTINGS = [
 class Server:
     """One of the two."""
 
-    def __init__(self, url, pid):
+    def __init__(self, url, pid, keeps_connection):
         self.url = url.rstrip("/")
         self.pid = pid
+        parts = urllib.parse.urlsplit(self.url)
+        self.path = parts.path
+        self.connection = http.client.HTTPConnection(parts.netloc, timeout=120) if keeps_connection else None
 
     def cpu_seconds(self):
         if not self.pid:
@@ -74,10 +79,17 @@ class Server:
 
     def ask(self, path, params):
         """Seconds, and the answer's data."""
-        url = f"{self.url}{path}?{urllib.parse.urlencode(params)}"
+        target = f"{path}?{urllib.parse.urlencode(params)}"
         begun = time.monotonic()
-        with urllib.request.urlopen(url, timeout=120) as response:
+        if self.connection:
+            self.connection.request("GET", self.path + target)
+            response = self.connection.getresponse()
             body = response.read()
+            if response.status != 200:
+                raise RuntimeError(f"{self.url}{target}: {response.status} {body[:300]}")
+        else:
+            with urllib.request.urlopen(self.url + target, timeout=120) as response:
+                body = response.read()
         return time.monotonic() - begun, body
 
 
@@ -137,6 +149,9 @@ def main():
     parser.add_argument("--end", type=int, default=int(time.time()), help="last sample, Unix seconds")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", default="", help="only queries whose name has this text")
+    parser.add_argument(
+        "--keep-alive", action="store_true", help="one connection for all requests, as dashboards have them"
+    )
     parser.add_argument("--load", help="the loadgen program; loads both servers first")
     parser.add_argument("--recording", help="what it replays")
     parser.add_argument("--hosts", type=int, default=200)
@@ -144,7 +159,8 @@ def main():
     parser.add_argument("--interval", type=int, default=15)
     parser.add_argument("--settle", type=int, default=20)
     arguments = parser.parse_args()
-    servers = [Server(arguments.a, arguments.a_pid), Server(arguments.b, arguments.b_pid)]
+    keeps = arguments.keep_alive
+    servers = [Server(arguments.a, arguments.a_pid, keeps), Server(arguments.b, arguments.b_pid, keeps)]
     if arguments.load:
         load(arguments, servers)
     print(f"{'':28} {'A ms':>8} {'B ms':>8} {'ratio':>6}   {'A cpu':>7} {'B cpu':>7} {'ratio':>6}  series, points")
