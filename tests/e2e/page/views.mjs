@@ -139,7 +139,8 @@ export async function alerts({ page }) {
   // The rules of hosts are switched on when metrics of hosts are seen, at most half a minute later.
   await rules.locator("td", { hasText: "DiskFull" }).first().waitFor({ timeout: 60_000 });
   const active = page.locator("section.panel", { has: page.locator("h2", { hasText: "Active alerts" }) });
-  await active.locator("td", { hasText: "Watchdog" }).first().waitFor({ timeout: 60_000 });
+  // It fires from a minute after the start on.
+  await active.locator("tr", { hasText: "Watchdog" }).locator("text=firing").first().waitFor({ timeout: 120_000 });
   await page.click("button:has-text('new silence')");
   const form = page.locator("form.silence-form");
   await form.locator("input.query").fill('alertname="Watchdog"');
