@@ -243,35 +243,3 @@ fn a_flipped_bit_anywhere_in_a_closed_file_keeps_nobody_from_starting() {
     }
     assert!(kept > 0 && lost > 20, "{kept} kept, {lost} lost of {} bytes", good.len());
 }
-
-/// By hand: `cargo test --release -p durable -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn what_the_check_costs() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("state.redb");
-    let file = open(&path);
-    for part in 0..50 {
-        let fill = |transaction: &WriteTransaction| {
-            let mut table = transaction.open_table(TABLE)?;
-            for number in 0..10_000 {
-                let key = format!("{part} {number:06} {}", "x".repeat(50));
-                table.insert(key.as_str(), number)?;
-            }
-            Ok(())
-        };
-        file.write(fill).unwrap();
-    }
-    drop(file);
-    let size = std::fs::metadata(&path).unwrap().len();
-    for _ in 0..3 {
-        let began = Instant::now();
-        drop(Database::create(&path).unwrap());
-        let plain = began.elapsed();
-        drop(checked().create(&path).unwrap());
-        println!("{size} bytes: {plain:?} plain, {:?} checked", began.elapsed() - plain);
-        let began = Instant::now();
-        rewrite(&backend(&path).unwrap()).unwrap();
-        println!("{:?} to write all again", began.elapsed());
-    }
-}
