@@ -6,6 +6,8 @@ use alerting::{Alert, AlertView, Fingerprint, timestamp::Written};
 
 /// The size of all alerts is told from that of so many.
 const SAMPLE: usize = 16;
+/// Room that is made at once: the first may be far larger than the rest.
+const ROOM_BYTES_MAX: usize = 64 << 20;
 
 /// Makes room for a list when it is known how large its first items are: a buffer that only grows is
 /// copied again and again.
@@ -25,7 +27,8 @@ impl Room {
         self.written += 1;
         if self.written == SAMPLE {
             let each = out.len() / SAMPLE;
-            out.reserve(self.expected.saturating_sub(SAMPLE) * (each + each / 16));
+            let rest = self.expected.saturating_sub(SAMPLE).saturating_mul(each + each / 16);
+            out.reserve(rest.min(ROOM_BYTES_MAX));
         }
     }
 }
