@@ -110,7 +110,7 @@ impl Dispatcher {
         let mut adopted = own.cloned().unwrap_or_default();
         let ties_incidents = to.integration().ties_incidents();
         if ties_incidents {
-            let own: Vec<_> = adopted.open_incidents().map(str::to_owned).collect();
+            let own: Vec<_> = adopted.open_incidents().map(|it| adopted.with_sureness(it)).collect();
             adopted.join_incidents(own.into_iter().chain(self.taken_over(to.group_key, target, &known)));
         }
         for (key, alerts) in &known {
@@ -144,20 +144,22 @@ impl Dispatcher {
         group_key: &str,
         target: &str,
         known: &BTreeMap<String, BTreeSet<Fingerprint>>,
-    ) -> Vec<String> {
+    ) -> Vec<(String, bool)> {
         let mut taken = Vec::new();
         let moved: BTreeSet<Fingerprint> = known.values().flatten().copied().collect();
         for (key, alerts) in known {
             let Some(entry) = self.told.get(key) else { continue };
-            if self.told.names(key, group_key) {
-                taken.push(group_key.to_owned());
+            if self.told.names(key, group_key) && entry.relies_on(group_key) {
+                taken.push(entry.with_sureness(group_key));
             } else {
-                taken.extend(entry.open_incidents().take(self.incident_bounds.shared_max).map(str::to_owned));
+                let seen_by = entry.open_incidents().take(self.incident_bounds.shared_max);
+                taken.extend(seen_by.map(|incident| entry.with_sureness(incident)));
             }
             let is_kept = |alert: &Fingerprint| !alerts.contains(alert) && self.is_heard(target, *alert);
             if !entry.open.iter().any(is_kept) {
                 let is_left = |incident: &&str| !self.is_held_open(incident, key, target, &moved);
-                taken.extend(entry.open_incidents().filter(is_left).map(str::to_owned));
+                let left = entry.open_incidents().filter(is_left);
+                taken.extend(left.map(|incident| entry.with_sureness(incident)));
             }
         }
         taken

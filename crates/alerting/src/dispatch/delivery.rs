@@ -94,6 +94,17 @@ impl Delivery {
         self.firing.iter().chain(&self.resolved).copied()
     }
 
+    /// The incident that it opens, or that it updates.
+    pub(super) fn opens(&self) -> Option<&String> {
+        self.message.named_incidents().first().filter(|_| !self.firing.is_empty())
+    }
+
+    /// The incidents that it closes.
+    pub(super) fn closes(&self) -> &[String] {
+        let is_end = self.firing.is_empty() && !self.message.alerts.is_empty();
+        if is_end { self.message.named_incidents() } else { &[] }
+    }
+
     fn tells_an_end(&self) -> bool {
         self.message.alerts.iter().any(|alert| alert.resolved)
     }
@@ -280,8 +291,16 @@ impl Dispatcher {
 
     /// Writes what a receiver knows now into the notification log.
     pub(super) fn note_told(&mut self, delivery: &Delivery, now_ms: i64) {
-        let key = self.note(delivery, |entry| entry.told(&delivery.firing, &delivery.resolved, now_ms));
-        self.close_elsewhere(delivery, &key);
+        let mut closed: BTreeSet<String> = delivery.closes().iter().cloned().collect();
+        let key = self.note(delivery, |entry| {
+            closed.append(&mut entry.closed.clone());
+            entry.told(&delivery.firing, &delivery.resolved, now_ms);
+            if let Some(opened) = delivery.opens() {
+                entry.unsure.remove(opened);
+            }
+        });
+        self.close_elsewhere(delivery, &key, &closed);
+        self.doubt_incidents(delivery);
     }
 
     /// Of an end that closes more incidents than one notification can, these are done.
@@ -290,18 +309,19 @@ impl Dispatcher {
             entry.closed.extend(delivery.message.incidents.iter().flatten().cloned());
             entry.sequence += 1;
         });
+        self.doubt_incidents(delivery);
     }
 
     /// Of a notification whose last attempt an earlier process did not see the end of it is never
-    /// known whether it was taken. What still fires is told again, and the end of what is over.
+    /// known whether it was taken. What still fires is told again, and the end of what is over; so is
+    /// what fires once more after an end.
     fn note_doubt(&mut self, delivery: &Delivery) {
-        if delivery.firing.is_empty() {
-            return;
-        }
         self.note(delivery, |entry| {
+            entry.silenced.extend(delivery.resolved.intersection(&entry.open));
             entry.silenced.extend(delivery.firing.difference(&entry.open));
             entry.open.extend(&delivery.firing);
         });
+        self.doubt_incidents(delivery);
     }
 
     /// Changes the entry that a delivery belongs to, and returns its key.
@@ -314,7 +334,7 @@ impl Dispatcher {
             entry.target.clone_from(&delivery.target);
             entry.repeat_interval_ms = delivery.repeat_interval_ms;
             if !delivery.firing.is_empty() {
-                entry.join_incidents(message.incidents.iter().flatten().cloned());
+                entry.begin(message);
             }
             change(entry);
         });
@@ -322,19 +342,22 @@ impl Dispatcher {
     }
 
     /// A target that hears the end of an alert knows it, whichever group told the beginning.
-    /// Otherwise the next beginning would pass for one that has been told.
-    fn close_elsewhere(&mut self, delivery: &Delivery, entry_key: &str) {
-        let mut closed: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
+    /// Otherwise the next beginning would pass for one that has been told. Not so where an edit has come
+    /// between, and an incident beside those that are `closed` would be forgotten: it is adopted.
+    fn close_elsewhere(&mut self, delivery: &Delivery, entry_key: &str, closed: &BTreeSet<String>) {
+        let mut known: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
         for alert in &delivery.resolved {
             for (key, entry) in self.told.holders(*alert) {
                 let is_other = key != entry_key && entry.target == delivery.target;
                 if is_other && !self.is_told_elsewhere(entry, *alert) {
-                    closed.entry(key.to_owned()).or_default().insert(*alert);
+                    known.entry(key.to_owned()).or_default().insert(*alert);
                 }
             }
         }
-        for (key, alerts) in closed {
-            self.told.close(&key, &alerts);
+        for (key, alerts) in known {
+            if !self.leaves_incidents(&key, &alerts, closed) {
+                self.told.close(&key, &alerts);
+            }
         }
     }
 

@@ -212,7 +212,9 @@ impl Dispatcher {
             }
             return Some(id);
         }
-        if let Some(id) = self.wait_for_beginning(&delivery, to.group) {
+        if integration.ties_incidents()
+            && let Some(id) = self.wait_for_opposite(&delivery, to.group)
+        {
             return Some(id);
         }
         if delivery.message.alerts.is_empty() {

@@ -6,8 +6,15 @@
 //! incidents closes them in parts, each of which is known to be done.
 
 use super::{Delivery, Dispatcher, GroupId, outbox::UnderWay};
-use crate::{alert::Fingerprint, notify::dedup::Entry};
-use std::collections::{BTreeSet, HashSet};
+use crate::{
+    alert::Fingerprint,
+    config::{Integration, Receiver},
+    notify::dedup::Entry,
+};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 /// How many incidents are dealt with at once.
 #[derive(Clone, Copy, Debug)]
@@ -88,20 +95,63 @@ impl Dispatcher {
     }
 
     /// An end waits for a beginning under way of an incident that it would close: only then is it known
-    /// whether the incident goes on.
-    pub(super) fn wait_for_beginning(&mut self, end: &Delivery, group: &GroupId) -> Option<u64> {
-        let incidents = end.message.incidents.as_ref().filter(|_| end.firing.is_empty())?;
-        let incidents: HashSet<&String> = incidents.iter().collect();
-        let id = self.outbox.ids().into_iter().find(|id| {
-            self.outbox.get(*id).is_some_and(|under_way| {
-                let Delivery { target, message, firing, .. } = &*under_way.delivery;
-                let own = message.incidents.as_ref().and_then(|own| own.first());
-                let begun = own.unwrap_or(&message.group_key);
-                !firing.is_empty() && *target == end.target && incidents.contains(begun)
-            })
-        })?;
+    /// whether the incident goes on. So does a beginning for an end of its incident, which it may have to
+    /// open anew.
+    pub(super) fn wait_for_opposite(&mut self, delivery: &Delivery, group: &GroupId) -> Option<u64> {
+        let opening = delivery.closes().iter().find_map(|it| self.outbox.opening(&delivery.target, it));
+        let closing = || self.outbox.closing(&delivery.target, delivery.opens()?);
+        let id = opening.or_else(closing)?;
         self.outbox.get_mut(id)?.waiting.insert(group.clone());
         Some(id)
+    }
+
+    /// Takes it that the target of an end has closed its incidents for all groups that have them in common.
+    pub(super) fn doubt_incidents(&mut self, end: &Delivery) {
+        if end.closes().is_empty() {
+            return;
+        }
+        let closed: BTreeSet<String> = end.closes().iter().cloned().collect();
+        let mut keys = BTreeSet::from([Entry::key(&end.integration, &end.message.group_key)]);
+        // Otherwise nobody had the incident in common when the end was decided.
+        if end.message.incidents.is_some() {
+            let naming = closed.iter().flat_map(|incident| self.naming(incident, &end.target));
+            keys.extend(naming.map(|(key, _)| key.to_owned()));
+        }
+        for key in keys {
+            self.told.change(&key, |entry| entry.doubt(&closed));
+        }
+    }
+
+    /// Whether an entry that holds nothing open but `alerts`, which are over, has an incident that is not
+    /// `closed` and that no other keeps open.
+    pub(super) fn leaves_incidents(
+        &self,
+        key: &str,
+        alerts: &BTreeSet<Fingerprint>,
+        closed: &BTreeSet<String>,
+    ) -> bool {
+        let Some(entry) = self.told.get(key).filter(|entry| entry.open.is_subset(alerts)) else {
+            return false;
+        };
+        let target = &entry.target;
+        let is_left =
+            |incident: &str| !closed.contains(incident) && !self.is_held_open(incident, key, target, alerts);
+        self.reaching(target).any(|(_, own)| own.ties_incidents()) && entry.open_incidents().any(is_left)
+    }
+
+    /// The integrations that reach a target, with their receivers.
+    fn reaching(&self, target: &str) -> impl Iterator<Item = (&Arc<Receiver>, &Integration)> {
+        let receivers = self.config.receivers.values();
+        let integrations = receivers.flat_map(|it| it.integrations.iter().map(move |own| (it, own)));
+        integrations.filter(move |(_, integration)| integration.target() == target)
+    }
+
+    /// Entries of a target that name an incident, be it by their own name, with their keys.
+    fn naming(&self, incident: &str, target: &str) -> impl Iterator<Item = (&str, &Entry)> {
+        let keys = self.reaching(target).map(|(it, own)| Entry::key(&own.key(&it.name), incident));
+        let named_so = keys.filter_map(|key| self.told.find(&key));
+        let named_so = named_so.filter(|(_, entry)| entry.incidents.is_empty());
+        named_so.chain(self.told.sharers(incident)).filter(move |(_, entry)| entry.target == target)
     }
 
     /// Whether alerts beside those of the entry of `key` and those that are over keep an incident
@@ -113,18 +163,9 @@ impl Dispatcher {
         target: &str,
         resolved: &BTreeSet<Fingerprint>,
     ) -> bool {
-        let receivers = self.config.receivers.values();
-        let integrations = receivers.flat_map(|it| it.integrations.iter().map(move |own| (it, own)));
-        let reaching = integrations.filter(|(_, integration)| integration.target() == target);
-        let named_so = reaching.filter_map(|(receiver, integration)| {
-            let other_key = Entry::key(&integration.key(&receiver.name), incident);
-            let entry = self.told.get(&other_key)?;
-            (other_key != key && entry.incidents.is_empty()).then_some(entry)
-        });
-        let sharers = self.told.sharers(incident).filter(|(other_key, _)| *other_key != key);
-        named_so.chain(sharers.map(|(_, entry)| entry)).any(|entry| {
-            entry.target == target
-                && !self.is_being_closed(entry)
+        self.naming(incident, target).filter(|(other_key, _)| *other_key != key).any(|(_, entry)| {
+            !self.is_being_closed(entry)
+                && entry.relies_on(incident)
                 && entry.open.iter().any(|alert| !resolved.contains(alert) && self.is_heard(target, *alert))
         })
     }

@@ -7,6 +7,7 @@ use super::{Delivery, GroupId};
 use crate::alert::Fingerprint;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    hash::Hash,
     sync::Arc,
 };
 
@@ -38,7 +39,31 @@ pub(crate) struct Outbox {
     /// By integration and group key.
     by_group: HashMap<(String, String), u64>,
     /// By alert that is told of.
-    by_alert: HashMap<Fingerprint, BTreeSet<u64>>,
+    by_alert: Index<Fingerprint>,
+    /// By target and the incident that is opened or updated.
+    opening: Index<(String, String)>,
+    /// By target and incident that is closed.
+    closing: Index<(String, String)>,
+}
+
+type Index<K> = HashMap<K, BTreeSet<u64>>;
+
+/// Takes a notification out of an index.
+fn forget<K: Hash + Eq>(index: &mut Index<K>, of: &K, id: u64) {
+    let is_last = index.get_mut(of).is_some_and(|ids| {
+        ids.remove(&id);
+        ids.is_empty()
+    });
+    if is_last {
+        index.remove(of);
+    }
+}
+
+fn incidents<'d>(
+    delivery: &'d Delivery,
+    named: impl IntoIterator<Item = &'d String> + 'd,
+) -> impl Iterator<Item = (String, String)> {
+    named.into_iter().map(|incident| (delivery.target.clone(), incident.clone()))
 }
 
 fn group_of(delivery: &Delivery) -> (String, String) {
@@ -75,6 +100,12 @@ impl Outbox {
         for alert in delivery.alerts() {
             self.by_alert.entry(alert).or_default().insert(id);
         }
+        for incident in incidents(&delivery, delivery.opens()) {
+            self.opening.entry(incident).or_default().insert(id);
+        }
+        for incident in incidents(&delivery, delivery.closes()) {
+            self.closing.entry(incident).or_default().insert(id);
+        }
         let under_way = UnderWay {
             delivery,
             group,
@@ -94,15 +125,10 @@ impl Outbox {
         if self.by_group.get(&group) == Some(&id) {
             self.by_group.remove(&group);
         }
-        for alert in under_way.delivery.alerts() {
-            let is_last = self.by_alert.get_mut(&alert).is_some_and(|ids| {
-                ids.remove(&id);
-                ids.is_empty()
-            });
-            if is_last {
-                self.by_alert.remove(&alert);
-            }
-        }
+        let delivery = &under_way.delivery;
+        delivery.alerts().for_each(|alert| forget(&mut self.by_alert, &alert, id));
+        incidents(delivery, delivery.opens()).for_each(|it| forget(&mut self.opening, &it, id));
+        incidents(delivery, delivery.closes()).for_each(|it| forget(&mut self.closing, &it, id));
         Some(under_way)
     }
 
@@ -116,6 +142,16 @@ impl Outbox {
     pub(crate) fn about(&self, alert: Fingerprint) -> impl Iterator<Item = &UnderWay> {
         let ids = self.by_alert.get(&alert).into_iter().flatten();
         ids.filter_map(|id| self.under_way.get(id))
+    }
+
+    /// The first notification that opens or updates an incident.
+    pub(crate) fn opening(&self, target: &str, incident: &str) -> Option<u64> {
+        self.opening.get(&(target.to_owned(), incident.to_owned()))?.first().copied()
+    }
+
+    /// The first notification that closes an incident.
+    pub(crate) fn closing(&self, target: &str, incident: &str) -> Option<u64> {
+        self.closing.get(&(target.to_owned(), incident.to_owned()))?.first().copied()
     }
 
     /// Links each notification to its group, after the groups have changed. Those that waited for

@@ -9,6 +9,9 @@ use crate::silence::SilenceMatcher;
 
 /// A run takes some 80 ms of a debug build; many thousand have passed.
 const SEEDS: std::ops::Range<u64> = 0..60;
+/// They once failed: beginnings in doubt were merged and parted again; an end under way was told while an
+/// edit moved its alert, which another group had told, too.
+const SEEDS_THAT_FAILED: [u64; 3] = [1879, 6365, 100_686];
 const STEPS: u64 = 60;
 /// So small that few alerts meet them.
 const BOUNDS: IncidentBounds = IncidentBounds { shared_max: 2, closed_at_once_max: 2 };
@@ -78,6 +81,8 @@ struct World {
     silenced: BTreeMap<Fingerprint, i64>,
     /// Addresses of which a crash has left it open what they were told.
     unsure: BTreeSet<String>,
+    /// Alerts by address of whose end a crash has left it open whether it was told, which it was not.
+    doubted: BTreeSet<(String, Fingerprint)>,
     story: Vec<String>,
     /// One alert may go to one address by two routes.
     may_repeat: bool,
@@ -134,6 +139,7 @@ impl World {
             edited_at_ms: 0,
             silenced: BTreeMap::new(),
             unsure: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             story: Vec::new(),
             may_repeat,
             incidents: BTreeMap::new(),
@@ -252,7 +258,10 @@ impl World {
         self.note(format!("crash {config:?}"));
         let config = config.map_or_else(|| self.dispatcher.config().clone(), |at| self.configs[at].clone());
         self.unsure.extend(self.taken.values().map(|delivery| delivery.target.clone()));
-        self.waiting.clear();
+        for delivery in std::mem::take(&mut self.waiting).into_values() {
+            let ended = delivery.resolved.iter().map(|alert| (delivery.target.clone(), *alert));
+            self.doubted.extend(ended);
+        }
         self.taken.clear();
         self.journal.commit(&std::mem::take(&mut self.unwritten)).unwrap();
         self.dispatcher = Dispatcher::restored(config, &self.journal, self.now_ms).unwrap();
@@ -299,7 +308,10 @@ impl World {
 
     fn take(&mut self, delivery: &Delivery) {
         let incidents = self.incidents.entry(delivery.target.clone()).or_default();
+        let open_before = incidents.len();
         super::tests::note_incidents(incidents, &delivery.message);
+        // The rest of an end that closes many incidents tells the same alerts.
+        let mut is_news = incidents.len() < open_before;
         self.begun.retain(|(target, incident), _| *target != delivery.target || incidents.contains(incident));
         self.abandoned.retain(|at| self.begun.contains_key(at));
         if !delivery.firing.is_empty() {
@@ -307,7 +319,6 @@ impl World {
             let incident = named.unwrap_or(&delivery.message.group_key).clone();
             self.begun.entry((delivery.target.clone(), incident)).or_default().extend(&delivery.firing);
         }
-        let mut is_news = false;
         let mut words = Vec::new();
         for alert in &delivery.message.alerts {
             let key = (delivery.target.clone(), alert.alert.fingerprint());
@@ -320,7 +331,8 @@ impl World {
             // What a silence muted meanwhile is told again.
             let silenced_at_ms = self.silenced.get(&key.1);
             let was_silenced = before.zip(silenced_at_ms).is_some_and(|(told, at_ms)| told.at_ms <= *at_ms);
-            is_news |= fired == alert.resolved || alert.resolved && is_fresh || was_silenced;
+            let was_doubted = self.doubted.remove(&key);
+            is_news |= fired == alert.resolved || alert.resolved && is_fresh || was_silenced || was_doubted;
             words.push(format!("{}{}", if alert.resolved { '-' } else { '+' }, alert.alert.name()));
             // The end of one alert is told although the beginning of another stands beside it.
             let abandoned = !self.targets(&alert.alert.labels).contains(&delivery.target);
@@ -329,8 +341,10 @@ impl World {
         }
         self.note_abandoned();
         let reason = delivery.message.reason.as_str();
-        let line = format!("{} takes {}: {} ({reason})", delivery.integration, delivery.id, words.join(" "));
-        self.note(line);
+        let (integration, group) = (&delivery.integration, &delivery.message.group_key);
+        let (id, words) = (delivery.id, words.join(" "));
+        let about = delivery.message.incidents.as_ref().map_or_else(String::new, |it| format!(", {it:?}"));
+        self.note(format!("{integration} takes {id} of {group}: {words} ({reason}{about})"));
         let is_sure = !self.unsure.contains(&delivery.target);
         assert!(is_news || !is_sure || self.may_repeat, "told twice");
     }
@@ -426,10 +440,12 @@ impl World {
 }
 
 /// Those of `SEEDS=from..to`, for runs by hand.
-fn seeds() -> std::ops::Range<u64> {
+fn seeds() -> Vec<u64> {
     let wanted = std::env::var("SEEDS").ok();
-    let range = wanted.as_deref().and_then(|range| range.split_once(".."));
-    range.map_or(SEEDS, |(from, to)| from.parse().unwrap()..to.parse().unwrap())
+    match wanted.as_deref().and_then(|range| range.split_once("..")) {
+        Some((from, to)) => (from.parse().unwrap()..to.parse().unwrap()).collect(),
+        None => SEEDS.chain(SEEDS_THAT_FAILED).collect(),
+    }
 }
 
 #[test]

@@ -39,6 +39,11 @@ impl NotificationLog {
         self.entries.get(key)
     }
 
+    /// The same, with the key as it is kept.
+    pub(crate) fn find(&self, key: &str) -> Option<(&str, &Entry)> {
+        self.entries.get_key_value(key).map(|(key, entry)| (key.as_str(), entry))
+    }
+
     /// Entries that hold an alert open, with their keys, in order of these.
     pub(crate) fn holders(&self, alert: Fingerprint) -> impl Iterator<Item = (&str, &Entry)> {
         let keys = self.open.get(&alert).into_iter().flatten();
@@ -169,7 +174,7 @@ mod tests {
         for key in ["a", "b"] {
             log.change(key, |entry| {
                 entry.open.insert(Fingerprint(1));
-                entry.join_incidents(["x".to_owned()]);
+                entry.join_incidents([("x".to_owned(), true)]);
             });
         }
         assert_eq!(log.sharers("x").map(|(key, _)| key).collect::<Vec<_>>(), ["a", "b"]);

@@ -5,7 +5,7 @@
 //! firing and not yet told as resolved. By it a resolve is told even when the alert was muted
 //! meanwhile, and a change of the routing does not tell everything again.
 
-use super::message::Reason;
+use super::message::{Message, Reason};
 use crate::alert::Fingerprint;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
@@ -36,7 +36,8 @@ pub(crate) struct Entry {
     /// The route's repeat interval then.
     pub(crate) repeat_interval_ms: i64,
     /// Open alerts that a silence has muted since, or of which a crash has left it unknown whether
-    /// they were told; they are told again when they can be.
+    /// they, or their ends, were told, or that have no incident any more; they are told again when
+    /// they can be.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) silenced: BTreeSet<Fingerprint>,
     /// Names of the groups under which the receiver has opened incidents for what is open, when they
@@ -46,6 +47,10 @@ pub(crate) struct Entry {
     /// Those of them that an end has closed which is not told to all yet.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) closed: BTreeSet<String>,
+    /// Those of all of them that the receiver may not have open: a crash has left it unknown whether it
+    /// was told of them, or an end has closed them while alerts stayed open. An end closes them, too.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) unsure: BTreeSet<String>,
 }
 
 impl Entry {
@@ -72,20 +77,71 @@ impl Entry {
         self.forget_incidents()
     }
 
-    /// The incidents that the receiver has open for this entry.
+    /// The incidents that the receiver has open for this entry; first those of which that is sure.
     pub(crate) fn open_incidents(&self) -> impl Iterator<Item = &str> {
+        let open = self.named().filter(|incident| !self.closed.contains(*incident));
+        let unsure = open.clone().filter(|incident| self.unsure.contains(*incident));
+        open.filter(|incident| !self.unsure.contains(*incident)).chain(unsure)
+    }
+
+    /// Those that are not closed, and those that are.
+    fn named(&self) -> impl Iterator<Item = &str> + Clone {
         let named = match self.incidents.as_slice() {
             _ if self.open.is_empty() => &[],
             [] => std::slice::from_ref(&self.group_key),
             incidents => incidents,
         };
-        named.iter().map(String::as_str).filter(|incident| !self.closed.contains(*incident))
+        named.iter().map(String::as_str)
     }
 
-    /// Takes it that the receiver has opened `incidents`, too.
-    pub(crate) fn join_incidents(&mut self, incidents: impl IntoIterator<Item = String>) {
+    /// Whether what is open here would be seen no more, or less surely, without an incident that the entry
+    /// names.
+    pub(crate) fn relies_on(&self, incident: &str) -> bool {
+        !self.unsure.contains(incident) || !self.has_sure()
+    }
+
+    /// An incident, and whether it is sure that the receiver has it open.
+    pub(crate) fn with_sureness(&self, incident: &str) -> (String, bool) {
+        (incident.to_owned(), !self.unsure.contains(incident))
+    }
+
+    fn has_sure(&self) -> bool {
+        self.open_incidents().next().is_some_and(|first| !self.unsure.contains(first))
+    }
+
+    /// Takes it that the receiver may have `incidents` open no more. What has no other is told again.
+    pub(crate) fn doubt(&mut self, incidents: &BTreeSet<String>) {
+        let own = self.named().filter(|own| incidents.contains(*own)).map(str::to_owned);
+        let own: Vec<String> = own.collect();
+        self.unsure.extend(own);
+        if !self.has_sure() {
+            self.silenced.extend(&self.open);
+        }
+    }
+
+    /// Takes it that the receiver has opened `incidents`, too, each for sure or perhaps.
+    pub(crate) fn join_incidents(&mut self, incidents: impl IntoIterator<Item = (String, bool)>) {
         let mut known: HashSet<String> = self.incidents.iter().cloned().collect();
-        self.incidents.extend(incidents.into_iter().filter(|incident| known.insert(incident.clone())));
+        for (incident, is_sure) in incidents {
+            let is_new = known.insert(incident.clone());
+            if is_sure {
+                self.unsure.remove(&incident);
+            } else if is_new {
+                self.unsure.insert(incident.clone());
+            }
+            if is_new {
+                self.incidents.push(incident);
+            }
+        }
+    }
+
+    /// Takes it that the receiver may have been told of a beginning.
+    pub(crate) fn begin(&mut self, message: &Message) {
+        if let Some(incidents) = &message.incidents {
+            self.join_incidents(incidents.iter().map(|incident| (incident.clone(), false)));
+        } else if !self.open_incidents().any(|incident| *incident == self.group_key) {
+            self.unsure.insert(self.group_key.clone());
+        }
     }
 
     /// Once nothing is open, the next incident has the group's own name.
@@ -94,6 +150,7 @@ impl Entry {
             return Vec::new();
         }
         self.closed.clear();
+        self.unsure.clear();
         std::mem::take(&mut self.incidents)
     }
 
@@ -115,6 +172,7 @@ impl Entry {
         // Alerts that come while an end closes one incident after the other go on with the rest.
         let closed = std::mem::take(&mut self.closed);
         self.incidents.retain(|incident| !closed.contains(incident));
+        self.unsure.retain(|incident| !closed.contains(incident));
     }
 }
 

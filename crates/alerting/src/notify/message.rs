@@ -83,6 +83,11 @@ impl Message {
         if self.alerts.iter().any(|alert| !alert.resolved) { "firing" } else { "resolved" }
     }
 
+    /// Names of the incidents that it is about.
+    pub(crate) fn named_incidents(&self) -> &[String] {
+        self.incidents.as_deref().unwrap_or(std::slice::from_ref(&self.group_key))
+    }
+
     /// Labels that all alerts have.
     pub fn common_labels(&self) -> Labels {
         Labels::from_pairs(common(self.alerts.iter().map(|alert| alert.alert.labels.iter())))

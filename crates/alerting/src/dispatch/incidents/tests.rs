@@ -1,4 +1,7 @@
-use super::super::tests::{SIMPLE, Stage, config, config_for};
+use super::super::{
+    Finished,
+    tests::{SIMPLE, Stage, config, config_for},
+};
 
 const BY_NAME: &str = "group_by: [alertname], group_wait: 1s, group_interval: 2s, repeat_interval: 1h";
 
@@ -202,6 +205,7 @@ fn what_was_told_before_incidents_had_names_is_closed() {
         "resolved":[],"open":[1],"at_ms":1,"sequence":1,"repeat_interval_ms":1}"#;
     let entry: crate::notify::dedup::Entry = serde_json::from_str(stored).unwrap();
     assert_eq!(entry.open_incidents().collect::<Vec<_>>(), ["{}:{}"]);
+    assert!(entry.unsure.is_empty());
 }
 
 /// So many groups, merged into one.
@@ -363,6 +367,185 @@ fn groups_that_are_parted_otherwise_have_some_incidents_in_common() {
     stage.until(12.0);
     assert!(!open(&stage).is_empty(), "one still fires");
     stage.post(&words('-', MANY - 1..MANY));
+    stage.until(20.0);
+    assert_eq!(open(&stage), [""; 0]);
+}
+
+/// Of what fires, each alert is held open by an entry that names an incident which is open.
+fn check_incidents(stage: &Stage) {
+    let sink = stage.dispatcher.config().receivers["r"].integrations[0].target();
+    for view in stage.dispatcher.alerts(stage.now_ms) {
+        let holders = stage.dispatcher.told.holders(view.alert.fingerprint()).map(|(_, entry)| entry);
+        let holders: Vec<_> = holders.filter(|entry| entry.target == sink).collect();
+        let is_seen = holders.iter().any(|it| it.open_incidents().any(|name| stage.incidents.contains(name)));
+        assert!(is_seen, "{} has none of {:?}: {holders:?}", view.alert.labels, open(stage));
+    }
+}
+
+/// Lets the receiver be away when an earlier process has ended, and stops what that had on its way.
+fn crash_and_stop(stage: &mut Stage, route: &str) {
+    stage.crash();
+    let under_way = std::mem::take(&mut stage.under_way);
+    stage.refusing = false;
+    stage.reload(route, "");
+    for id in under_way.into_keys() {
+        stage.dispatcher.finished(id, &Finished::Stopped, stage.now_ms);
+    }
+}
+
+/// Of two incidents that may never have been opened, the group that takes both over opens one.
+#[test]
+fn nobody_goes_on_with_an_incident_that_was_perhaps_never_opened() {
+    let mut stage = Stage::new(BY_NAME, "");
+    stage.refusing = true;
+    stage.post("+x/a +x/b");
+    stage.until(2.0);
+    crash_and_stop(&mut stage, SIMPLE);
+    stage.until(6.0);
+    assert_eq!(open(&stage).len(), 1, "both are told as one");
+    stage.reload(BY_NAME, "");
+    assert_eq!(stage.until(10.0), [""; 0], "what is known is not told again");
+    check_incidents(&stage);
+    stage.post("-x/a -x/b");
+    stage.until(20.0);
+    assert_eq!(open(&stage), [""; 0]);
+}
+
+/// Of two that may never have been opened, each that is parted again before it is told has its own.
+#[test]
+fn beginnings_in_doubt_that_are_merged_and_parted_have_their_own_incidents() {
+    let mut stage = Stage::new(BY_NAME, "");
+    stage.refusing = true;
+    stage.post("+x/a +x/b");
+    stage.until(2.0);
+    crash_and_stop(&mut stage, SIMPLE);
+    stage.reload(BY_NAME, "");
+    stage.until(10.0);
+    assert_eq!(open(&stage), [r#"{}:{alertname="x/a"}"#, r#"{}:{alertname="x/b"}"#]);
+    stage.post("-x/a");
+    stage.until(14.0);
+    assert_eq!(open(&stage), [r#"{}:{alertname="x/b"}"#]);
+}
+
+/// An end closes what both had; then the group opens one of them for what comes.
+#[test]
+fn nobody_goes_on_with_an_incident_that_an_end_has_closed_while_an_alert_was_muted() {
+    let inhibited = "inhibit_rules: [{source_matchers: [alertname=s], target_matchers: [alertname=x/b]}]\n";
+    let mut stage = Stage::new(BY_NAME, inhibited);
+    stage.post("+x/a +x/b");
+    stage.until(2.0);
+    stage.reload(SIMPLE, inhibited);
+    stage.until(4.0);
+    stage.post("+s");
+    stage.until(7.0);
+    stage.post("-x/a");
+    stage.until(10.0);
+    assert_eq!(open(&stage), ["{}:{}"], "x/b is muted");
+    stage.post("+x/c");
+    stage.until(14.0);
+    stage.post("-s");
+    stage.until(18.0);
+    stage.reload(BY_NAME, inhibited);
+    stage.until(22.0);
+    check_incidents(&stage);
+}
+
+/// While the receiver hears nothing of an alert, the rest of its incident ends, and closes it.
+#[test]
+fn an_alert_that_an_edit_gives_back_to_a_receiver_is_told_when_its_incident_was_closed() {
+    let sent_to =
+        |receiver: &str| format!("{SIMPLE}, routes: [{{receiver: {receiver}, matchers: ['alertname=x/a']}}]");
+    for closes in [true, false] {
+        let mut stage = Stage::new(SIMPLE, "");
+        stage.post("+x/a +x/b");
+        stage.until(1.0);
+        stage.reload(&sent_to("other"), "");
+        stage.until(4.0);
+        stage.reload(&sent_to("quiet"), "");
+        stage.until(8.0);
+        if closes {
+            stage.post("-x/b");
+            stage.until(12.0);
+        }
+        stage.reload(&sent_to("other"), "");
+        assert_eq!(stage.until(16.0).len(), usize::from(closes), "told only if it is closed");
+        check_incidents(&stage);
+    }
+}
+
+/// A crash leaves it unknown whether an end was told, which is no longer true.
+#[test]
+fn an_alert_that_fires_again_is_told_when_it_is_unknown_whether_its_end_was() {
+    for was_told in [true, false] {
+        let mut stage = Stage::new(SIMPLE, "");
+        stage.post("+x/a");
+        stage.until(1.0);
+        stage.refusing = true;
+        stage.post("-x/a");
+        stage.until(4.0);
+        assert_eq!(stage.under_way.len(), 1);
+        if was_told {
+            stage.incidents.clear();
+        }
+        stage.crash();
+        stage.post("+x/a");
+        stage.until(6.0);
+        stage.refusing = false;
+        stage.accept();
+        assert_eq!(stage.until(10.0), ["6 r +x/a"]);
+        check_incidents(&stage);
+    }
+}
+
+/// A group has an incident in common with one that ends, through an alert that goes elsewhere now.
+#[test]
+fn a_beginning_waits_for_an_end_under_way_that_closes_its_incident() {
+    let other = "{receiver: other, matchers: ['alertname=~\"x/[az]\"']}";
+    let quiet = "{receiver: quiet, matchers: ['alertname=x/a']}";
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+x/a +x/b");
+    stage.until(1.0);
+    stage.reload(&format!("{SIMPLE}, routes: [{other}]"), "");
+    stage.until(4.0);
+    stage.reload(&format!("{SIMPLE}, routes: [{quiet}, {other}]"), "");
+    stage.until(6.0);
+    stage.refusing = true;
+    stage.post("-x/b");
+    stage.until(9.0);
+    stage.post("+x/z");
+    stage.until(12.0);
+    assert_eq!(stage.under_way.len(), 1, "the beginning waits");
+    stage.refusing = false;
+    stage.accept();
+    assert_eq!(stage.until(16.0), ["12 r -x/b", "12 other +x/z"]);
+    let told = stage.incidents.iter().filter(|incident| incident.starts_with("{}:"));
+    assert_eq!(told.collect::<Vec<_>>(), [r#"{}:{group="x"}"#], "opened anew");
+    stage.post("-x/z");
+    stage.until(20.0);
+    assert!(!stage.incidents.contains(r#"{}:{group="x"}"#));
+}
+
+/// Two routes tell one receiver of an alert; an edit joins them while one of their ends is told.
+#[test]
+fn an_end_under_way_closes_no_incident_but_its_own() {
+    let twice = "{receiver: other, matchers: [group=x], continue: true}, {receiver: r}";
+    let mut stage = Stage::new(&format!("{SIMPLE}, routes: [{twice}]"), "");
+    stage.post("+x/a");
+    stage.until(2.0);
+    assert_eq!(open(&stage).len(), 2);
+    stage.refusing = true;
+    stage.post("-x/a");
+    stage.until(4.0);
+    let (_, last) = stage.under_way.pop_last().unwrap();
+    let others = std::mem::take(&mut stage.under_way);
+    stage.reload(SIMPLE, "");
+    stage.until(5.0);
+    stage.under_way.insert(last.id, last);
+    stage.refusing = false;
+    stage.accept();
+    for id in others.into_keys() {
+        stage.dispatcher.finished(id, &Finished::Stopped, stage.now_ms);
+    }
     stage.until(20.0);
     assert_eq!(open(&stage), [""; 0]);
 }
