@@ -21,7 +21,8 @@ impl Dispatcher {
         let moved = under_way.delivery.alerts().filter(|alert| !own.is_some_and(|own| own.contains(*alert)));
         let moved: Vec<Fingerprint> = moved.collect();
         let groups: BTreeSet<GroupId> = moved.into_iter().flat_map(|alert| self.groups_of(alert)).collect();
-        groups.iter().chain(&under_way.waiting).for_each(|group| self.adopt_into(group));
+        let waiting = under_way.waiting.iter().chain(&under_way.adopters);
+        groups.iter().chain(waiting).for_each(|group| self.adopt_into(group));
     }
 
     /// Where an alert belongs by the present routes.
@@ -31,8 +32,9 @@ impl Dispatcher {
         routes.map(|id| (id.0, self.config.routes.get(id).group_labels(labels))).collect()
     }
 
+    /// Takes over what is certain for each integration of a group. All alerts of the group are looked at:
+    /// not again at each end of thousands of notifications, but when that has ended which was in the way.
     fn adopt_into(&mut self, group: &GroupId) {
-        let Some(alerts) = self.groups.get(group).map(|it| it.alerts().collect::<Vec<_>>()) else { return };
         let config = self.config.clone();
         let route = config.routes.get(RouteId(group.0));
         let Some(receiver) = config.receivers.get(&route.receiver) else { return };
@@ -40,11 +42,19 @@ impl Dispatcher {
         for at in 0..receiver.integrations.len() {
             let to = Address { group, group_key, route, receiver, at };
             let (key, target) = (to.integration().key(&receiver.name), to.integration().target());
-            let is_certain = self.outbox.of_group(&key, group_key).is_none()
-                && self.unsettled(&to, &key, &target, &alerts).is_none();
-            if is_certain {
-                self.adopt(&to, &key, &target, &alerts);
+            if self.outbox.of_group(&key, group_key).is_none() && !self.outbox.is_held_up(group, at) {
+                self.adopt_unless_unsettled(&to, &key, &target);
             }
+        }
+    }
+
+    fn adopt_unless_unsettled(&mut self, to: &Address<'_>, integration: &str, target: &str) {
+        let Some(alerts) = self.groups.get(to.group).map(|it| it.alerts().collect::<Vec<_>>()) else {
+            return;
+        };
+        match self.unsettled(to, integration, target, &alerts) {
+            Some((id, _)) => self.outbox.hold_up(to.group, to.at, id),
+            None => self.adopt(to, integration, target, &alerts),
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct UnderWay {
     pub(crate) group: Option<GroupId>,
     /// Other groups of alerts that it tells of, which wait to learn what its target knows.
     pub(crate) waiting: BTreeSet<GroupId>,
+    /// Groups that take over from others what its target knows when it has ended.
+    pub(crate) adopters: BTreeSet<GroupId>,
     /// It was told to stop.
     pub(crate) stopping: bool,
     /// All that it tells to have begun is over meanwhile. It goes on, because a receiver that could
@@ -40,6 +42,8 @@ pub(crate) struct Outbox {
     by_group: HashMap<(String, String), u64>,
     /// By alert that is told of.
     by_alert: Index<Fingerprint>,
+    /// What must have ended before an integration of a group takes over from others.
+    holding_up: HashMap<(GroupId, usize), u64>,
     /// By target and the incident that is opened or updated.
     opening: Index<(String, String)>,
     /// By target and incident that is closed.
@@ -110,6 +114,7 @@ impl Outbox {
             delivery,
             group,
             waiting: BTreeSet::new(),
+            adopters: BTreeSet::new(),
             stopping: false,
             outdated: false,
             resumed: false,
@@ -124,6 +129,9 @@ impl Outbox {
         let group = group_of(&under_way.delivery);
         if self.by_group.get(&group) == Some(&id) {
             self.by_group.remove(&group);
+        }
+        if self.under_way.is_empty() {
+            self.holding_up.clear();
         }
         let delivery = &under_way.delivery;
         delivery.alerts().for_each(|alert| forget(&mut self.by_alert, &alert, id));
@@ -144,6 +152,19 @@ impl Outbox {
         ids.filter_map(|id| self.under_way.get(id))
     }
 
+    /// Lets an integration of a group take over from others no earlier than when a notification has ended.
+    pub(crate) fn hold_up(&mut self, group: &GroupId, at: usize, id: u64) {
+        if let Some(under_way) = self.under_way.get_mut(&id) {
+            under_way.adopters.insert(group.clone());
+            self.holding_up.insert((group.clone(), at), id);
+        }
+    }
+
+    /// Whether that has not ended yet.
+    pub(crate) fn is_held_up(&self, group: &GroupId, at: usize) -> bool {
+        self.holding_up.get(&(group.clone(), at)).is_some_and(|id| self.under_way.contains_key(id))
+    }
+
     /// The first notification that opens or updates an incident.
     pub(crate) fn opening(&self, target: &str, incident: &str) -> Option<u64> {
         self.opening.get(&(target.to_owned(), incident.to_owned()))?.first().copied()
@@ -157,9 +178,11 @@ impl Outbox {
     /// Links each notification to its group, after the groups have changed. Those that waited for
     /// others ask again at their next flush.
     pub(crate) fn relink(&mut self, group_of: impl Fn(&Delivery) -> Option<GroupId>) {
+        self.holding_up.clear();
         for under_way in self.under_way.values_mut() {
             under_way.group = group_of(&under_way.delivery);
             under_way.waiting.clear();
+            under_way.adopters.clear();
         }
     }
 }

@@ -50,9 +50,10 @@ impl NotificationLog {
         keys.filter_map(|key| Some((key.as_str(), self.entries.get(key)?)))
     }
 
-    /// Entries that name an incident, with their keys.
+    /// Entries that name an incident, with their keys, last keys first: groups are told in order of theirs,
+    /// so that of thousands that end at one time the last are those that do not yet.
     pub(crate) fn sharers(&self, incident: &str) -> impl Iterator<Item = (&str, &Entry)> {
-        let keys = self.by_incident.get(incident).into_iter().flatten();
+        let keys = self.by_incident.get(incident).into_iter().flatten().rev();
         keys.filter_map(|key| Some((key.as_str(), self.entries.get(key)?)))
     }
 
@@ -177,7 +178,7 @@ mod tests {
                 entry.join_incidents([("x".to_owned(), true)]);
             });
         }
-        assert_eq!(log.sharers("x").map(|(key, _)| key).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(log.sharers("x").map(|(key, _)| key).collect::<Vec<_>>(), ["b", "a"]);
         log.close("a", &BTreeSet::from([Fingerprint(1)]));
         assert_eq!(log.sharers("x").map(|(key, _)| key).collect::<Vec<_>>(), ["b"]);
         log.collect(|_| false, i64::MAX / 2);

@@ -1,6 +1,6 @@
 use super::super::{
     Finished,
-    tests::{SIMPLE, Stage, config, config_for},
+    tests::{SIMPLE, Stage, config, config_for, note_incidents},
 };
 
 const BY_NAME: &str = "group_by: [alertname], group_wait: 1s, group_interval: 2s, repeat_interval: 1h";
@@ -548,4 +548,37 @@ fn an_end_under_way_closes_no_incident_but_its_own() {
     }
     stage.until(20.0);
     assert_eq!(open(&stage), [""; 0]);
+}
+
+/// The notification whose end a group waits for before it takes over from others.
+fn held_up_by(stage: &Stage) -> Option<u64> {
+    let outbox = &stage.dispatcher.outbox;
+    outbox.ids().into_iter().find(|id| outbox.get(*id).is_some_and(|it| !it.adopters.is_empty()))
+}
+
+/// Each look is at all alerts of the group.
+#[test]
+fn a_group_merged_from_many_is_not_looked_through_at_each_end_of_what_they_told() {
+    const GROUPS: usize = 600;
+    let mut stage = Stage::new(BY_NAME, "");
+    stage.refusing = true;
+    stage.post(&words('+', 0..GROUPS));
+    stage.until(3.0);
+    assert_eq!(stage.under_way.len(), GROUPS);
+    stage.dispatcher.reload(config(SIMPLE, ""), stage.now_ms);
+    let (mut looks, mut held_up_before) = (0, held_up_by(&stage));
+    for (id, delivery) in std::mem::take(&mut stage.under_way) {
+        assert!(held_up_before.is_some(), "not all have ended");
+        note_incidents(&mut stage.incidents, &delivery.message);
+        stage.dispatcher.finished(id, &Finished::Delivered, stage.now_ms);
+        let held_up = held_up_by(&stage);
+        looks += usize::from(held_up != held_up_before);
+        held_up_before = held_up;
+    }
+    assert!(looks < GROUPS / 20, "{looks} looks for {GROUPS} ends");
+    let entry = stage.dispatcher.told.get(r#"r/pagerduty/0|{}:{group="x"}"#).unwrap();
+    assert_eq!((entry.open.len(), held_up_before), (GROUPS, None), "all are taken over");
+    stage.refusing = false;
+    assert_eq!(stage.until(8.0), [""; 0], "nothing is told again");
+    check_incidents(&stage);
 }
