@@ -293,7 +293,7 @@ impl Dispatcher {
     pub(super) fn note_told(&mut self, delivery: &Delivery, now_ms: i64) {
         let mut closed: BTreeSet<String> = delivery.closes().iter().cloned().collect();
         let key = self.note(delivery, |entry| {
-            closed.append(&mut entry.closed.clone());
+            closed.extend(entry.closed.iter().cloned());
             entry.told(&delivery.firing, &delivery.resolved, now_ms);
             if let Some(opened) = delivery.opens() {
                 entry.unsure.remove(opened);
