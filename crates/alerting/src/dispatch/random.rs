@@ -83,6 +83,8 @@ struct World {
     unsure: BTreeSet<String>,
     /// Alerts by address of whose end a crash has left it open whether it was told, which it was not.
     doubted: BTreeSet<(String, Fingerprint)>,
+    /// Groups of an integration that was told of an end which closes more incidents than one notification.
+    partly_ended: BTreeSet<(String, String)>,
     story: Vec<String>,
     /// One alert may go to one address by two routes.
     may_repeat: bool,
@@ -140,6 +142,7 @@ impl World {
             silenced: BTreeMap::new(),
             unsure: BTreeSet::new(),
             doubted: BTreeSet::new(),
+            partly_ended: BTreeSet::new(),
             story: Vec::new(),
             may_repeat,
             incidents: BTreeMap::new(),
@@ -308,10 +311,7 @@ impl World {
 
     fn take(&mut self, delivery: &Delivery) {
         let incidents = self.incidents.entry(delivery.target.clone()).or_default();
-        let open_before = incidents.len();
         super::tests::note_incidents(incidents, &delivery.message);
-        // The rest of an end that closes many incidents tells the same alerts.
-        let mut is_news = incidents.len() < open_before;
         self.begun.retain(|(target, incident), _| *target != delivery.target || incidents.contains(incident));
         self.abandoned.retain(|at| self.begun.contains_key(at));
         if !delivery.firing.is_empty() {
@@ -319,6 +319,7 @@ impl World {
             let incident = named.unwrap_or(&delivery.message.group_key).clone();
             self.begun.entry((delivery.target.clone(), incident)).or_default().extend(&delivery.firing);
         }
+        let mut is_news = self.is_rest_of_end(delivery);
         let mut words = Vec::new();
         for alert in &delivery.message.alerts {
             let key = (delivery.target.clone(), alert.alert.fingerprint());
@@ -347,6 +348,16 @@ impl World {
         self.note(format!("{integration} takes {id} of {group}: {words} ({reason}{about})"));
         let is_sure = !self.unsure.contains(&delivery.target);
         assert!(is_news || !is_sure || self.may_repeat, "told twice");
+    }
+
+    /// The rest of an end that closes many incidents tells the same alerts.
+    fn is_rest_of_end(&mut self, delivery: &Delivery) -> bool {
+        let group = (delivery.integration.clone(), delivery.message.group_key.clone());
+        let is_rest = self.partly_ended.remove(&group);
+        if delivery.closes_more {
+            self.partly_ended.insert(group);
+        }
+        is_rest
     }
 
     fn settle(&mut self) {
