@@ -1,5 +1,5 @@
-//! Answers the expressions of rules and scaling policies from the stores: the one place where
-//! alerting meets the query engines.
+//! Answers the expressions of rules and scaling policies from the stores, and stores what rules record: the
+//! one place where alerting meets the query engines.
 //!
 //! Evaluations run on threads of their own callers, under the same budget as a query.
 
@@ -10,10 +10,13 @@ use crate::{
 use alerting::{Condition, ExpressionError, GraphSeries, Querier, QueryFailure, Reading, SampleSink, Source};
 use daemon::clock;
 use logql::Answer as LogAnswer;
-use model::{Labels, MetricBatch};
-use promql::{EvalOptions, Expr, ParseOptions, QueryValue, ValueType};
+use model::{Labels, METRIC_NAME, MetricBatch};
+use promql::{
+    EvalOptions, Expr, ParseOptions, QueryValue, ValueType,
+    ast::{Modifiers, VectorSelector},
+};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 use store::{Limits, LogStore, MetricStore, QueryContext};
@@ -28,6 +31,8 @@ pub(crate) struct Evaluator {
     limits: Limits,
     options: EvalOptions,
     parsed: Mutex<HashMap<String, Arc<Expr>>>,
+    /// Names of the metrics that rules have recorded.
+    recorded: Mutex<BTreeSet<String>>,
 }
 
 impl Evaluator {
@@ -44,6 +49,7 @@ impl Evaluator {
             limits: limits(query),
             options: eval_options(promql),
             parsed: Mutex::default(),
+            recorded: Mutex::default(),
         }
     }
 
@@ -73,6 +79,30 @@ impl Evaluator {
         }
         parsed.insert(expr.to_owned(), tree.clone());
         Ok(tree)
+    }
+
+    fn note_recorded(&self, batch: &MetricBatch) {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        for series in batch.series() {
+            let Some(name) = series.labels().get(METRIC_NAME) else { continue };
+            if !recorded.contains(name) {
+                recorded.insert(name.to_owned());
+            }
+        }
+    }
+
+    /// Whether a young sample does not mean that data has come: rules make series out of older ones, and a
+    /// moved selector looks at another time.
+    fn may_find_what_was_before(&self, selector: &VectorSelector) -> bool {
+        let is_of_name = |name: &str| {
+            selector
+                .matchers
+                .iter()
+                .filter(|it| it.name() == METRIC_NAME)
+                .all(|matcher| matcher.matches(name))
+        };
+        let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        selector.modifiers != Modifiers::default() || recorded.iter().any(|name| is_of_name(name))
     }
 
     fn metrics_instant(&self, expr: &str, at_ms: i64) -> Result<Reading, QueryFailure> {
@@ -143,6 +173,9 @@ impl Querier for Evaluator {
             return Ok(None);
         }
         let tree = self.parse(expr).map_err(|error| QueryFailure(error.to_string()))?;
+        if tree.selectors().into_iter().any(|selector| self.may_find_what_was_before(selector)) {
+            return Ok(None);
+        }
         let lookback_ms = self.options.lookback_ms.min(at_ms - since_ms);
         let options = EvalOptions { lookback_ms, ..self.options };
         let context = QueryContext::new(self.limits);
@@ -260,12 +293,11 @@ pub(crate) fn eval_options(promql: &PromqlConfig) -> EvalOptions {
     EvalOptions { lookback_ms, experimental: promql.experimental, ..EvalOptions::default() }
 }
 
-/// Stores what rules record.
-pub(crate) struct RecordedSamples(pub Arc<dyn MetricStore>);
-
-impl SampleSink for RecordedSamples {
+impl SampleSink for Evaluator {
     fn append(&self, batch: &MetricBatch) -> Result<(), QueryFailure> {
-        self.0.append(batch, None, clock::now_ms()).map(drop).map_err(|error| QueryFailure(error.to_string()))
+        self.note_recorded(batch);
+        let appended = self.metrics.append(batch, None, clock::now_ms());
+        appended.map(drop).map_err(|error| QueryFailure(error.to_string()))
     }
 }
 
@@ -295,5 +327,16 @@ mod tests {
         assert_eq!(hosts("disk > 0.9", 115_000).unwrap(), [""; 0]);
         assert_eq!(hosts("disk > 0.9", 120_000), None);
         assert_eq!(hosts("1", 0), None);
+        assert_eq!(hosts("disk offset 1m > 0.9", 100_000), None, "it may have been there before");
+        assert_eq!(hosts("disk @ 110 > 0.9", 100_000), None);
+
+        let mut recorded = MetricBatch::default();
+        let labels = Labels::from_pairs([("__name__", "disk:max"), ("host", "old")]);
+        recorded.begin_with(labels.as_ref());
+        recorded.sample(110_000, 0, 0.95);
+        evaluator.append(&recorded).unwrap();
+        assert_eq!(hosts("disk:max > 0.9", 100_000), None, "a rule made it, maybe of what was there before");
+        assert_eq!(hosts(r#"{__name__=~"disk.+"} > 0.9"#, 100_000), None);
+        assert_eq!(hosts("disk > 0.9", 100_000).unwrap(), ["new"]);
     }
 }

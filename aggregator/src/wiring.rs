@@ -11,7 +11,7 @@ use crate::{
     config::{AuthMode, Bytes, Config, Duration, RetentionConfig},
     egress::{self, Egress},
     empty_folders::warn_of_empty_folders,
-    evaluate::{Evaluator, RecordedSamples},
+    evaluate::Evaluator,
     log_metrics, maintain, packs,
     readings::PolicyReadings,
     receive::{self, syslog::Syslog},
@@ -188,8 +188,8 @@ async fn start_alerting(
         external_labels: Labels::empty(),
     };
     let parts = alerting::Parts {
-        querier: evaluator,
-        sink: Arc::new(RecordedSamples(app.metrics.clone())),
+        querier: evaluator.clone(),
+        sink: evaluator,
         events: Some(Arc::new(EventLog::new(app.logs.clone(), app.tail.clone()))),
         client: daemon::http::client(&ClientOptions {
             link_local: LinkLocal::Refused,

@@ -8,10 +8,7 @@ mod progress;
 
 pub(crate) use progress::Underway;
 
-use crate::{
-    app::App,
-    evaluate::{Evaluator, RecordedSamples},
-};
+use crate::{app::App, evaluate::Evaluator};
 use alerting::{
     Problems, Settings,
     rules::{AlertState, Environment, Group, GroupDefinition, LoadedRules, Slots},
@@ -208,10 +205,11 @@ impl Past {
             let due_ms = if slot_ms < start_ms { slot_ms + interval_ms } else { slot_ms };
             Walker { group: Group::new(definition), due_ms, interval_ms, firing: BTreeMap::new() }
         };
+        let evaluator = Arc::new(evaluator(app, overlay));
         Ok(Past {
             environment: Environment {
-                querier: Arc::new(evaluator(app, overlay.clone())),
-                sink: Arc::new(RecordedSamples(overlay)),
+                querier: evaluator.clone(),
+                sink: evaluator,
                 external_url: app.config.alerting.external_url.clone().map(String::from).unwrap_or_default(),
                 external_labels: Labels::empty(),
             },

@@ -3,7 +3,7 @@
 
 use crate::{
     config::{PromqlConfig, QueryConfig},
-    evaluate::{Evaluator, RecordedSamples},
+    evaluate::Evaluator,
 };
 use alerting::rules::{Environment, Group, LoadedRules, parse_rules};
 use model::{Labels, MetricBatch};
@@ -35,10 +35,10 @@ fn environment() -> (Environment, Arc<Evaluator>) {
     metrics.append(&batch, None, 0).unwrap();
     let logs = Arc::new(MemLogStore::new());
     let evaluator =
-        Arc::new(Evaluator::new(metrics.clone(), logs, &QueryConfig::default(), &PromqlConfig::default()));
+        Arc::new(Evaluator::new(metrics, logs, &QueryConfig::default(), &PromqlConfig::default()));
     let environment = Environment {
         querier: evaluator.clone(),
-        sink: Arc::new(RecordedSamples(metrics)),
+        sink: evaluator.clone(),
         external_url: "http://prom.test/p".to_owned(),
         external_labels: Labels::from_pairs([("cluster", "c1")]),
     };

@@ -6,7 +6,7 @@
 use super::inputs::Inputs;
 use crate::{
     config::{PromqlConfig, QueryConfig},
-    evaluate::{Evaluator, RecordedSamples},
+    evaluate::Evaluator,
     readings::PolicyReadings,
 };
 use alerting::{
@@ -88,10 +88,10 @@ impl World {
             decision: None,
         };
         World {
-            inputs: inputs.over(metrics.clone(), logs),
+            inputs: inputs.over(metrics, logs),
             environment: Environment {
                 querier: evaluator.clone(),
-                sink: Arc::new(RecordedSamples(metrics)),
+                sink: evaluator.clone(),
                 external_url: plan.external_url.trim_end_matches('/').to_owned(),
                 external_labels: plan.external_labels,
             },

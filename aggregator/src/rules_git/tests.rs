@@ -262,7 +262,7 @@ impl Stage {
         let metrics = Arc::new(store::MemMetricStore::new());
         let logs = Arc::new(store::MemLogStore::new());
         let (query, promql) = Default::default();
-        let evaluator = Arc::new(crate::evaluate::Evaluator::new(metrics.clone(), logs, &query, &promql));
+        let evaluator = Arc::new(crate::evaluate::Evaluator::new(metrics, logs, &query, &promql));
         let repositories = RuleRepositories::new(vec![repository(up, "")]);
         let settings = alerting::Settings {
             sources: repositories.names(),
@@ -270,8 +270,8 @@ impl Stage {
             ..alerting::Settings::default()
         };
         let parts = alerting::Parts {
-            querier: evaluator,
-            sink: Arc::new(crate::evaluate::RecordedSamples(metrics)),
+            querier: evaluator.clone(),
+            sink: evaluator,
             events: None,
             client: daemon::http::client(&daemon::http::ClientOptions::default()).unwrap(),
             clock: clock::now_ms,

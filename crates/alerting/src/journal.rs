@@ -170,9 +170,9 @@ impl From<redb::Error> for JournalError {
 /// See the module.
 pub(crate) struct Journal {
     file: File,
-    /// Nothing can be written, as on a full disk.
+    /// Most changes that a transaction may have, as on a full disk (none) or one that is almost so.
     #[cfg(test)]
-    pub(crate) refuses: std::sync::atomic::AtomicBool,
+    pub(crate) room: std::sync::atomic::AtomicUsize,
 }
 
 impl Journal {
@@ -194,7 +194,7 @@ impl Journal {
             _ => Ok(Journal {
                 file,
                 #[cfg(test)]
-                refuses: Default::default(),
+                room: usize::MAX.into(),
             }),
         }
     }
@@ -205,7 +205,7 @@ impl Journal {
             return Ok(());
         }
         #[cfg(test)]
-        if self.refuses.load(std::sync::atomic::Ordering::Relaxed) {
+        if changes.len() > self.room.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(storage(redb::Error::Io(std::io::ErrorKind::StorageFull.into())));
         }
         Ok(self.file.write(|transaction| {

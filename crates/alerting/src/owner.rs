@@ -17,7 +17,7 @@
 
 use crate::{
     config::Receiver,
-    dispatch::{Delivery, Dispatcher, Due, Effect, FailedAttempt, Finished, put_silence, restore_silence},
+    dispatch::{Delivery, Dispatcher, Due, Effect, FailedAttempt, Finished, restore_silence},
     journal::{Change, Journal, keep_last},
     notify::deliver::{Means, deliver},
     silence::{Planned, SilenceError, Silences},
@@ -241,6 +241,15 @@ fn answering<T: Send + 'static>(
     })
 }
 
+/// Says that the thread has ended, also when it panics while it holds no lock.
+struct Ended(Arc<AtomicBool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 struct Run {
     dispatcher: Arc<RwLock<Dispatcher>>,
     journal: Arc<Journal>,
@@ -260,6 +269,7 @@ struct Run {
 
 impl Run {
     fn run(mut self, inbox: &Inbox<Command>) {
+        let _ended = Ended(self.owner.ended.clone());
         self.turn(None, inbox);
         loop {
             let first = match inbox.recv_timeout(self.wait()) {
@@ -273,7 +283,6 @@ impl Run {
                 break;
             }
         }
-        self.owner.ended.store(true, Ordering::Relaxed);
         for task in self.under_way.values() {
             task.handle.abort();
         }
@@ -329,21 +338,20 @@ impl Run {
         let planned = {
             let dispatcher = self.dispatcher.read().unwrap_or_else(PoisonError::into_inner);
             (change.plan)(dispatcher.silences(), now_ms)
+                .map(|planned| (dispatcher.silence_changes(&planned, now_ms), planned))
         };
         let changed = match planned {
-            Ok(planned) => self.write_and_apply(planned, now_ms).map(Ok),
+            Ok((records, planned)) => self.write_and_apply(records, planned).map(Ok),
             Err(refused) => Ok(Err(refused)),
         };
         // A caller that has gone does not need the answer.
         drop(change.answer.send(changed));
     }
 
-    /// Puts a change of silences into force once it is on disk. What the history tells of it goes to
-    /// disk before the answer too, but holds nothing up.
-    fn write_and_apply(&mut self, planned: Planned, now_ms: i64) -> Result<String, OwnerError> {
+    /// Puts a change of silences into force once it is on disk.
+    fn write_and_apply(&mut self, records: Vec<Change>, planned: Planned) -> Result<String, OwnerError> {
         let shared = self.dispatcher.clone();
         // Without what is unwritten: a little may still fit on a disk that is almost full.
-        let records: Vec<_> = planned.silences().map(put_silence).collect();
         if !self.commit(&records) {
             // Whether a transaction that failed left something is known when the file is opened anew: what
             // stays in force is written again.
@@ -353,16 +361,11 @@ impl Run {
             return Err(OwnerError::NotWritten);
         }
         let id = planned.id().to_owned();
-        let mut dispatcher = shared.write().unwrap_or_else(PoisonError::into_inner);
-        dispatcher.apply_silences(planned, now_ms);
-        let (changes, effects) = dispatcher.take();
-        drop(dispatcher);
+        shared.write().unwrap_or_else(PoisonError::into_inner).apply_silences(planned);
         if !self.unwritten.is_empty() {
             // What waits to be written of these silences is older, and must not have the last word.
             self.unwritten.extend(records);
         }
-        self.unwritten.extend(changes);
-        self.settle(Vec::new(), effects);
         Ok(id)
     }
 

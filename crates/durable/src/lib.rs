@@ -26,6 +26,8 @@ use std::{
 const REOPEN_EVERY: Duration = Duration::from_secs(2);
 /// Each try goes through the whole of the file: this many times as long nothing is tried.
 const REOPEN_PAUSE_FACTOR: u32 = 10;
+/// Between two tries when the file was found damaged: it will hardly be better.
+const DAMAGED_PAUSE: Duration = Duration::from_secs(600);
 /// Bytes that are written again at once.
 const REWRITE_BYTES: usize = 1 << 20;
 
@@ -128,12 +130,19 @@ impl<B: StorageBackend> Reopened<B> {
             return Err(redb::Error::PreviousIo);
         }
         let reopened = self.reopen();
-        let pause = REOPEN_EVERY.max(began.elapsed() * REOPEN_PAUSE_FACTOR);
+        let mut pause = REOPEN_EVERY.max(began.elapsed() * REOPEN_PAUSE_FACTOR);
+        if let Some(error) = reopened.as_ref().err().filter(|error| is_damage(error)) {
+            tracing::error!(
+                %error,
+                "a file of state was found damaged: what it held is in memory until the next start, which sets it aside"
+            );
+            pause = DAMAGED_PAUSE;
+        }
         *next_try = Some(Instant::now() + pause);
-        reopened
+        Ok(reopened?)
     }
 
-    fn reopen(&self) -> Result<(), redb::Error> {
+    fn reopen(&self) -> Result<(), DatabaseError> {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         // It holds a lock on the file.
         drop(database.take());

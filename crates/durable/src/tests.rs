@@ -180,6 +180,19 @@ fn a_file_that_takes_long_is_opened_anew_the_less_often() {
     assert!(pause > REOPEN_EVERY, "{pause:?}");
 }
 
+#[test]
+fn a_file_found_damaged_is_left_alone() {
+    let disk = Disk::default();
+    let file = disk.file();
+    file.put("a", 1).unwrap();
+    disk.pages().fails_once = true;
+    file.put("b", 2).unwrap_err();
+    disk.pages().cached.fill(7);
+    file.put("b", 2).unwrap_err();
+    let pause = file.next_try.lock().unwrap().unwrap().saturating_duration_since(Instant::now());
+    assert!(pause > DAMAGED_PAUSE / 2, "{pause:?}");
+}
+
 fn open(path: &Path) -> Reopened<FileBackend> {
     File::open(path, "all of it").unwrap().0
 }

@@ -380,18 +380,21 @@ impl Dispatcher {
     ) -> Result<String, SilenceError> {
         let planned = self.silences.plan_set(wanted, fresh_id, now_ms)?;
         let id = planned.id().to_owned();
-        self.changes.extend(planned.silences().map(put_silence));
-        self.apply_silences(planned, now_ms);
+        let changes = self.silence_changes(&planned, now_ms);
+        self.changes.extend(changes);
+        self.apply_silences(planned);
         Ok(id)
     }
 
-    /// Puts a change of silences into force that is on disk.
-    pub(crate) fn apply_silences(&mut self, planned: Planned, now_ms: i64) {
-        for silence in planned.silences() {
-            let is_over = silence.ends_at_ms <= now_ms;
-            let kind = if is_over { EventKind::SilenceExpired } else { EventKind::SilenceSet };
-            self.history.record(silence_event(kind, silence, now_ms));
-        }
+    /// What writes down a change of silences, and that the history tells of it.
+    pub(crate) fn silence_changes(&self, planned: &Planned, now_ms: i64) -> Vec<Change> {
+        let events = planned.silences().map(|silence| silence_event(silence, now_ms));
+        planned.silences().map(put_silence).chain(self.history.planned(events)).collect()
+    }
+
+    /// Puts a change of silences into force whose [`Dispatcher::silence_changes`] are written.
+    pub(crate) fn apply_silences(&mut self, planned: Planned) {
+        self.history.skip_planned(planned.silences().count());
         self.silences.apply(planned);
     }
 
@@ -514,7 +517,9 @@ pub(crate) fn restore_silence(silences: &Silences, id: &str) -> Change {
     silences.get(id).map_or_else(|| Change::remove(Table::Silences, id), put_silence)
 }
 
-fn silence_event(kind: EventKind, silence: &Silence, now_ms: i64) -> Event {
+fn silence_event(silence: &Silence, now_ms: i64) -> Event {
+    let is_over = silence.ends_at_ms <= now_ms;
+    let kind = if is_over { EventKind::SilenceExpired } else { EventKind::SilenceSet };
     let matchers: Vec<String> = silence.matchers.iter().map(ToString::to_string).collect();
     let words = format!("{} by `{}`: {}", matchers.join(", "), silence.created_by, silence.comment);
     Event { silences: vec![silence.id.clone()], ..Event::new(kind, now_ms).reason(words) }

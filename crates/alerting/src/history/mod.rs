@@ -276,6 +276,17 @@ impl Recorder {
         self.fresh.push(event);
     }
 
+    /// The changes that write `events` as the next ones, when it is not certain yet that they happen.
+    pub(crate) fn planned(&self, events: impl Iterator<Item = Event>) -> impl Iterator<Item = Change> {
+        let write = |(id, event)| Change::put(Table::History, key(id), &Event { id, ..event });
+        (self.next.max(1)..).zip(events).map(write)
+    }
+
+    /// Takes it that so many planned events are written.
+    pub(crate) fn skip_planned(&mut self, count: usize) {
+        self.next = self.next.max(1) + count as u64;
+    }
+
     /// The changes that write the fresh events and remove those beyond the bound.
     pub(crate) fn take(&mut self, changes: &mut Vec<Change>) {
         for event in std::mem::take(&mut self.fresh) {
