@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use std::sync::Arc;
+use tower::ServiceExt;
 
 /// `routes`, and them again below a prefix. A path that could be either is that of a route.
 pub(super) fn with_other_addresses(routes: Router, external_url: Option<&ExternalUrl>) -> Router {
@@ -18,9 +19,8 @@ pub(super) fn with_other_addresses(routes: Router, external_url: Option<&Externa
     let below_prefix = Router::new()
         .fallback_service(routes.clone())
         .layer(middleware::from_fn_with_state(prefix, take_prefix_away));
-    Router::new()
-        .fallback_service(routes.fallback_service(below_prefix))
-        .layer(middleware::from_fn(take_slash_away))
+    let routes = routes.fallback_service(below_prefix);
+    Router::new().fallback_service(routes.map_request(take_slash_away))
 }
 
 async fn take_prefix_away(State(prefix): State<Arc<str>>, mut request: Request, next: Next) -> Response {
@@ -36,12 +36,12 @@ async fn take_prefix_away(State(prefix): State<Arc<str>>, mut request: Request, 
     next.run(request).await
 }
 
-async fn take_slash_away(mut request: Request, next: Next) -> Response {
+fn take_slash_away(mut request: Request) -> Request {
     if let Some(path) = without_slash(request.uri().path()) {
         let uri = with_path(request.uri(), path);
         *request.uri_mut() = uri;
     }
-    next.run(request).await
+    request
 }
 
 /// A path of Alertmanager's API that ends with a slash, without it.
@@ -61,7 +61,6 @@ fn with_path(uri: &Uri, path: &str) -> Uri {
 mod tests {
     use super::*;
     use axum::{body::Body, http::StatusCode, routing::get};
-    use tower::ServiceExt;
 
     async fn ask(external_url: &str, address: &str) -> (u16, String) {
         let echo = get(async |uri: Uri| uri.to_string());

@@ -47,8 +47,7 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
         .merge(admin::routes())
         .merge(alerting::routes())
         .merge(ui::routes())
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(CompressionLayer::new());
+        .layer((CompressionLayer::new(), DefaultBodyLimit::max(BODY_BYTES_MAX)));
     let all = answers.merge(receive::routes()).nest("/prometheus", receive::prometheus_routes());
     let all = all.fallback(nothing_here);
     let all: Router<AppState> = match guard {
@@ -57,8 +56,7 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
     };
     let home = Home::of(app.config.alerting.external_url.as_ref());
     let routes = all
-        .layer(middleware::from_fn_with_state(home, refuse_other_sites))
-        .layer(CatchPanicLayer::new())
+        .layer((CatchPanicLayer::new(), middleware::from_fn_with_state(home, refuse_other_sites)))
         .with_state::<()>(app.clone());
     address::with_other_addresses(routes, app.config.alerting.external_url.as_ref())
 }

@@ -97,18 +97,17 @@ impl<'q> Found<'q> {
             return Ok(Vec::new());
         }
         self.toll.walk(texts.len() + self.lists.len())?;
-        let mut known = self.lists.iter().map(|(text, _)| text).peekable();
+        let (texts, known) = texts.differing(&self.lists);
+        let mut known = known.map(|(text, _)| text).peekable();
         let is_missing = |(text, _): &(&str, u64)| {
             while known.next_if(|known| known < text).is_some() {}
             known.peek() != Some(text) && !self.alone.contains(*text)
         };
-        Ok(texts.iter().filter(is_missing).collect())
+        Ok(texts.filter(is_missing).collect())
     }
 
-    /// Adds what is missing of a list, which series with samples have.
-    fn add_missing(&mut self, texts: &Arc<TextList>, missing: &[(&str, u64)]) {
-        let is_first = missing.len() == texts.len() && self.lists.len() == 0;
-        self.lists = if is_first { texts.clone() } else { Arc::new(self.lists.merged(missing)) };
+    fn is_empty(&self) -> bool {
+        self.lists.len() == 0 && self.alone.is_empty()
     }
 
     /// Whether it is known already.
@@ -120,6 +119,9 @@ impl<'q> Found<'q> {
     fn into_texts(mut self) -> Result<Vec<String>, StoreError> {
         self.toll.walk(self.lists.len())?;
         let mut texts: Vec<String> = self.lists.iter().map(|(text, _)| text.to_owned()).collect();
+        if self.alone.is_empty() {
+            return Ok(texts);
+        }
         texts.extend(self.alone);
         // Two ascending runs: the sort merges them.
         texts.sort();
@@ -201,11 +203,15 @@ impl Tsdb {
         found: &mut Found<'_>,
     ) -> Result<(), StoreError> {
         let kept = part.texts(listed, found)?;
+        if let Some(texts) = kept.as_ref().filter(|_| part.is_within(range) && found.is_empty()) {
+            found.lists = texts.clone();
+            return Ok(());
+        }
         let missing = kept.as_deref().map(|texts| found.missing(texts)).transpose()?;
         match (&kept, &missing) {
             (_, Some(missing)) if missing.is_empty() => return Ok(()),
-            (Some(kept), Some(missing)) if part.is_within(range) => {
-                found.add_missing(kept, missing);
+            (_, Some(missing)) if part.is_within(range) => {
+                found.lists = Arc::new(found.lists.merged(missing));
                 return Ok(());
             }
             (_, None) if part.is_within(range) => return part.list_all(listed, found),

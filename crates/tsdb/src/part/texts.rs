@@ -1,6 +1,8 @@
 //! Names of labels, or values of one, ascending, in one buffer: most parts of a store have the same,
 //! which is then told by one comparison.
 
+use std::ops::Range;
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct TextList {
@@ -49,7 +51,24 @@ impl TextList {
 
     /// Each with where its series are.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
-        (0..self.len()).map(|i| (self.text(i), self.places[i].1))
+        self.range(0..self.len())
+    }
+
+    /// What stands between the texts that both lists begin and those that both end with, in this list and
+    /// in the other: of lists that differ in few texts that is little.
+    pub(crate) fn differing<'a, 'b>(
+        &'a self,
+        other: &'b TextList,
+    ) -> (impl Iterator<Item = (&'a str, u64)>, impl Iterator<Item = (&'b str, u64)>) {
+        let shorter = self.len().min(other.len());
+        let first = (0..shorter).take_while(|at| self.text(*at) == other.text(*at)).count();
+        let same_end = |back: &usize| self.text(self.len() - back) == other.text(other.len() - back);
+        let last = (1..=shorter - first).take_while(same_end).count();
+        (self.range(first..self.len() - last), other.range(first..other.len() - last))
+    }
+
+    fn range(&self, places: Range<usize>) -> impl Iterator<Item = (&str, u64)> {
+        places.map(|at| (self.text(at), self.places[at].1))
     }
 
     pub(crate) fn contains(&self, text: &str) -> bool {
@@ -114,6 +133,24 @@ mod tests {
         let found: Vec<_> = names.iter().map(|(name, _)| name).collect();
         assert_eq!(found, ["__name__", "host", "host_id", "job"]);
         assert!(found.iter().all(|name| names.contains(name)));
+    }
+
+    #[test]
+    fn what_differs_stands_between_what_both_begin_and_end_with() {
+        let differing = |one: &[&str], other: &[&str]| {
+            let (one, other) = (list(one), list(other));
+            let texts = |(text, _): (&str, u64)| text.to_owned();
+            let (own, others) = one.differing(&other);
+            (own.map(texts).collect::<Vec<_>>().join(" "), others.map(texts).collect::<Vec<_>>().join(" "))
+        };
+        let expect = |own: &str, others: &str| (own.to_owned(), others.to_owned());
+        assert_eq!(differing(&["a", "b", "c"], &["a", "b", "c"]), expect("", ""));
+        assert_eq!(differing(&["a", "b", "c"], &["a", "c"]), expect("b", ""));
+        assert_eq!(differing(&["a", "c"], &["a", "b", "c", "d"]), expect("c", "b c d"));
+        assert_eq!(differing(&["a", "b", "d"], &["a", "c", "d"]), expect("b", "c"));
+        assert_eq!(differing(&["a"], &[]), expect("a", ""));
+        assert_eq!(differing(&["a", "aa"], &["aa"]), expect("a", ""));
+        assert_eq!(differing(&["b"], &["a", "b"]), expect("", "a"));
     }
 
     #[test]
