@@ -7,10 +7,12 @@
 //! * [`MetricBatch`] and [`LogBatch`] are what receivers decode into and stores append from.
 //! * [`Samples`] is a column of one series, what stores decode into and engines read.
 //! * [`Histogram`] is a native histogram as a value.
+//! * [`shorten_example`] bounds what is shown of something refused.
 //! * [`quote`] writes text as Go quotes it, wherever it is shown or is part of a key.
 //! * [`RelabelStep`] decides which series go on and under which labels.
 
 mod batch;
+mod example;
 pub mod go_regex;
 mod histogram;
 mod labels;
@@ -25,6 +27,7 @@ pub use batch::{
     BatchId, Exemplar, LABEL_BYTES_MAX, LABELS_MAX, LabelError, LogBatch, LogEntryRef, Metadata, MetricBatch,
     MetricKind, SampleRef, SeriesView, StreamView,
 };
+pub use example::{EXAMPLE_BYTES_MAX, shorten_example};
 pub use histogram::{Buckets, CUSTOM_BUCKETS_SCHEMA, Histogram, HistogramError, ResetHint, Span};
 pub use labels::{Labels, LabelsBuilder, LabelsRef, is_legacy_label_name, is_legacy_metric_name};
 pub use matcher::{MatchOp, Matcher, MatcherError};

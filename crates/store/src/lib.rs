@@ -44,6 +44,8 @@ pub use retention_clock::RetentionClock;
 pub use row_groups::{GroupRequest, GroupRows, RowGroup};
 pub use shapes::{Shape, ShapeSink, Shaped, ShapedRow, WantedValues};
 
+use model::shorten_example;
+
 /// What became of an appended batch.
 #[derive(Debug)]
 pub struct Receipt {
@@ -64,7 +66,7 @@ pub struct Rejection {
     pub reason: RejectReason,
     /// How many samples or entries.
     pub count: u64,
-    /// One example, readable in an error message.
+    /// One example, readable in an error message; at most some [`model::EXAMPLE_BYTES_MAX`].
     pub example: String,
 }
 
@@ -102,7 +104,7 @@ impl RejectReason {
     }
 }
 
-/// Adds `count` refused items to `rejections`, keeping the first example of each reason.
+/// Adds `count` refused items to `rejections`, keeping the first example of each reason, shortened.
 pub fn reject(
     rejections: &mut Vec<Rejection>,
     reason: RejectReason,
@@ -111,6 +113,32 @@ pub fn reject(
 ) {
     match rejections.iter_mut().find(|existing| existing.reason == reason) {
         Some(existing) => existing.count += count,
-        None => rejections.push(Rejection { reason, count, example: example() }),
+        None => {
+            let mut example = example();
+            shorten_example(&mut example);
+            rejections.push(Rejection { reason, count, example });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_counted_with_one_short_example_each() {
+        let mut rejections = Vec::new();
+        let long = "x".repeat(1 << 18);
+        for (reason, example) in [
+            (RejectReason::TooOld, long.as_str()),
+            (RejectReason::TooOld, "second"),
+            (RejectReason::LineTooLong, "short"),
+        ] {
+            reject(&mut rejections, reason, 2, || example.to_owned());
+        }
+        let found: Vec<_> = rejections.iter().map(|one| (one.reason, one.count)).collect();
+        assert_eq!(found, [(RejectReason::TooOld, 4), (RejectReason::LineTooLong, 2)]);
+        assert!(rejections[0].example.starts_with('x') && rejections[0].example.len() < 9 << 10);
+        assert_eq!(rejections[1].example, "short");
     }
 }

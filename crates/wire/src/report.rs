@@ -1,11 +1,7 @@
 //! What decoding kept and what it refused.
 
-use model::LabelError;
+use model::{LabelError, shorten_example};
 use std::fmt;
-
-/// Longest example kept with a refusal, in bytes: a stream with the longest labels that there may
-/// be, and one label again.
-const EXAMPLE_BYTES_MAX: usize = 8 << 10;
 
 /// Why a part of a request was refused. `as_str` is the `reason` label of the loss counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,7 +120,7 @@ impl DecodeReport {
             Some(rejected) => rejected.count += count,
             None => {
                 let mut example = example();
-                shorten(&mut example);
+                shorten_example(&mut example);
                 self.rejected.push(Rejected { reason, count, example });
             }
         }
@@ -133,14 +129,6 @@ impl DecodeReport {
     /// Everything refused.
     pub fn rejected_count(&self) -> u64 {
         self.rejected.iter().map(|rejected| rejected.count).sum()
-    }
-}
-
-/// Cuts `text` to [`EXAMPLE_BYTES_MAX`] at a character's edge.
-fn shorten(text: &mut String) {
-    if text.len() > EXAMPLE_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(EXAMPLE_BYTES_MAX));
-        text.push('…');
     }
 }
 
