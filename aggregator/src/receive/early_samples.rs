@@ -2,11 +2,11 @@
 //! milliseconds, and times in milliseconds or microseconds when they are read as nanoseconds. They are
 //! stored, since somebody may mean them, and they are told of, since nobody finds them there.
 
-use super::counters::Protocol;
+use super::{counters::Protocol, refusals::shortened};
 use daemon::{Seldom, metrics::Metrics};
-use model::{LogBatch, MetricBatch};
+use model::{LabelsRef, LogBatch, MetricBatch};
 use prometheus_client::metrics::counter::Counter;
-use std::{ops::Range, time::Duration};
+use std::{fmt::Display, ops::Range, time::Duration};
 
 /// Up to the year 2096 in seconds, read as milliseconds. Zero is what senders without a clock say.
 const EARLY_MS: Range<i64> = 1..4_000_000_000;
@@ -34,8 +34,8 @@ impl EarlySamples {
 
     /// Looks at the batch's first sample alone: a sender that mistakes the unit does it everywhere.
     pub(super) fn look(&self, protocol: Protocol, batch: &MetricBatch) {
-        let Some((series, timestamp_ms)) = early(batch) else { return };
-        if let Some(batches) = self.happened() {
+        let Some((labels, timestamp_ms)) = early(batch) else { return };
+        if let Some((batches, series)) = self.happened(labels) {
             tracing::warn!(
                 series,
                 timestamp_ms,
@@ -49,8 +49,8 @@ impl EarlySamples {
 
     /// As [`EarlySamples::look`], at the first line.
     pub(super) fn look_at_lines(&self, protocol: Protocol, batch: &LogBatch) {
-        let Some((stream, timestamp_ns)) = early_line(batch) else { return };
-        if let Some(batches) = self.happened() {
+        let Some((labels, timestamp_ns)) = early_line(batch) else { return };
+        if let Some((batches, stream)) = self.happened(labels) {
             tracing::warn!(
                 stream,
                 timestamp_ns,
@@ -61,30 +61,55 @@ impl EarlySamples {
         }
     }
 
-    fn happened(&self) -> Option<u64> {
+    /// Counts a batch that begins with these labels. When it is time to tell: of how many batches, and the
+    /// labels as they are shown. Only then are they put into words, which of long ones takes its time.
+    fn happened(&self, labels: impl Display) -> Option<(u64, String)> {
         self.batches.inc();
-        self.told.happened()
+        let batches = self.told.happened()?;
+        Some((batches, shortened(&labels.to_string()).to_owned()))
     }
 }
 
-fn early_line(batch: &LogBatch) -> Option<(String, i64)> {
+fn early_line(batch: &LogBatch) -> Option<(LabelsRef<'_>, i64)> {
     let first = batch.streams().next()?;
     let timestamp_ns = first.entries().next()?.timestamp_ns;
     let is_early = EARLY_MS.contains(&timestamp_ns.div_euclid(1_000_000));
-    is_early.then(|| (first.labels().to_string(), timestamp_ns))
+    is_early.then(|| (first.labels(), timestamp_ns))
 }
 
-fn early(batch: &MetricBatch) -> Option<(String, i64)> {
+fn early(batch: &MetricBatch) -> Option<(LabelsRef<'_>, i64)> {
     let first = batch.series().next()?;
     let sample_ms = first.samples().first().map(|sample| sample.timestamp_ms);
     let timestamp_ms = sample_ms.or_else(|| first.histograms().first().map(|histogram| histogram.0))?;
-    EARLY_MS.contains(&timestamp_ms).then(|| (first.labels().to_string(), timestamp_ms))
+    EARLY_MS.contains(&timestamp_ms).then(|| (first.labels(), timestamp_ms))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use model::Labels;
+    use std::{cell::Cell, fmt};
+
+    /// Counts how often it is put into words.
+    struct Long<'c>(&'c Cell<usize>);
+
+    impl Display for Long<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.set(self.0.get() + 1);
+            f.write_str(&"ä".repeat(1 << 16))
+        }
+    }
+
+    #[test]
+    fn labels_are_put_into_words_when_they_are_told_and_cut() {
+        let early = EarlySamples::new(&Metrics::default());
+        let rendered = Cell::new(0);
+        assert_eq!(early.happened(Long(&rendered)), Some((1, "ä".repeat(256))));
+        for _ in 0..5 {
+            assert_eq!(early.happened(Long(&rendered)), None);
+        }
+        assert_eq!((rendered.get(), early.batches.get()), (1, 6));
+    }
 
     #[test]
     fn times_in_a_wrong_unit_are_seen() {
@@ -102,7 +127,8 @@ mod tests {
             batch.sample(timestamp_ms, 0, 1.0);
             let seen = early(&batch);
             assert_eq!(seen.is_some(), is_seen, "{timestamp_ms}");
-            assert!(seen.is_none_or(|(series, _)| series.contains("up") && series.contains("job")));
+            let is_whole = |labels: LabelsRef<'_>| labels.to_string() == r#"{__name__="up", job="a"}"#;
+            assert!(seen.is_none_or(|(labels, _)| is_whole(labels)));
         }
         assert_eq!(early(&MetricBatch::default()), None);
         for (timestamp_ns, is_seen) in

@@ -90,7 +90,8 @@ fn examples(appended: &Appended) -> impl Iterator<Item = (&'static str, &str)> {
     decoding.chain(storing.map(|rejected| (rejected.reason.as_str(), rejected.example.as_str())))
 }
 
-fn shortened(text: &str) -> &str {
+/// What a message in the log shows of `text`.
+pub(super) fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(EXAMPLE_BYTES_MAX)]
 }
 
