@@ -96,7 +96,8 @@ pub(super) async fn place(app: &AppState) -> Result<SemaphorePermit<'_>, Failure
     }
 }
 
-/// Decodes and appends `body` on the ingest pool and waits until it is durable.
+/// Decodes and appends `body` on the ingest pool and waits until it is durable. What is appended is counted
+/// also when nobody waits any more.
 pub(super) async fn store(
     app: &AppState,
     protocol: Protocol,
@@ -106,20 +107,36 @@ pub(super) async fn store(
     decode: impl FnOnce(Work<'_>) -> Result<Decoded, Failure> + Send + 'static,
 ) -> Result<Appended, Failure> {
     app.receivers.counters.request(protocol, body.len());
-    let worker = app.clone();
-    let appended = app.ingest_pool.run(move || {
+    let (worker, sender) = (app.clone(), sender.clone());
+    let settling = app.ingest_pool.run(move || {
         let now_ns = clock::now_ns();
-        worker.receivers.with_scratch(|scratch| {
+        let appended = worker.receivers.with_scratch(|scratch| {
             let decompressed_bytes_max = worker.config.limits.decompressed_bytes_max.0 as usize;
             let decoded = decode(Work { scratch, body: &body, decompressed_bytes_max, now_ns })?;
             decoded.append(&worker, protocol, scratch, batch_id.as_ref(), now_ns)
-        })
+        })?;
+        Ok::<_, Failure>(tokio::spawn(settle(worker, protocol, sender, appended)))
     });
-    let mut appended = appended.await??;
+    match settling.await??.await {
+        Ok(settled) => settled,
+        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+    }
+}
+
+/// Waits until a batch is durable, then counts it, tells of what was refused, and shows it to followers.
+///
+/// A task of its own: the request's ends when its sender goes away, and when that comes again its batch is
+/// one that was stored before, of which nothing is counted.
+async fn settle(
+    app: AppState,
+    protocol: Protocol,
+    sender: Sender,
+    mut appended: Appended,
+) -> Result<Appended, Failure> {
     appended.commit.clone().await?;
     app.receivers.counters.appended(protocol, &appended);
     if !appended.duplicate {
-        app.receivers.refusals.parts(protocol, sender, &appended);
+        app.receivers.refusals.parts(protocol, &sender, &appended);
     }
     if let Some(batch) = appended.for_tail.take() {
         app.tail.publish(batch);
@@ -150,4 +167,79 @@ async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Byte
 /// A header's text, or "" when it is missing or not text.
 pub(super) fn header_text(headers: &HeaderMap, name: impl header::AsHeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::App;
+    use model::Labels;
+    use store::{Commit, RejectReason, Rejection};
+    use wire::DecodeReport;
+
+    const STORED: &str = r#"bellwether_receive_items_total{protocol="influx"}"#;
+    const REFUSED: &str = r#"bellwether_receive_rejected_total{protocol="influx",reason="too_old"}"#;
+
+    /// 0 when it is not there.
+    fn counted(app: &AppState, counter: &str) -> u64 {
+        let own = app.own.encode();
+        let value = own.lines().find_map(|line| line.strip_prefix(counter)?.trim().parse().ok());
+        value.unwrap_or(0)
+    }
+
+    async fn comes_to(app: &AppState, counter: &str, value: u64) {
+        for _ in 0..400 {
+            if counted(app, counter) == value {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("{counter} is not {value}: {}", app.own.encode());
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_for_a_sender_that_has_gone_is_counted() {
+        let app = App::for_tests();
+        let (release, gate) = std::sync::mpsc::sync_channel::<()>(0);
+        let decode = move |work: Work<'_>| {
+            gate.recv().expect("the test goes on");
+            work.scratch.metrics.begin_with(Labels::from_pairs([("__name__", "up")]).as_ref());
+            work.scratch.metrics.sample(5, 0, 1.0);
+            Ok(Decoded::Metrics(DecodeReport::default()))
+        };
+        let sender = Sender::default();
+        let storing = store(&app, Protocol::Influx, &sender, None, Bytes::new(), decode);
+        assert!(tokio::time::timeout(Duration::from_millis(10), storing).await.is_err());
+        release.send(()).expect("the job runs");
+        comes_to(&app, STORED, 1).await;
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_counted_when_it_is_durable_and_not_when_it_never_is() {
+        let app = App::for_tests();
+        let settled = |commit| {
+            let example = "example".to_owned();
+            let appended = Appended {
+                report: DecodeReport::default(),
+                stored: 2,
+                duplicate: false,
+                rejections: vec![Rejection { reason: RejectReason::TooOld, count: 3, example }],
+                rejected: 3,
+                message: String::new(),
+                commit,
+                for_tail: None,
+            };
+            tokio::spawn(settle(app.clone(), Protocol::Influx, Sender::default(), appended))
+        };
+        let (lost, handle) = Commit::pending();
+        drop(handle);
+        assert!(settled(lost).await.expect("no panic").is_err());
+        let (commit, handle) = Commit::pending();
+        let waiting = settled(commit);
+        tokio::task::yield_now().await;
+        assert_eq!((counted(&app, STORED), counted(&app, REFUSED)), (0, 0));
+        handle.complete(Ok(()));
+        assert!(waiting.await.expect("no panic").is_ok());
+        assert_eq!((counted(&app, STORED), counted(&app, REFUSED)), (2, 3));
+    }
 }
