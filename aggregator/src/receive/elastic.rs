@@ -7,8 +7,10 @@
 //! Documents that cannot be read fail one by one in the answer. What the store refuses (too old, too
 //! long) is counted, and told when nothing of a request is left: the store does not say of which document.
 
+mod answer;
 mod handshake;
 
+use self::answer::{Items, answer};
 use super::{
     append::{Appended, Decoded},
     counters::Protocol,
@@ -23,20 +25,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde_json::{Value, json};
-use std::{
-    borrow::Cow,
-    sync::{Arc, OnceLock},
-    time::Instant,
-};
+use serde_json::json;
+use std::{borrow::Cow, time::Instant};
 use wire::{
     LogOptions,
     compression::{Encoding, decompress},
-    elastic::{Item, decode_bulk, decode_document},
+    elastic::{decode_bulk, decode_document},
 };
 
 /// The prefix under which the whole API is.
 const PREFIX: &str = "/elasticsearch";
+/// Of the name of an index in a path, as in Elasticsearch: it is told with each action.
+const INDEX_BYTES_MAX: usize = 255;
 /// Of a path, in what is said of it.
 const PATH_SHOWN_BYTES_MAX: usize = 200;
 /// Said of what is not supported.
@@ -49,6 +49,11 @@ pub(super) async fn api(State(app): State<AppState>, request: Request) -> Respon
     let path = request.uri().path().to_owned();
     let path = path.strip_prefix(PREFIX).unwrap_or(&path).trim_matches('/');
     let mut response = match call(&method, path) {
+        Call::Bulk { index } | Call::Document { index, .. } if unescaped(index).len() > INDEX_BYTES_MAX => {
+            let problem = format!("the name of the index has more than {INDEX_BYTES_MAX} bytes");
+            let failure = Failure::Malformed(problem);
+            refuse(&refused_unread(&app, Protocol::ElasticBulk, &request, failure))
+        }
         Call::Bulk { index } => bulk(&app, &unescaped(index), request).await,
         Call::Document { index, id } => {
             let (index, id) = (unescaped(index), id.map(unescaped));
@@ -157,7 +162,7 @@ async fn bulk(app: &AppState, index: &str, request: Request) -> Response {
         Err(failure) => return refuse(&failure),
     };
     let index = (!index.is_empty()).then(|| index.to_owned());
-    let items: Arc<OnceLock<Vec<Item>>> = Arc::default();
+    let items = Items::default();
     let decoded_items = items.clone();
     let result = receive(app, Protocol::ElasticBulk, request, move |work| {
         let options = LogOptions { now_ns: work.now_ns, enrich: true };
@@ -168,47 +173,19 @@ async fn bulk(app: &AppState, index: &str, request: Request) -> Response {
         Ok(Decoded::Logs(report))
     });
     match result.await {
-        Ok(appended) => {
-            let mut items = items.get().cloned().unwrap_or_default();
-            refuse_unstored(&mut items, &appended);
-            answer(&items, begun)
-        }
+        Ok(appended) => answer(items, unstored(&appended), begun.elapsed()),
         Err(failure) => refuse(&failure),
     }
 }
 
 /// Of documents that were decoded, the store tells how many it refused and why, not which: each is told
-/// when it refused all of them.
-fn refuse_unstored(items: &mut [Item], appended: &Appended) {
-    let Some(first) = appended.rejections.first() else { return };
-    if appended.stored > 0 || appended.duplicate {
-        return;
+/// when it refused all of them. Only why: an example would be repeated for each of them.
+fn unstored(appended: &Appended) -> Option<String> {
+    if appended.stored > 0 || appended.duplicate || appended.rejections.is_empty() {
+        return None;
     }
-    for item in items.iter_mut().filter(|item| item.error.is_none()) {
-        item.error = Some(format!("refused: {}", first.example));
-    }
-}
-
-fn answer(items: &[Item], begun: Instant) -> Response {
-    let each: Vec<Value> = items.iter().map(item).collect();
-    Json(json!({
-        "took": u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "errors": items.iter().any(|item| item.error.is_some()),
-        "items": each,
-    }))
-    .into_response()
-}
-
-fn item(item: &Item) -> Value {
-    let outcome = match &item.error {
-        None => json!({"_index": item.index, "status": 201, "result": "created"}),
-        Some(reason) => json!({
-            "_index": item.index,
-            "status": 400,
-            "error": {"type": "document_parsing_exception", "reason": reason},
-        }),
-    };
-    json!({ item.action: outcome })
+    let reasons = appended.rejections.iter().map(|rejection| rejection.reason.as_str().replace('_', " "));
+    Some(format!("refused: {}", reasons.collect::<Vec<_>>().join(", ")))
 }
 
 fn refuse(failure: &Failure) -> Response {

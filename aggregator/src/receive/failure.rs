@@ -5,6 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use daemon::PoolBusy;
+use model::shorten_example;
 use store::StoreError;
 use wire::WireError;
 
@@ -41,9 +42,12 @@ pub(super) enum Failure {
 
 impl From<WireError> for Failure {
     fn from(error: WireError) -> Self {
+        // Some quote what they cannot read, such as the name of an action.
+        let mut problem = error.to_string();
+        shorten_example(&mut problem);
         match error.is_too_large() {
-            true => Failure::TooLarge(error.to_string()),
-            false => Failure::Malformed(error.to_string()),
+            true => Failure::TooLarge(problem),
+            false => Failure::Malformed(problem),
         }
     }
 }

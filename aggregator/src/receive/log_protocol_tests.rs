@@ -225,6 +225,41 @@ async fn shippers_are_told_of_lines_that_are_too_long() {
     assert_eq!(stored(&app), ["h y"]);
 }
 
+/// The answer has something for each action, and actions are short.
+#[tokio::test]
+async fn answers_to_bulk_requests_are_in_proportion_to_them() {
+    let logs = store::MemLogStore::with_limits(store::AgeLimits::default());
+    let metrics = Arc::new(store::MemMetricStore::new());
+    let app = App::new(Config::default(), metrics, Arc::new(logs), Agents::in_memory());
+    app.set_ready(true);
+    let app = Arc::new(app);
+    let label = "x".repeat(60 << 10);
+    let mut refused = format!(
+        "{{\"create\":{{}}}}\n{{\"time\":\"2100-01-01T00:00:00Z\",\"host\":\"{label}\",\"app\":\"{label}\"}}\n"
+    );
+    refused.push_str(&"{\"create\":{}}\n{\"time\":\"2100-01-01T00:00:00Z\"}\n".repeat(2_000));
+    let unknown = format!("{{\"{}\":{{}}}}\n", "x".repeat(1 << 20));
+    let deletions = "{\"delete\":{}}\n".repeat(2_000);
+    for (path, body, status, times) in [
+        ("/_bulk", refused, 200, 4),
+        ("/_bulk", unknown, 400, 1),
+        ("/logs/_bulk", deletions.clone(), 200, 10),
+        (&*format!("/{}/_bulk", "x".repeat(60 << 10)), deletions, 400, 1),
+    ] {
+        let most = body.len() * times;
+        let answer = post(&app, path, &[], body.into_bytes()).await;
+        let text = answer.text();
+        assert_eq!(answer.status, status, "{}", &text[..200]);
+        assert!(text.len() < most, "{} for {most}", text.len());
+        let found: Value = serde_json::from_str(&text).expect("JSON");
+        if status == 200 {
+            let items = found["items"].as_array().expect("items");
+            assert!(items.len() >= 2_000 && found["errors"] == true);
+        }
+    }
+    assert!(stored(&app).is_empty());
+}
+
 #[tokio::test]
 async fn events_for_splunk_are_taken() {
     let app = App::for_tests();

@@ -9,6 +9,7 @@ use crate::{
 };
 use model::LogBatch;
 use serde_json::Value;
+use std::{borrow::Cow, sync::Arc};
 
 /// The `job` label.
 const JOB: &str = "elasticsearch";
@@ -20,10 +21,11 @@ const ACTIONS_MAX: usize = 200_000;
 pub struct Item {
     /// `create`, `index`, `update` or `delete`.
     pub action: &'static str,
-    /// The index it named, or the request's.
-    pub index: String,
+    /// The index it named, or the request's: that is shared, for its name may be long and its actions
+    /// short and many.
+    pub index: Arc<str>,
     /// Why it failed.
-    pub error: Option<String>,
+    pub error: Option<Cow<'static, str>>,
 }
 
 /// Replaces `batch` with the documents of a bulk request to `index` (when its path named one).
@@ -85,6 +87,7 @@ fn read(
     items: &mut Vec<Item>,
 ) -> Result<(), WireError> {
     let text = std::str::from_utf8(body).map_err(|_| WireError::NotUtf8("bulk request"))?;
+    let index = Arc::from(index.unwrap_or_default());
     let mut keeper = StreamKeeper::default();
     let mut lines = text.split('\n').enumerate().map(|(i, line)| (i + 1, line.trim_end_matches('\r')));
     while let Some((number, line)) = lines.next() {
@@ -95,9 +98,9 @@ fn read(
             return Err(WireError::TooLarge { what: "list of actions", limit: ACTIONS_MAX });
         }
         let (action, index) =
-            read_action(line, index).map_err(|problem| WireError::Text { line: number, problem })?;
+            read_action(line, &index).map_err(|problem| WireError::Text { line: number, problem })?;
         if action == "delete" {
-            items.push(refuse(writer, action, index, "lines cannot be deleted by an action".to_owned()));
+            items.push(refuse(writer, action, index, "lines cannot be deleted by an action".into()));
             continue;
         }
         let (_, document) = lines.next().ok_or_else(|| WireError::Text {
@@ -105,29 +108,34 @@ fn read(
             problem: "the action has no document after it; end the last line with a line break".to_owned(),
         })?;
         if action == "update" {
-            items.push(refuse(writer, action, index, "lines cannot be updated".to_owned()));
+            items.push(refuse(writer, action, index, "lines cannot be updated".into()));
             continue;
         }
         writer.take_refusal();
         items.push(match write(document, &index, &mut keeper, writer)? {
             Ok(()) => Item { action, index, error: writer.take_refusal().map(refused_as) },
-            Err(problem) => refuse(writer, action, index, problem),
+            Err(problem) => refuse(writer, action, index, problem.into()),
         });
     }
     Ok(())
 }
 
-fn refused_as(reason: Refusal) -> String {
-    format!("refused: {}", reason.as_str().replace('_', " "))
+fn refused_as(reason: Refusal) -> Cow<'static, str> {
+    format!("refused: {}", reason.as_str().replace('_', " ")).into()
 }
 
-fn refuse(writer: &mut LogWriter<'_>, action: &'static str, index: String, problem: String) -> Item {
-    writer.reject_entry(Refusal::UnreadableDocument, || problem.clone());
+fn refuse(
+    writer: &mut LogWriter<'_>,
+    action: &'static str,
+    index: Arc<str>,
+    problem: Cow<'static, str>,
+) -> Item {
+    writer.reject_entry(Refusal::UnreadableDocument, || problem.clone().into_owned());
     Item { action, index, error: Some(problem) }
 }
 
 /// `{"create": {"_index": "logs"}}`
-fn read_action(line: &str, index: Option<&str>) -> Result<(&'static str, String), String> {
+fn read_action(line: &str, index: &Arc<str>) -> Result<(&'static str, Arc<str>), String> {
     let action: Value = serde_json::from_str(line).map_err(|error| format!("not an action: {error}"))?;
     let member =
         action.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
@@ -137,7 +145,7 @@ fn read_action(line: &str, index: Option<&str>) -> Result<(&'static str, String)
     let known = ["create", "index", "update", "delete"].into_iter().find(|known| known == name);
     let known = known.ok_or_else(|| format!("unknown action `{name}`"))?;
     let own = settings.get("_index").and_then(Value::as_str);
-    Ok((known, own.or(index).unwrap_or_default().to_owned()))
+    Ok((known, own.map_or_else(|| index.clone(), Arc::from)))
 }
 
 #[cfg(test)]
@@ -188,7 +196,7 @@ mod tests {
             "{\"create\":{\"_index\":\"x\"}}\n{\"no\":\"message\",\"n\":1.5}\n",
         ));
         let outcomes: Vec<_> =
-            items.iter().map(|item| (item.action, item.index.as_str(), item.error.is_none())).collect();
+            items.iter().map(|item| (item.action, &*item.index, item.error.is_none())).collect();
         assert_eq!(
             outcomes,
             [
