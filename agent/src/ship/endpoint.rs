@@ -1,6 +1,6 @@
 //! One request to one address, and what its answer means.
 
-use super::protocol::{Message, Protocol, V2};
+use super::protocol::{Message, Protocol};
 use bytes::Bytes;
 use daemon::{Secret, http::explain};
 use reqwest::{
@@ -124,11 +124,6 @@ async fn read(response: Response, message: Message) -> Answer {
     let status = response.status();
     let written = written(&response);
     let after = retry_after(&response);
-    if status.is_success() && written.is_none() && message == V2 {
-        // Who knows 2.0 says what was written. Older receivers find nothing in it that they know, and are
-        // content with that.
-        return Answer::Unsupported;
-    }
     if status.is_success() {
         let refused = match message {
             Message::OtlpLogs => refused_records(&body(response).await),

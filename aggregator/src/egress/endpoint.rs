@@ -13,9 +13,13 @@ use model::MetricBatch;
 use reqwest::{Client, Response, StatusCode, Url};
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
+use tokio::time::Instant;
 use wire::{
     compression::{Encoding, compress},
     remote_write::{Version, encode_v1, encode_v2},
@@ -28,6 +32,22 @@ const VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-v
 const WRITTEN: [&str; 2] =
     ["x-prometheus-remote-write-samples-written", "x-prometheus-remote-write-histograms-written"];
 
+/// How long an endpoint that has said what it wrote may answer with success and say nothing before it is
+/// taken for another, older one. A page of a load balancer for the time of some work answers so too, and what
+/// it gets as 1.0 is lost.
+const SILENCE_MAX: Duration = Duration::from_secs(300);
+const SILENT: &str =
+    "success, but without saying what was written, as it did before: something else answers?";
+
+/// What an endpoint has shown of 2.0.
+#[derive(Default)]
+struct Proof {
+    /// It has said what was written.
+    is_given: bool,
+    /// Since when every answer is a success that does not say so.
+    silent_since: Option<Instant>,
+}
+
 /// See the module.
 pub(super) struct Endpoint {
     config: RemoteWriteConfig,
@@ -36,6 +56,7 @@ pub(super) struct Endpoint {
     headers: HeaderMap,
     /// It has said that it does not know 2.0, or not said that it does.
     is_old: AtomicBool,
+    proof: Mutex<Proof>,
 }
 
 /// A request's body and the version it speaks.
@@ -53,19 +74,14 @@ impl Message {
 /// What became of a request.
 #[derive(Debug, PartialEq)]
 pub(super) enum Answer {
-    Stored,
+    /// The samples are through. `written` when it says how many are.
+    Stored { written: Option<u64> },
     /// The form is not known there: 1.0 may be.
     Unsupported,
     /// The samples will never be taken as they are. `written` when it says how many were.
-    Refused {
-        written: Option<u64>,
-        why: String,
-    },
+    Refused { written: Option<u64>, why: String },
     /// The same again later.
-    Retry {
-        after: Option<Duration>,
-        why: String,
-    },
+    Retry { after: Option<Duration>, why: String },
 }
 
 /// The client of an endpoint.
@@ -129,7 +145,7 @@ fn headers(config: &RemoteWriteConfig) -> anyhow::Result<HeaderMap> {
 impl Endpoint {
     pub(super) fn new(config: RemoteWriteConfig) -> anyhow::Result<Self> {
         let (url, client, headers) = (target(&config)?, client(&config)?, headers(&config)?);
-        Ok(Endpoint { config, url, client, headers, is_old: AtomicBool::new(false) })
+        Ok(Endpoint { config, url, client, headers, is_old: AtomicBool::new(false), proof: Mutex::default() })
     }
 
     pub(super) fn config(&self) -> &RemoteWriteConfig {
@@ -176,9 +192,31 @@ impl Endpoint {
             request = request.header(AUTHORIZATION, value);
         }
         match request.headers(self.headers.clone()).send().await {
-            Ok(response) => read(response, message.version, self.config.queue_config.retry_on_http_429).await,
+            Ok(response) => {
+                let is_429_retried = self.config.queue_config.retry_on_http_429;
+                self.heard(read(response, message.version, is_429_retried).await, message.version)
+            }
             // The URL may hold a token.
             Err(error) => Answer::Retry { after: None, why: explain(&error.without_url()) },
+        }
+    }
+
+    /// What the answer to a message of this version means. Who knows 2.0 says what was written. Older
+    /// receivers find nothing in it that they know, and are content with that.
+    fn heard(&self, answer: Answer, version: Version) -> Answer {
+        let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+        let Answer::Stored { written: None } = answer else {
+            proof.is_given |= matches!(answer, Answer::Stored { .. });
+            proof.silent_since = None;
+            return answer;
+        };
+        if version == Version::V1 {
+            return answer;
+        }
+        let since = *proof.silent_since.get_or_insert_with(Instant::now);
+        match proof.is_given && since.elapsed() < SILENCE_MAX {
+            true => Answer::Retry { after: None, why: SILENT.to_owned() },
+            false => Answer::Unsupported,
         }
     }
 
@@ -211,10 +249,7 @@ async fn read(response: Response, version: Version, is_429_retried: bool) -> Ans
     let status = response.status();
     let (written, after) = (written(&response), retry_after(response.headers(), clock::now_ms()));
     if status.is_success() {
-        // Who knows 2.0 says what was written. Older receivers find nothing in it that they know, and are
-        // content with that.
-        let is_known = version == Version::V1 || written.is_some();
-        return if is_known { Answer::Stored } else { Answer::Unsupported };
+        return Answer::Stored { written };
     }
     match status {
         StatusCode::UNSUPPORTED_MEDIA_TYPE if version == Version::V2 => Answer::Unsupported,
@@ -258,6 +293,34 @@ async fn describe(status: StatusCode, mut response: Response) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn an_endpoint_that_knew_2_0_is_taken_for_an_older_one_only_after_a_long_silence() {
+        let text = "remote_write: [{url: 'http://x/', protobuf_message: io.prometheus.write.v2.Request}]";
+        let config: Config = daemon::config::parse_yaml(text, "test").unwrap();
+        let endpoint = Endpoint::new(config.remote_write[0].clone()).unwrap();
+        let silent = || endpoint.heard(Answer::Stored { written: None }, Version::V2);
+        let has_waited = |seconds| {
+            let since = Instant::now().checked_sub(Duration::from_secs(seconds));
+            endpoint.proof.lock().unwrap().silent_since = since;
+        };
+        assert_eq!(silent(), Answer::Unsupported, "nothing is known of it");
+        let written = Answer::Stored { written: Some(0) };
+        assert_eq!(endpoint.heard(written, Version::V2), Answer::Stored { written: Some(0) });
+        has_waited(0);
+        assert!(matches!(silent(), Answer::Retry { .. }));
+        has_waited(400);
+        let away = || Answer::Retry { after: None, why: "503".to_owned() };
+        assert_eq!(endpoint.heard(away(), Version::V2), away());
+        assert!(matches!(silent(), Answer::Retry { .. }), "the silence begins anew");
+        has_waited(400);
+        assert_eq!(silent(), Answer::Unsupported);
+        assert_eq!(
+            endpoint.heard(Answer::Stored { written: None }, Version::V1),
+            Answer::Stored { written: None }
+        );
+    }
 
     #[test]
     fn receivers_say_when_to_come_back() {

@@ -141,7 +141,7 @@ impl Lane {
             };
             let Some(answer) = self.post(&message).await else { return Outcome::Stopped };
             match answer {
-                Answer::Stored => {
+                Answer::Stored { .. } => {
                     sending.backoff.reset();
                     sending.credit = if is_whole { CREDIT_MAX } else { (sending.credit + 2).min(CREDIT_MAX) };
                     self.metrics.requests_stored.inc();

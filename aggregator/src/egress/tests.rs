@@ -235,3 +235,20 @@ async fn requests_carry_credentials_and_the_version_is_negotiated() {
         assert_eq!(headers["x-prometheus-remote-write-version"], expected.version_header());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_a_load_balancer_costs_neither_samples_nor_the_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let (address, received) = receiver().await;
+    lock(&received).knows_v2 = true;
+    let sender = start(folder.path(), address, "  protobuf_message: io.prometheus.write.v2.Request\n");
+    sender.put(0..3);
+    sender.caught_up().await;
+    lock(&received).script = [StatusCode::OK; 3].into_iter().collect();
+    sender.put(3..9);
+    sender.caught_up().await;
+    sender.stop().await;
+    let received = lock(&received);
+    assert_eq!((received.samples.len(), received.script.len()), (180, 0));
+    assert!(received.requests.iter().all(|(version, _)| *version == Version::V2));
+}
