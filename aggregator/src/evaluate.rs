@@ -173,7 +173,8 @@ impl Querier for Evaluator {
             return Ok(None);
         }
         let tree = self.parse(expr).map_err(|error| QueryFailure(error.to_string()))?;
-        if tree.selectors().into_iter().any(|selector| self.may_find_what_was_before(selector)) {
+        let is_unclear = || tree.selectors().into_iter().any(|it| self.may_find_what_was_before(it));
+        if is_unclear() {
             return Ok(None);
         }
         let lookback_ms = self.options.lookback_ms.min(at_ms - since_ms);
@@ -181,6 +182,8 @@ impl Querier for Evaluator {
         let context = QueryContext::new(self.limits);
         let answer = promql::instant(&tree, at_ms, self.metrics.as_ref(), &options, &context);
         match answer.map_err(|error| QueryFailure(error.to_string()))?.value {
+            // A rule may have recorded meanwhile.
+            _ if is_unclear() => Ok(None),
             QueryValue::Vector(vector) => Ok(Some(vector.into_iter().map(|sample| sample.labels).collect())),
             _ => Ok(None),
         }

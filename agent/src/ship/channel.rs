@@ -8,20 +8,17 @@ use super::{
 use crate::metrics::DestinationCounters;
 use bytes::Bytes;
 use daemon::{Pool, Secret, Shutdown};
-use std::{path::PathBuf, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use wire::remote_write::{SILENT, Silence};
 
 /// While the agent ends, pauses are short: the time left is.
 const PAUSE_WHILE_STOPPING: Duration = Duration::from_millis(200);
 /// The pool turns jobs away only when it is overloaded by others.
 const PAUSE_WHILE_BUSY: Duration = Duration::from_millis(50);
-/// How long a receiver that has said what it wrote may answer with success and say nothing before it is
-/// taken for another, older one. A page of a load balancer for the time of some work answers so too, and
-/// what it gets in an older form is lost.
-const SILENCE_MAX: Duration = Duration::from_secs(300);
-const SILENT: &str =
-    "success, but without saying what was written, as it did before: something else answers?";
-
 /// The two steps of an end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop {
@@ -49,8 +46,7 @@ pub(crate) struct Channel {
     ladder: Ladder,
     /// Some payload was stored in the present form, so a refusal is about the payload.
     is_form_proven: bool,
-    /// Since when every answer is a success that does not say what was written.
-    silent_since: Option<Instant>,
+    silence: Silence,
     backoff: Backoff,
     is_troubled: bool,
     pub(super) counters: Arc<DestinationCounters>,
@@ -94,7 +90,7 @@ impl Channel {
             endpoint: Endpoint { client, url, token, token_file, sender },
             ladder,
             is_form_proven: false,
-            silent_since: None,
+            silence: Silence::default(),
             backoff: Backoff::default(),
             is_troubled: false,
             counters,
@@ -159,16 +155,18 @@ impl Channel {
     /// What the answer to this message means. Who knows remote write 2.0 says what was written. Older
     /// receivers find nothing in it that they know, and are content with that.
     fn heard(&mut self, answer: Answer, message: Message) -> Answer {
-        let is_silent = message == V2 && matches!(answer, Answer::Stored { written: None, .. });
-        if !is_silent {
-            self.silent_since = None;
-            return answer;
+        match answer {
+            Answer::Stored { written: None, .. } if message == V2 => {
+                let is_older = !self.is_form_proven || self.silence.goes_on(Instant::now());
+                return match is_older {
+                    true => Answer::Unsupported,
+                    false => Answer::Retry { after: None, why: SILENT.to_owned() },
+                };
+            }
+            Answer::Retry { .. } => self.silence.pause(Instant::now()),
+            _ => self.silence.end(),
         }
-        let since = *self.silent_since.get_or_insert_with(Instant::now);
-        match self.is_form_proven && since.elapsed() < SILENCE_MAX {
-            true => Answer::Retry { after: None, why: SILENT.to_owned() },
-            false => Answer::Unsupported,
-        }
+        answer
     }
 
     fn count(&self, answer: &Answer, body_bytes: usize) {

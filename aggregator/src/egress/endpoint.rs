@@ -13,16 +13,12 @@ use model::MetricBatch;
 use reqwest::{Client, Response, StatusCode, Url};
 use std::{
     path::Path,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
 };
-use tokio::time::Instant;
 use wire::{
     compression::{Encoding, compress},
-    remote_write::{Version, encode_v1, encode_v2},
+    remote_write::{SILENT, Silence, Version, encode_v1, encode_v2},
 };
 
 /// Of an answer that explains a refusal, this much is read and logged.
@@ -32,22 +28,6 @@ const VERSION: HeaderName = HeaderName::from_static("x-prometheus-remote-write-v
 const WRITTEN: [&str; 2] =
     ["x-prometheus-remote-write-samples-written", "x-prometheus-remote-write-histograms-written"];
 
-/// How long an endpoint that has said what it wrote may answer with success and say nothing before it is
-/// taken for another, older one. A page of a load balancer for the time of some work answers so too, and what
-/// it gets as 1.0 is lost.
-const SILENCE_MAX: Duration = Duration::from_secs(300);
-const SILENT: &str =
-    "success, but without saying what was written, as it did before: something else answers?";
-
-/// What an endpoint has shown of 2.0.
-#[derive(Default)]
-struct Proof {
-    /// It has said what was written.
-    is_given: bool,
-    /// Since when every answer is a success that does not say so.
-    silent_since: Option<Instant>,
-}
-
 /// See the module.
 pub(super) struct Endpoint {
     config: RemoteWriteConfig,
@@ -56,7 +36,8 @@ pub(super) struct Endpoint {
     headers: HeaderMap,
     /// It has said that it does not know 2.0, or not said that it does.
     is_old: AtomicBool,
-    proof: Mutex<Proof>,
+    /// It has said what was written.
+    is_proven: AtomicBool,
 }
 
 /// A request's body and the version it speaks.
@@ -145,7 +126,14 @@ fn headers(config: &RemoteWriteConfig) -> anyhow::Result<HeaderMap> {
 impl Endpoint {
     pub(super) fn new(config: RemoteWriteConfig) -> anyhow::Result<Self> {
         let (url, client, headers) = (target(&config)?, client(&config)?, headers(&config)?);
-        Ok(Endpoint { config, url, client, headers, is_old: AtomicBool::new(false), proof: Mutex::default() })
+        Ok(Endpoint {
+            config,
+            url,
+            client,
+            headers,
+            is_old: AtomicBool::new(false),
+            is_proven: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn config(&self) -> &RemoteWriteConfig {
@@ -176,7 +164,7 @@ impl Endpoint {
         Ok(Message { version, body: body.into() })
     }
 
-    pub(super) async fn post(&self, message: &Message) -> Answer {
+    pub(super) async fn post(&self, message: &Message, silence: &mut Silence) -> Answer {
         let authorization = match self.authorization().await {
             Ok(authorization) => authorization,
             Err(why) => return Answer::Retry { after: None, why },
@@ -194,7 +182,7 @@ impl Endpoint {
         match request.headers(self.headers.clone()).send().await {
             Ok(response) => {
                 let is_429_retried = self.config.queue_config.retry_on_http_429;
-                self.heard(read(response, message.version, is_429_retried).await, message.version)
+                self.heard(read(response, message.version, is_429_retried).await, message.version, silence)
             }
             // The URL may hold a token.
             Err(error) => Answer::Retry { after: None, why: explain(&error.without_url()) },
@@ -203,21 +191,23 @@ impl Endpoint {
 
     /// What the answer to a message of this version means. Who knows 2.0 says what was written. Older
     /// receivers find nothing in it that they know, and are content with that.
-    fn heard(&self, answer: Answer, version: Version) -> Answer {
-        let mut proof = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
-        let Answer::Stored { written: None } = answer else {
-            proof.is_given |= matches!(answer, Answer::Stored { .. });
-            proof.silent_since = None;
-            return answer;
-        };
-        if version == Version::V1 {
-            return answer;
+    fn heard(&self, answer: Answer, version: Version, silence: &mut Silence) -> Answer {
+        match answer {
+            Answer::Stored { written: None } if version == Version::V2 => {
+                let is_older = !self.is_proven.load(Ordering::Relaxed) || silence.goes_on(Instant::now());
+                return match is_older {
+                    true => Answer::Unsupported,
+                    false => Answer::Retry { after: None, why: SILENT.to_owned() },
+                };
+            }
+            Answer::Stored { written: Some(_) } => self.is_proven.store(true, Ordering::Relaxed),
+            _ => {}
         }
-        let since = *proof.silent_since.get_or_insert_with(Instant::now);
-        match proof.is_given && since.elapsed() < SILENCE_MAX {
-            true => Answer::Retry { after: None, why: SILENT.to_owned() },
-            false => Answer::Unsupported,
+        match answer {
+            Answer::Retry { .. } => silence.pause(Instant::now()),
+            _ => silence.end(),
         }
+        answer
     }
 
     /// The header's value; from its file each time, because passwords are rotated.
@@ -296,30 +286,26 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn an_endpoint_that_knew_2_0_is_taken_for_an_older_one_only_after_a_long_silence() {
+    fn an_endpoint_that_knew_2_0_is_not_taken_for_an_older_one_at_once() {
         let text = "remote_write: [{url: 'http://x/', protobuf_message: io.prometheus.write.v2.Request}]";
         let config: Config = daemon::config::parse_yaml(text, "test").unwrap();
         let endpoint = Endpoint::new(config.remote_write[0].clone()).unwrap();
-        let silent = || endpoint.heard(Answer::Stored { written: None }, Version::V2);
-        let has_waited = |seconds| {
-            let since = Instant::now().checked_sub(Duration::from_secs(seconds));
-            endpoint.proof.lock().unwrap().silent_since = since;
-        };
-        assert_eq!(silent(), Answer::Unsupported, "nothing is known of it");
-        let written = Answer::Stored { written: Some(0) };
-        assert_eq!(endpoint.heard(written, Version::V2), Answer::Stored { written: Some(0) });
-        has_waited(0);
-        assert!(matches!(silent(), Answer::Retry { .. }));
-        has_waited(400);
-        let away = || Answer::Retry { after: None, why: "503".to_owned() };
-        assert_eq!(endpoint.heard(away(), Version::V2), away());
-        assert!(matches!(silent(), Answer::Retry { .. }), "the silence begins anew");
-        has_waited(400);
-        assert_eq!(silent(), Answer::Unsupported);
+        let silent = Answer::Stored { written: None };
+        let hear = |answer, silence: &mut Silence| endpoint.heard(answer, Version::V2, silence);
+        let (mut one, mut other) = (Silence::default(), Silence::default());
+        assert_eq!(hear(Answer::Stored { written: None }, &mut one), Answer::Unsupported, "it is not known");
+        let written = || Answer::Stored { written: Some(0) };
+        assert_eq!(hear(written(), &mut one), written());
+        assert!(matches!(hear(Answer::Stored { written: None }, &mut one), Answer::Retry { .. }));
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(400)).unwrap();
+        assert!(!other.goes_on(long_ago));
+        assert_eq!(hear(written(), &mut one), written(), "to one lane");
         assert_eq!(
-            endpoint.heard(Answer::Stored { written: None }, Version::V1),
-            Answer::Stored { written: None }
+            hear(Answer::Stored { written: None }, &mut other),
+            Answer::Unsupported,
+            "not to the other"
         );
+        assert_eq!(endpoint.heard(Answer::Stored { written: None }, Version::V1, &mut one), silent);
     }
 
     #[test]

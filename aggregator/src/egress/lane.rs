@@ -22,6 +22,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, sleep, sleep_until},
 };
+use wire::remote_write::Silence;
 
 /// Cuts allowed in a row without a request that was taken whole.
 const CREDIT_MAX: u32 = 64;
@@ -49,6 +50,7 @@ pub(super) struct Lane {
 struct Sending {
     backoff: Backoff,
     credit: u32,
+    silence: Silence,
 }
 
 /// What is left to do after a request.
@@ -67,7 +69,7 @@ impl Lane {
             Duration::from_millis(queue.min_backoff.0),
             Duration::from_millis(queue.max_backoff.0),
         );
-        let mut sending = Sending { backoff, credit: CREDIT_MAX };
+        let mut sending = Sending { backoff, credit: CREDIT_MAX, silence: Silence::default() };
         let mut held = None;
         while let Some(parcels) = self.gather(&mut held).await {
             if !self.deliver(parcels, &mut sending).await {
@@ -139,7 +141,9 @@ impl Lane {
                 Ok(message) => message,
                 Err(error) => return self.give_up(samples, 0, &error.to_string()),
             };
-            let Some(answer) = self.post(&message).await else { return Outcome::Stopped };
+            let Some(answer) = self.post(&message, &mut sending.silence).await else {
+                return Outcome::Stopped;
+            };
             match answer {
                 Answer::Stored { .. } => {
                     sending.backoff.reset();
@@ -203,14 +207,14 @@ impl Lane {
     }
 
     /// The answer, or `None` when the process ends before there is one.
-    async fn post(&self, message: &Message) -> Option<Answer> {
+    async fn post(&self, message: &Message, silence: &mut Silence) -> Option<Answer> {
         self.metrics.bytes.inc_by(message.bytes());
         let end = async {
             self.shutdown.wait().await;
             sleep(GRACE).await;
         };
         tokio::select! {
-            answer = self.endpoint.post(message) => Some(answer),
+            answer = self.endpoint.post(message, silence) => Some(answer),
             () = end => None,
         }
     }

@@ -17,7 +17,7 @@
 
 use crate::{
     config::Receiver,
-    dispatch::{Delivery, Dispatcher, Due, Effect, FailedAttempt, Finished, restore_silence},
+    dispatch::{Delivery, Dispatcher, Due, Effect, FailedAttempt, Finished, SilenceChanges, restore_silence},
     journal::{Change, Journal, keep_last},
     notify::deliver::{Means, deliver},
     silence::{Planned, SilenceError, Silences},
@@ -341,7 +341,7 @@ impl Run {
                 .map(|planned| (dispatcher.silence_changes(&planned, now_ms), planned))
         };
         let changed = match planned {
-            Ok((records, planned)) => self.write_and_apply(records, planned).map(Ok),
+            Ok((changes, planned)) => self.write_and_apply(changes, planned).map(Ok),
             Err(refused) => Ok(Err(refused)),
         };
         // A caller that has gone does not need the answer.
@@ -349,9 +349,15 @@ impl Run {
     }
 
     /// Puts a change of silences into force once it is on disk.
-    fn write_and_apply(&mut self, records: Vec<Change>, planned: Planned) -> Result<String, OwnerError> {
+    fn write_and_apply(&mut self, changes: SilenceChanges, planned: Planned) -> Result<String, OwnerError> {
+        let SilenceChanges { mut records, events } = changes;
         let shared = self.dispatcher.clone();
-        // Without what is unwritten: a little may still fit on a disk that is almost full.
+        // Without what is unwritten: a little may still fit on a disk that is almost full. But events go to
+        // disk in their order, because who reads them goes on behind the last.
+        let (mut at_once, later) =
+            if self.unwritten.is_empty() { (events, vec![]) } else { (vec![], events) };
+        let silences = records.len();
+        records.append(&mut at_once);
         if !self.commit(&records) {
             // Whether a transaction that failed left something is known when the file is opened anew: what
             // stays in force is written again.
@@ -364,7 +370,8 @@ impl Run {
         shared.write().unwrap_or_else(PoisonError::into_inner).apply_silences(planned);
         if !self.unwritten.is_empty() {
             // What waits to be written of these silences is older, and must not have the last word.
-            self.unwritten.extend(records);
+            self.unwritten.extend(records.drain(..silences));
+            self.unwritten.extend(later);
         }
         Ok(id)
     }

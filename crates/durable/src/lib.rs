@@ -26,7 +26,7 @@ use std::{
 const REOPEN_EVERY: Duration = Duration::from_secs(2);
 /// Each try goes through the whole of the file: this many times as long nothing is tried.
 const REOPEN_PAUSE_FACTOR: u32 = 10;
-/// Between two tries when the file was found damaged: it will hardly be better.
+/// Between two tries when the file was found damaged twice: it will hardly be better.
 const DAMAGED_PAUSE: Duration = Duration::from_secs(600);
 /// Bytes that are written again at once.
 const REWRITE_BYTES: usize = 1 << 20;
@@ -81,8 +81,16 @@ struct Reopened<B> {
     /// A transaction failed, and the file is not opened anew yet. Changes only while `database` is locked,
     /// so that the failure is never that of one before.
     failed: AtomicBool,
-    /// Before this opening anew is not tried again.
-    next_try: Mutex<Option<Instant>>,
+    next_try: Mutex<NextTry>,
+}
+
+/// When opening anew is tried again.
+#[derive(Debug, Default)]
+struct NextTry {
+    /// Not before this.
+    at: Option<Instant>,
+    /// The last try found damage, which may have been one read that went wrong.
+    is_damaged: bool,
 }
 
 impl<B: StorageBackend> Reopened<B> {
@@ -126,19 +134,21 @@ impl<B: StorageBackend> Reopened<B> {
             return Ok(());
         }
         let began = Instant::now();
-        if next_try.is_some_and(|at| began < at) {
+        if next_try.at.is_some_and(|at| began < at) {
             return Err(redb::Error::PreviousIo);
         }
         let reopened = self.reopen();
         let mut pause = REOPEN_EVERY.max(began.elapsed() * REOPEN_PAUSE_FACTOR);
-        if let Some(error) = reopened.as_ref().err().filter(|error| is_damage(error)) {
+        let damage = reopened.as_ref().err().filter(|error| is_damage(error));
+        let was_damaged = std::mem::replace(&mut next_try.is_damaged, damage.is_some());
+        if let Some(error) = damage.filter(|_| was_damaged) {
             tracing::error!(
                 %error,
                 "a file of state was found damaged: what it held is in memory until the next start, which sets it aside"
             );
             pause = DAMAGED_PAUSE;
         }
-        *next_try = Some(Instant::now() + pause);
+        next_try.at = Some(Instant::now() + pause);
         Ok(reopened?)
     }
 

@@ -52,6 +52,10 @@ impl Dispatcher {
         let Some(alerts) = self.groups.get(to.group).map(|it| it.alerts().collect::<Vec<_>>()) else {
             return;
         };
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
         match self.unsettled(to, integration, target, &alerts) {
             Some((id, _)) => self.outbox.hold_up(to.group, to.at, id),
             None => self.adopt(to, integration, target, &alerts),

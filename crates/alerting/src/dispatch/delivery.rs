@@ -256,7 +256,7 @@ impl Dispatcher {
         let Some(under_way) = self.outbox.remove(id) else { return };
         self.changes.push(Change::remove(Table::Outbox, outbox_key(id)));
         let delivered = *outcome == Finished::Delivered;
-        let is_followed = under_way.is_followed() || delivered && under_way.delivery.closes_more;
+        let mut is_followed = under_way.is_followed() || delivered && under_way.delivery.closes_more;
         let delivery = &under_way.delivery;
         let attempt = Some(under_way.failures + 1);
         let event = match outcome {
@@ -268,7 +268,7 @@ impl Dispatcher {
         if delivered && delivery.closes_more {
             self.note_closed(delivery);
         } else if delivered {
-            self.note_told(delivery, now_ms);
+            is_followed |= self.note_told(delivery, now_ms);
         } else if under_way.resumed {
             self.note_doubt(delivery);
         }
@@ -289,8 +289,9 @@ impl Dispatcher {
         }
     }
 
-    /// Writes what a receiver knows now into the notification log.
-    pub(super) fn note_told(&mut self, delivery: &Delivery, now_ms: i64) {
+    /// Writes what a receiver knows now into the notification log. Returns whether the group has an incident
+    /// of another to take over and to close.
+    pub(super) fn note_told(&mut self, delivery: &Delivery, now_ms: i64) -> bool {
         let mut closed: BTreeSet<String> = delivery.closes().iter().cloned().collect();
         let key = self.note(delivery, |entry| {
             closed.extend(entry.closed.iter().cloned());
@@ -299,8 +300,9 @@ impl Dispatcher {
                 entry.unsure.remove(opened);
             }
         });
-        self.close_elsewhere(delivery, &key, &closed);
+        let is_left = self.close_elsewhere(delivery, &key, &closed);
         self.doubt_incidents(delivery);
+        is_left
     }
 
     /// Of an end that closes more incidents than one notification can, these are done.
@@ -343,8 +345,8 @@ impl Dispatcher {
 
     /// A target that hears the end of an alert knows it, whichever group told the beginning.
     /// Otherwise the next beginning would pass for one that has been told. Not so where an edit has come
-    /// between, and an incident beside those that are `closed` would be forgotten: it is adopted.
-    fn close_elsewhere(&mut self, delivery: &Delivery, entry_key: &str, closed: &BTreeSet<String>) {
+    /// between, and an incident beside those that are `closed` would be forgotten: that is left, and told.
+    fn close_elsewhere(&mut self, delivery: &Delivery, entry_key: &str, closed: &BTreeSet<String>) -> bool {
         let mut known: BTreeMap<String, BTreeSet<Fingerprint>> = BTreeMap::new();
         for alert in &delivery.resolved {
             for (key, entry) in self.told.holders(*alert) {
@@ -354,11 +356,15 @@ impl Dispatcher {
                 }
             }
         }
+        let mut is_left = false;
         for (key, alerts) in known {
-            if !self.leaves_incidents(&key, &alerts, closed) {
+            if self.leaves_incidents(&key, &alerts, closed) {
+                is_left = true;
+            } else {
                 self.told.close(&key, &alerts);
             }
         }
+        is_left
     }
 
     pub(super) fn record_decision(&mut self, delivery: &Delivery, now_ms: i64) {

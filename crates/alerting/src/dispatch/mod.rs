@@ -87,6 +87,9 @@ pub struct Dispatcher {
     next_due_ms: i64,
     changes: Vec<Change>,
     effects: Vec<Effect>,
+    /// How often all alerts of a group were looked through to take over from others.
+    #[cfg(test)]
+    looks: usize,
 }
 
 /// Why an alert was not taken.
@@ -120,6 +123,8 @@ impl Dispatcher {
             next_due_ms: i64::MAX,
             changes: Vec::new(),
             effects: Vec::new(),
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -380,16 +385,19 @@ impl Dispatcher {
     ) -> Result<String, SilenceError> {
         let planned = self.silences.plan_set(wanted, fresh_id, now_ms)?;
         let id = planned.id().to_owned();
-        let changes = self.silence_changes(&planned, now_ms);
-        self.changes.extend(changes);
+        let SilenceChanges { records, events } = self.silence_changes(&planned, now_ms);
+        self.changes.extend(records.into_iter().chain(events));
         self.apply_silences(planned);
         Ok(id)
     }
 
     /// What writes down a change of silences, and that the history tells of it.
-    pub(crate) fn silence_changes(&self, planned: &Planned, now_ms: i64) -> Vec<Change> {
+    pub(crate) fn silence_changes(&self, planned: &Planned, now_ms: i64) -> SilenceChanges {
         let events = planned.silences().map(|silence| silence_event(silence, now_ms));
-        planned.silences().map(put_silence).chain(self.history.planned(events)).collect()
+        SilenceChanges {
+            records: planned.silences().map(put_silence).collect(),
+            events: self.history.planned(events).collect(),
+        }
     }
 
     /// Puts a change of silences into force whose [`Dispatcher::silence_changes`] are written.
@@ -508,6 +516,14 @@ impl Dispatcher {
 }
 
 /// What writes a silence down.
+/// What writes down a change of silences.
+pub(crate) struct SilenceChanges {
+    /// The silences.
+    pub(crate) records: Vec<Change>,
+    /// What the history tells of them.
+    pub(crate) events: Vec<Change>,
+}
+
 pub(crate) fn put_silence(silence: &Silence) -> Change {
     Change::put(Table::Silences, silence.id.as_str(), silence)
 }
