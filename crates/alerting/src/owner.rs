@@ -350,14 +350,13 @@ impl Run {
 
     /// Puts a change of silences into force once it is on disk.
     fn write_and_apply(&mut self, changes: SilenceChanges, planned: Planned) -> Result<String, OwnerError> {
-        let SilenceChanges { mut records, events } = changes;
+        let SilenceChanges { mut records, mut events } = changes;
         let shared = self.dispatcher.clone();
         // Without what is unwritten: a little may still fit on a disk that is almost full. But events go to
         // disk in their order, because who reads them goes on behind the last.
-        let (mut at_once, later) =
-            if self.unwritten.is_empty() { (events, vec![]) } else { (vec![], events) };
-        let silences = records.len();
-        records.append(&mut at_once);
+        if self.unwritten.is_empty() {
+            records.append(&mut events);
+        }
         if !self.commit(&records) {
             // Whether a transaction that failed left something is known when the file is opened anew: what
             // stays in force is written again.
@@ -370,8 +369,7 @@ impl Run {
         shared.write().unwrap_or_else(PoisonError::into_inner).apply_silences(planned);
         if !self.unwritten.is_empty() {
             // What waits to be written of these silences is older, and must not have the last word.
-            self.unwritten.extend(records.drain(..silences));
-            self.unwritten.extend(later);
+            self.unwritten.extend(records.into_iter().chain(events));
         }
         Ok(id)
     }
