@@ -68,35 +68,21 @@ fn push_escaped_pairs<'a>(out: &mut String, pairs: impl Iterator<Item = (&'a str
 }
 
 /// `["a","b"]`
-pub(crate) fn push_json_strings(out: &mut String, texts: &[String]) {
-    let bytes: usize = texts.iter().map(|text| text.len() + "\"\",".len()).sum();
+pub(crate) fn push_json_strings<'a>(out: &mut String, texts: impl Iterator<Item = &'a str> + Clone) {
+    let bytes: usize = texts.clone().map(|text| text.len() + "\"\",".len()).sum();
     out.reserve("[]".len() + bytes);
     let start = out.len();
-    out.push('[');
-    for (index, text) in texts.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
+    let mut quotes = 0;
+    push_list(out, texts.clone(), |out, text| {
         out.push('"');
         out.push_str(text);
         out.push('"');
-    }
-    out.push(']');
-    if needs_escapes(&out[start..], 2 * texts.len()) {
+        quotes += 2;
+    });
+    if needs_escapes(&out[start..], quotes) {
         out.truncate(start);
-        push_escaped_strings(out, texts);
+        push_list(out, texts, push_json_string);
     }
-}
-
-fn push_escaped_strings(out: &mut String, texts: &[String]) {
-    out.push('[');
-    for (index, text) in texts.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        push_json_string(out, text);
-    }
-    out.push(']');
 }
 
 /// Whether texts that were put between so many quotes as they are should not have been. Hardly any
@@ -161,7 +147,7 @@ mod tests {
             (&["a", "\"\\\n\u{1}\u{8}"], r#"["a","\"\\\n\u0001\b"]"#),
         ] {
             let mut out = String::new();
-            push_json_strings(&mut out, &texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+            push_json_strings(&mut out, texts.iter().copied());
             assert_eq!(out, expected);
         }
     }

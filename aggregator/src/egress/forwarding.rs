@@ -10,7 +10,7 @@ use model::{BatchId, Labels, Matcher, Metadata, MetricBatch, TimeRange};
 use std::sync::Arc;
 use store::{
     Aggregate, ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt, Selection, SeriesSet,
-    StoreError,
+    StoreError, Texts,
 };
 
 /// See the module.
@@ -70,7 +70,7 @@ impl MetricStore for ForwardingStore {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Arc<Texts>, StoreError> {
         self.inner.label_names(selectors, range, context)
     }
 
@@ -80,7 +80,7 @@ impl MetricStore for ForwardingStore {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Arc<Texts>, StoreError> {
         self.inner.label_values(name, selectors, range, context)
     }
 

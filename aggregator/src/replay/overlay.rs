@@ -5,7 +5,7 @@ use model::{BatchId, Labels, METRIC_NAME, Matcher, Metadata, MetricBatch, Sample
 use std::{collections::BTreeSet, sync::Arc};
 use store::{
     Aggregate, ExemplarSeries, MemMetricStore, MetricStats, MetricStore, PlainReader, QueryContext, Receipt,
-    Selection, SeriesReader, SeriesSet, StoreError,
+    Selection, SeriesReader, SeriesSet, StoreError, Texts,
 };
 
 /// What rules write of their alerts.
@@ -35,14 +35,6 @@ impl Overlay {
         let name = labels.metric_name();
         self.records.contains(name)
             || OF_ALERTS.contains(&name) && self.alerts.contains(labels.value(alerting::ALERT_NAME))
-    }
-
-    /// Both lists, ascending and without repeats.
-    fn merged<T: Ord>(mut stored: Vec<T>, written: Vec<T>) -> Vec<T> {
-        stored.extend(written);
-        stored.sort();
-        stored.dedup();
-        stored
     }
 }
 
@@ -124,9 +116,11 @@ impl MetricStore for Overlay {
         limit: usize,
         context: &QueryContext,
     ) -> Result<Vec<Labels>, StoreError> {
-        let mut stored = self.stored.series(selectors, range, limit, context)?;
-        stored.retain(|labels| !self.hides(labels));
-        let mut all = Self::merged(stored, self.written.series(selectors, range, limit, context)?);
+        let mut all = self.stored.series(selectors, range, limit, context)?;
+        all.retain(|labels| !self.hides(labels));
+        all.extend(self.written.series(selectors, range, limit, context)?);
+        all.sort();
+        all.dedup();
         all.truncate(limit);
         Ok(all)
     }
@@ -136,9 +130,9 @@ impl MetricStore for Overlay {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Arc<Texts>, StoreError> {
         let stored = self.stored.label_names(selectors, range, context)?;
-        Ok(Self::merged(stored, self.written.label_names(selectors, range, context)?))
+        Ok(Arc::new(stored.merged(&*self.written.label_names(selectors, range, context)?)))
     }
 
     fn label_values(
@@ -147,12 +141,12 @@ impl MetricStore for Overlay {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Arc<Texts>, StoreError> {
         let mut stored = self.stored.label_values(name, selectors, range, context)?;
         if name == METRIC_NAME {
-            stored.retain(|value| !self.records.contains(value));
+            stored = Arc::new(stored.iter().filter(|value| !self.records.contains(*value)).collect());
         }
-        Ok(Self::merged(stored, self.written.label_values(name, selectors, range, context)?))
+        Ok(Arc::new(stored.merged(&*self.written.label_values(name, selectors, range, context)?)))
     }
 
     fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)> {

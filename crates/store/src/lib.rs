@@ -25,6 +25,7 @@ mod metric_store;
 mod retention_clock;
 mod row_groups;
 mod shapes;
+mod texts;
 
 pub use age::{AgeLimits, FUTURE_MAX};
 pub use aggregate::{Aggregate, select_undivided};
@@ -43,6 +44,7 @@ pub use metric_store::{
 pub use retention_clock::RetentionClock;
 pub use row_groups::{GroupRequest, GroupRows, RowGroup};
 pub use shapes::{Shape, ShapeSink, Shaped, ShapedRow, WantedValues};
+pub use texts::Texts;
 
 use model::shorten_example;
 

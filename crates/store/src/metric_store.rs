@@ -1,7 +1,8 @@
 //! The metric half of the seam.
 
-use crate::{Aggregate, QueryContext, Receipt, StoreError};
+use crate::{Aggregate, QueryContext, Receipt, StoreError, Texts};
 use model::{BatchId, Exemplar, Labels, Matcher, Metadata, MetricBatch, Samples, TimeRange};
+use std::sync::Arc;
 
 /// Which samples a query wants.
 #[derive(Clone, Debug)]
@@ -165,7 +166,7 @@ pub trait MetricStore: Send + Sync {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError>;
+    ) -> Result<Arc<Texts>, StoreError>;
 
     /// Values of one label of those series, ascending.
     ///
@@ -177,7 +178,7 @@ pub trait MetricStore: Send + Sync {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError>;
+    ) -> Result<Arc<Texts>, StoreError>;
 
     /// Descriptions of metric families, in order of the family's name; only `family` when given.
     fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)>;

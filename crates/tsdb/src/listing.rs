@@ -15,7 +15,7 @@ use crate::{
 };
 use model::{LabelsRef, Matcher, TimeRange};
 use std::{collections::BTreeSet, sync::Arc};
-use store::{Aggregate, QueryContext, StoreError};
+use store::{Aggregate, QueryContext, StoreError, Texts};
 
 /// Steps of a [`Toll`] to ask about a series, and the bytes of a list that are compared in one.
 const STEPS_TO_ASK: usize = 4;
@@ -60,25 +60,25 @@ impl<'q> Found<'q> {
         Found { lists, alone, steps_to_ask: STEPS_TO_ASK, toll }
     }
 
-    /// Adds `text`, if it is new and one of `series` passes `is_live`.
+    /// Adds `text`, if it is new and one of `series` passes `is_live`; whether it is known now.
     pub(crate) fn add(
         &mut self,
         text: &str,
         series: impl Iterator<Item = u32>,
         mut is_live: impl FnMut(u32) -> Result<bool, StoreError>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.toll.walk(1 + text.len() / BYTES_COMPARED)?;
         if self.has(text) {
-            return Ok(());
+            return Ok(true);
         }
         for series in series {
             self.toll.walk(self.steps_to_ask)?;
             if is_live(series)? {
                 self.alone.insert(text.into());
-                return Ok(());
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Adds `text`, which a series with samples has.
@@ -116,16 +116,13 @@ impl<'q> Found<'q> {
     }
 
     /// All that was found, ascending.
-    fn into_texts(mut self) -> Result<Vec<String>, StoreError> {
+    fn into_texts(mut self) -> Result<Arc<Texts>, StoreError> {
         self.toll.walk(self.lists.len())?;
-        let mut texts: Vec<String> = self.lists.iter().map(|(text, _)| text.to_owned()).collect();
+        let texts = self.lists.texts();
         if self.alone.is_empty() {
-            return Ok(texts);
+            return Ok(texts.clone());
         }
-        texts.extend(self.alone);
-        // Two ascending runs: the sort merges them.
-        texts.sort();
-        Ok(texts)
+        Ok(Arc::new(texts.merged(&self.alone.iter().collect())))
     }
 }
 
@@ -138,7 +135,7 @@ impl Tsdb {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Arc<Texts>, StoreError> {
         context.check()?;
         let view = self.view();
         let visible = self.visible(range);
@@ -208,11 +205,14 @@ impl Tsdb {
             return Ok(());
         }
         let missing = kept.as_deref().map(|texts| found.missing(texts)).transpose()?;
-        match (&kept, &missing) {
+        match (&kept, missing) {
             (_, Some(missing)) if missing.is_empty() => return Ok(()),
             (_, Some(missing)) if part.is_within(range) => {
-                found.lists = Arc::new(found.lists.merged(missing));
+                found.lists = Arc::new(found.lists.merged(&missing));
                 return Ok(());
+            }
+            (Some(texts), Some(missing)) if matches!(listed, Listed::Values(_)) => {
+                return self.list_missing(part, (texts, missing), range, found);
             }
             (_, None) if part.is_within(range) => return part.list_all(listed, found),
             _ => {}
@@ -221,10 +221,41 @@ impl Tsdb {
         part.pay_for_index(payer)?;
         let mut listing = part.listing()?.charged_to(payer);
         let mut is_live = |ordinal| self.is_live(&mut listing, ordinal, range);
-        match (missing, listed) {
-            (Some(missing), Listed::Values(_)) => part.list_missing(&missing, found, &mut is_live),
-            _ => part.list(listed, None, found, &mut is_live).map(drop),
+        part.list(listed, None, found, &mut is_live).map(drop)
+    }
+
+    /// Adds those of the `missing` values of a part, out of all that it has, of which a series has samples
+    /// in the range. Mostly none is: a server's own instance where the range has ended before it began. So
+    /// what is found to be lacking is remembered.
+    fn list_missing(
+        &self,
+        part: &Part,
+        (texts, mut missing): (&TextList, Vec<(&str, u64)>),
+        range: TimeRange,
+        found: &mut Found<'_>,
+    ) -> Result<(), StoreError> {
+        let own = part.time_range();
+        let range = TimeRange::new(range.start.max(own.start), range.end.min(own.end));
+        missing.retain(|(_, series_at)| !texts.is_lacking(*series_at, range));
+        if missing.is_empty() {
+            return Ok(());
         }
+        let payer = found.toll.payer();
+        part.pay_for_index(payer)?;
+        let mut listing = part.listing()?.charged_to(payer);
+        for value in missing {
+            let mut is_known = true;
+            let mut is_live = |ordinal| {
+                listing.has_samples(ordinal, range).or_else(|error| {
+                    is_known = false;
+                    set_aside(self, error).map(|()| false)
+                })
+            };
+            if !part.list_value(value, found, &mut is_live)? && is_known {
+                texts.note_lacking(value.1, range);
+            }
+        }
+        Ok(())
     }
 
     fn list_matched(

@@ -58,6 +58,8 @@ const INDEX_MAGIC: &[u8; 8] = b"BWMI\x01\0\0\0";
 
 /// Longest list of names or values that is kept in memory.
 const TEXTS_BYTES_MAX: usize = 128 << 10;
+/// Under this number the cache has the texts that were read last, of whichever part.
+const LAST_PART: u64 = u64::MAX;
 
 /// Series of a bitmap that are gone through in a step, and what a key of the dictionary takes.
 const SERIES_A_STEP: usize = 4096;
@@ -341,10 +343,11 @@ impl Part {
             Listed::Values(name) => Some(name),
         };
         let hash = label.map_or(0, |name| xxhash_rust::xxh3::xxh3_64(name.as_bytes()));
-        let key = (self.id(), Item::Texts(hash));
-        if let Some(Cached::Texts(texts)) = self.files.cache.get(key)
-            && texts.are(listed)
-        {
+        let kept = |part: u64| match self.files.cache.get((part, Item::Texts(hash))) {
+            Some(Cached::Texts(texts)) if texts.are(listed) => Some(texts),
+            _ => None,
+        };
+        if let Some(texts) = kept(self.id()) {
             return Ok(texts.all.clone());
         }
         self.pay_for_index(found.toll.payer())?;
@@ -362,28 +365,29 @@ impl Part {
         let all = is_whole.then(|| {
             let mut all = if label.is_none() { all.in_order() } else { all };
             all.shrink();
+            if let Some(last) = kept(LAST_PART).as_ref().and_then(|last| last.all.as_ref()) {
+                all.share(last);
+            }
             Arc::new(all)
         });
         let bytes = label.map_or(0, str::len) + all.as_ref().map_or(0, |all| all.bytes());
-        let texts = Texts { label: label.map(str::to_owned), all: all.clone() };
-        self.files.cache.put(key, Cached::Texts(Arc::new(texts)), bytes);
+        let texts = Cached::Texts(Arc::new(Texts { label: label.map(str::to_owned), all: all.clone() }));
+        self.files.cache.put((LAST_PART, Item::Texts(hash)), texts.clone(), bytes);
+        self.files.cache.put((self.id(), Item::Texts(hash)), texts, bytes);
         Ok(all)
     }
 
-    /// As [`Part::list`] of all series, of these values.
-    pub(crate) fn list_missing(
+    /// As [`Part::list`] of all series, of a value whose series are at a place. Whether it was added.
+    pub(crate) fn list_value(
         &self,
-        values: &[(&str, u64)],
+        (value, series_at): (&str, u64),
         found: &mut Found<'_>,
         is_live: &mut dyn FnMut(u32) -> Result<bool, StoreError>,
-    ) -> Result<(), StoreError> {
-        let index = self.index()?;
-        for (value, offset) in values {
-            found.toll.walk(self.steps_to_match(&[]))?;
-            let series = matching::postings_at(&index, *offset).map_err(|Malformed| self.bad_postings())?;
-            found.add(value, series.into_iter(), &mut *is_live)?;
-        }
-        Ok(())
+    ) -> Result<bool, StoreError> {
+        found.toll.walk(self.steps_to_match(&[]))?;
+        let postings = matching::postings_at(&*self.index()?, series_at);
+        let series = postings.map_err(|Malformed| self.bad_postings())?;
+        found.add(value, series.into_iter(), is_live)
     }
 
     /// Adds names, or values of a name, that a series has which passes `is_live`, of all series or

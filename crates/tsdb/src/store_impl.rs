@@ -20,7 +20,7 @@ use std::sync::{
 };
 use store::{
     Aggregate, ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt, Selection, SeriesSet,
-    StoreError,
+    StoreError, Texts,
 };
 
 /// Most lines of damage kept; what is beyond is only logged.
@@ -199,7 +199,7 @@ impl MetricStore for Tsdb {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Arc<Texts>, StoreError> {
         self.listed(Listed::Names, selectors, range, context)
     }
 
@@ -209,7 +209,7 @@ impl MetricStore for Tsdb {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Arc<Texts>, StoreError> {
         self.listed(Listed::Values(name), selectors, range, context)
     }
 

@@ -64,9 +64,9 @@ pub(super) fn push_alert<'a>(
     out.push_str(",\"status\":{\"inhibitedBy\":");
     push_list(out, &status.inhibited_by, |out, id| push_fingerprint(out, *id));
     out.push_str(",\"mutedBy\":");
-    push_json_strings(out, &status.muted_by);
+    push_json_strings(out, status.muted_by.iter().map(String::as_str));
     out.push_str(",\"silencedBy\":");
-    push_json_strings(out, &status.silenced_by);
+    push_json_strings(out, status.silenced_by.iter().map(String::as_str));
     out.push_str(",\"state\":\"");
     out.push_str(status.state());
     out.push_str("\"},\"updatedAt\":");

@@ -176,7 +176,7 @@ impl IntoResponse for Success {
         for (name, remarks) in [("warnings", &self.warnings), ("infos", &self.infos)] {
             if !remarks.is_empty() {
                 body.push_str(&format!(",\"{name}\":"));
-                push_json_strings(&mut body, remarks);
+                push_json_strings(&mut body, remarks.iter().map(String::as_str));
             }
         }
         body.push('}');

@@ -22,7 +22,7 @@ pub(super) async fn label_values(
     let selectors = params.selectors();
     let metrics = app.metrics.clone();
     query::list(&app, selectors.are_simple(), move |context| {
-        Ok(list(metrics.label_values(&name, &selectors.parse()?, range, context)?, limit))
+        Ok(list(&*metrics.label_values(&name, &selectors.parse()?, range, context)?, limit))
     })
     .await?
 }

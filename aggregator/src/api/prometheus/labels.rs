@@ -1,11 +1,12 @@
 //! `GET` and `POST /api/v1/labels`: names of labels.
 
 use super::{
-    answer::{ApiError, Success},
+    answer::{ApiError, ENVELOPE_BYTES, Success},
     params::Params,
 };
 use crate::{api::json_text::push_json_strings, app::AppState, query};
 use axum::extract::State;
+use store::Texts;
 
 pub(super) async fn labels(State(app): State<AppState>, params: Params) -> Result<Success, ApiError> {
     let limit = params.limit()?;
@@ -13,16 +14,14 @@ pub(super) async fn labels(State(app): State<AppState>, params: Params) -> Resul
     let selectors = params.selectors();
     let metrics = app.metrics.clone();
     query::list(&app, selectors.are_simple(), move |context| {
-        Ok(list(metrics.label_names(&selectors.parse()?, range, context)?, limit))
+        Ok(list(&*metrics.label_names(&selectors.parse()?, range, context)?, limit))
     })
     .await?
 }
 
 /// A list of texts, cut at `limit`.
-pub(super) fn list(mut texts: Vec<String>, limit: usize) -> Success {
-    let is_truncated = texts.len() > limit;
-    texts.truncate(limit);
-    let mut data = String::new();
-    push_json_strings(&mut data, &texts);
-    Success::new(data).truncated(is_truncated)
+pub(super) fn list(texts: &Texts, limit: usize) -> Success {
+    let mut data = String::with_capacity(texts.bytes() + ENVELOPE_BYTES);
+    push_json_strings(&mut data, texts.iter().take(limit));
+    Success::new(data).truncated(texts.len() > limit)
 }

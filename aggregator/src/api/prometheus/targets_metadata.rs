@@ -16,8 +16,8 @@ use axum::extract::State;
 use daemon::clock;
 use model::{Labels, METRIC_NAME, Matcher, Metadata, TimeRange};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use store::{MetricStore, QueryContext, StoreError};
+use std::sync::Arc;
+use store::{MetricStore, QueryContext, StoreError, Texts};
 
 /// What series of a family add to its name.
 const SUFFIXES: [&str; 6] = ["", "_total", "_bucket", "_sum", "_count", "_info"];
@@ -67,13 +67,12 @@ fn names_of(
     host: &Host,
     range: TimeRange,
     context: &QueryContext,
-) -> Result<BTreeSet<String>, StoreError> {
+) -> Result<Arc<Texts>, StoreError> {
     let selector = vec![Matcher::equal("job", &host.job), Matcher::equal("instance", &host.instance)];
-    let names = metrics.label_values(METRIC_NAME, &[selector], range, context)?;
-    Ok(names.into_iter().collect())
+    metrics.label_values(METRIC_NAME, &[selector], range, context)
 }
 
-fn has_family(names: &BTreeSet<String>, family: &str) -> bool {
+fn has_family(names: &Texts, family: &str) -> bool {
     SUFFIXES.iter().any(|suffix| names.contains(&format!("{family}{suffix}")))
 }
 

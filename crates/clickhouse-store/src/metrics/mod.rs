@@ -26,7 +26,7 @@ use std::sync::{
 };
 use store::{
     AgeLimits, Aggregate, ExemplarSeries, MetricStats, MetricStore, QueryContext, Receipt, Selection,
-    SeriesSet, StoreError, select_undivided,
+    SeriesSet, StoreError, Texts, select_undivided,
 };
 
 const DAY_MS: i64 = 86_400_000;
@@ -181,8 +181,9 @@ impl MetricStore for ClickHouseMetrics {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
-        Ok(SERIES_TABLE.names(&self.client, selectors, days(self.horizon.kept(range)), context)?)
+    ) -> Result<Arc<Texts>, StoreError> {
+        let names = SERIES_TABLE.names(&self.client, selectors, days(self.horizon.kept(range)), context)?;
+        Ok(Arc::new(names.into_iter().collect()))
     }
 
     fn label_values(
@@ -191,8 +192,10 @@ impl MetricStore for ClickHouseMetrics {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
-        Ok(SERIES_TABLE.values(&self.client, name, selectors, days(self.horizon.kept(range)), context)?)
+    ) -> Result<Arc<Texts>, StoreError> {
+        let days = days(self.horizon.kept(range));
+        let values = SERIES_TABLE.values(&self.client, name, selectors, days, context)?;
+        Ok(Arc::new(values.into_iter().collect()))
     }
 
     fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)> {

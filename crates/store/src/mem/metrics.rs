@@ -3,15 +3,15 @@
 use super::{all_match, any_matches};
 use crate::{
     AgeLimits, Aggregate, BatchLedger, Commit, ExemplarSeries, MetricStats, MetricStore, PlainReader,
-    QueryContext, Receipt, RejectReason, Rejection, Selection, SeriesReader, SeriesSet, StoreError, reject,
-    select_undivided,
+    QueryContext, Receipt, RejectReason, Rejection, Selection, SeriesReader, SeriesSet, StoreError, Texts,
+    reject, select_undivided,
 };
 use model::{
     BatchId, Exemplar, Labels, LabelsRef, Matcher, Metadata, MetricBatch, Samples, SeriesView, TimeRange,
     Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Bytes that a read is charged for each sample: a timestamp and a value.
 const SAMPLE_BYTES: u64 = 16;
@@ -258,12 +258,12 @@ impl MetricStore for MemMetricStore {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Arc<Texts>, StoreError> {
         context.check()?;
         let state = self.read();
         let names: BTreeSet<&str> =
             state.matching(selectors, range).flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
-        Ok(names.into_iter().map(str::to_owned).collect())
+        Ok(Arc::new(names.into_iter().collect()))
     }
 
     fn label_values(
@@ -272,12 +272,12 @@ impl MetricStore for MemMetricStore {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
         context: &QueryContext,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Arc<Texts>, StoreError> {
         context.check()?;
         let state = self.read();
         let values: BTreeSet<&str> =
             state.matching(selectors, range).filter_map(|labels| labels.get(name)).collect();
-        Ok(values.into_iter().map(str::to_owned).collect())
+        Ok(Arc::new(values.into_iter().collect()))
     }
 
     fn metadata(&self, family: Option<&str>) -> Vec<(String, Metadata)> {

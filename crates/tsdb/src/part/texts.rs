@@ -1,52 +1,76 @@
-//! Names of labels, or values of one, ascending, in one buffer: most parts of a store have the same,
-//! which is then told by one comparison.
+//! Names of labels, or values of one, ascending: most parts of a store have the same, and then share them.
 
-use std::ops::Range;
+use model::TimeRange;
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+use store::Texts;
+
+/// Texts of one list that are remembered as lacking samples.
+const LACKING_MAX: usize = 64;
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct TextList {
-    texts: String,
-    /// Where each ends, and where its series are: of a name, those of its first value.
-    places: Vec<(u32, u64)>,
+    texts: Arc<Texts>,
+    /// Where the series of each are: of a name, those of its first value.
+    series_at: Vec<u64>,
+    /// Where the series are that were found to have no sample in a range. A part does not get samples, so
+    /// that remains true.
+    lacking: Mutex<Vec<(u64, TimeRange)>>,
 }
 
 impl TextList {
+    /// Ascending by text, each once.
+    fn sorted(mut found: Vec<(&str, u64)>) -> TextList {
+        found.sort();
+        let mut sorted = TextList::default();
+        found.iter().for_each(|(text, series_at)| sorted.push(text, *series_at));
+        sorted
+    }
+
+    /// Adds a text after the last one, unless it is that again.
+    pub(crate) fn push(&mut self, text: &str, series_at: u64) {
+        if self.len() > 0 && self.texts.get(self.len() - 1) == text {
+            return;
+        }
+        // Nobody shares them yet.
+        Arc::make_mut(&mut self.texts).push(text);
+        self.series_at.push(series_at);
+    }
+
     /// With its texts ascending, if they were pushed in another order, as names come from keys
     /// that sort by name and value together: `ab` may be before `a`.
     pub(crate) fn in_order(self) -> TextList {
-        let mut texts: Vec<(&str, u64)> = self.iter().collect();
-        if texts.is_sorted() {
-            return self;
-        }
-        texts.sort_unstable();
-        let mut sorted = TextList::default();
-        texts.iter().for_each(|(text, series_at)| sorted.push(text, *series_at));
-        sorted
+        if self.texts.iter().is_sorted() { self } else { TextList::sorted(self.iter().collect()) }
     }
 
     /// Gives back memory that is not used.
     pub(crate) fn shrink(&mut self) {
-        self.texts.shrink_to_fit();
-        self.places.shrink_to_fit();
+        Arc::make_mut(&mut self.texts).shrink_to_fit();
+        self.series_at.shrink_to_fit();
     }
 
-    /// Adds a text that is not less than the last one, unless it is that again.
-    pub(crate) fn push(&mut self, text: &str, series_at: u64) {
-        if self.len() > 0 && self.text(self.len() - 1) == text {
-            return;
+    /// Takes the texts of another list for its own where they are the same: who compares the two
+    /// is then soon done.
+    pub(crate) fn share(&mut self, other: &TextList) {
+        if self.is_same(other) {
+            self.texts = other.texts.clone();
         }
-        self.texts.push_str(text);
-        self.places.push((self.texts.len() as u32, series_at));
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.series_at.len()
+    }
+
+    pub(crate) fn texts(&self) -> &Arc<Texts> {
+        &self.texts
     }
 
     /// Memory it takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.texts.len() + size_of_val(self.places.as_slice())
+        self.texts.bytes() + size_of_val(self.series_at.as_slice())
     }
 
     /// Each with where its series are.
@@ -61,48 +85,45 @@ impl TextList {
         other: &'b TextList,
     ) -> (impl Iterator<Item = (&'a str, u64)>, impl Iterator<Item = (&'b str, u64)>) {
         let shorter = self.len().min(other.len());
-        let first = (0..shorter).take_while(|at| self.text(*at) == other.text(*at)).count();
-        let same_end = |back: &usize| self.text(self.len() - back) == other.text(other.len() - back);
+        let (own, others) = (&self.texts, &other.texts);
+        let first = (0..shorter).take_while(|at| own.get(*at) == others.get(*at)).count();
+        let same_end = |back: &usize| own.get(self.len() - back) == others.get(other.len() - back);
         let last = (1..=shorter - first).take_while(same_end).count();
         (self.range(first..self.len() - last), other.range(first..other.len() - last))
     }
 
     fn range(&self, places: Range<usize>) -> impl Iterator<Item = (&str, u64)> {
-        places.map(|at| (self.text(at), self.places[at].1))
+        places.map(|at| (self.texts.get(at), self.series_at[at]))
     }
 
     pub(crate) fn contains(&self, text: &str) -> bool {
-        let (mut first, mut end) = (0, self.len());
-        while first < end {
-            let middle = first + (end - first) / 2;
-            if self.text(middle) < text { first = middle + 1 } else { end = middle }
-        }
-        first < self.len() && self.text(first) == text
+        self.texts.contains(text)
     }
 
     /// Whether the texts are the same, wherever their series are.
     pub(crate) fn is_same(&self, other: &TextList) -> bool {
-        let mut places = self.places.iter().zip(&other.places);
-        self.len() == other.len() && self.texts == other.texts && places.all(|(a, b)| a.0 == b.0)
+        Arc::ptr_eq(&self.texts, &other.texts) || self.texts == other.texts
     }
 
     /// With those of `more`, which are ascending and not here.
     pub(crate) fn merged(&self, more: &[(&str, u64)]) -> TextList {
-        let mut merged = TextList::default();
-        let mut more = more.iter().copied().peekable();
-        for (text, series_at) in self.iter() {
-            while let Some((text, series_at)) = more.next_if(|(other, _)| *other < text) {
-                merged.push(text, series_at);
-            }
-            merged.push(text, series_at);
-        }
-        more.for_each(|(text, series_at)| merged.push(text, series_at));
-        merged
+        TextList::sorted(self.iter().chain(more.iter().copied()).collect())
     }
 
-    fn text(&self, place: usize) -> &str {
-        let start = if place == 0 { 0 } else { self.places[place - 1].0 };
-        &self.texts[start as usize..self.places[place].0 as usize]
+    /// Whether it is known that the series at this place have no sample in the closed range.
+    pub(crate) fn is_lacking(&self, series_at: u64, range: TimeRange) -> bool {
+        let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lacking.iter().filter(|(at, _)| *at == series_at);
+        known.any(|(_, known)| known.contains(range.start) && known.contains(range.end))
+    }
+
+    /// Remembers that the series at this place have no sample in the closed range, of each the last.
+    pub(crate) fn note_lacking(&self, series_at: u64, range: TimeRange) {
+        let mut lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        lacking.retain(|(at, _)| *at != series_at);
+        if lacking.len() < LACKING_MAX {
+            lacking.push((series_at, range));
+        }
     }
 }
 
@@ -154,11 +175,30 @@ mod tests {
     }
 
     #[test]
-    fn only_lists_of_the_same_texts_are_the_same() {
+    fn only_lists_of_the_same_texts_are_the_same_and_share_them() {
         let mut elsewhere = TextList::default();
         [("a", 1), ("bc", 2)].iter().for_each(|(text, series_at)| elsewhere.push(text, *series_at));
         assert!(list(&["a", "bc"]).is_same(&elsewhere));
+        let (same, other) = (list(&["a", "bc"]), list(&["ab", "c"]));
+        elsewhere.share(&other);
+        assert!(!Arc::ptr_eq(elsewhere.texts(), other.texts()));
+        elsewhere.share(&same);
+        assert!(Arc::ptr_eq(elsewhere.texts(), same.texts()));
+        assert_eq!(elsewhere.iter().collect::<Vec<_>>(), [("a", 1), ("bc", 2)]);
         assert!(!list(&["ab", "c"]).is_same(&elsewhere));
         assert!(!list(&["a"]).is_same(&elsewhere) && !list(&["", "a", "bc"]).is_same(&elsewhere));
+    }
+
+    #[test]
+    fn what_lacks_samples_in_a_range_does_so_within_it() {
+        let list = list(&["a", "b"]);
+        list.note_lacking(7, TimeRange::new(0, 10));
+        assert!(list.is_lacking(7, TimeRange::new(0, 10)) && list.is_lacking(7, TimeRange::new(3, 3)));
+        assert!(!list.is_lacking(7, TimeRange::new(0, 11)) && !list.is_lacking(7, TimeRange::new(-1, 5)));
+        assert!(!list.is_lacking(8, TimeRange::new(0, 10)));
+        list.note_lacking(7, TimeRange::new(20, 30));
+        assert!(list.is_lacking(7, TimeRange::new(20, 30)), "the last that was asked about");
+        (0..1000).for_each(|at| list.note_lacking(at, TimeRange::new(0, 0)));
+        assert!(list.lacking.lock().unwrap().len() <= LACKING_MAX);
     }
 }

@@ -15,9 +15,9 @@ fn listed(store: &Tsdb, limits: Limits, range: TimeRange) -> ([Option<Vec<String
     let series = store.series(&by_name, range, 10_000, &contexts[0]);
     let found = [
         series.map(|series| series.iter().map(ToString::to_string).collect()),
-        store.label_names(&[], range, &contexts[1]),
-        store.label_values("job", &[], range, &contexts[2]),
-        store.label_values("job", &by_name, range, &contexts[3]),
+        store.label_names(&[], range, &contexts[1]).map(|names| names.to_strings()),
+        store.label_values("job", &[], range, &contexts[2]).map(|values| values.to_strings()),
+        store.label_values("job", &by_name, range, &contexts[3]).map(|values| values.to_strings()),
     ];
     (found.map(told), contexts.iter().map(|context| context.usage().bytes_read).sum())
 }

@@ -213,7 +213,7 @@ fn raw_samples_come_first_and_both_are_counted() {
     assert!(stats.tier_bytes > 0 && stats.tier_bytes < stats.disk_bytes, "{stats:?}");
     assert_eq!(stats.time_range.unwrap().start, NOW_MS - 2 * DAY_MS + first_bucket_end());
     let names = store.label_values("job", &[], TimeRange::new(0, NOW_MS), &QueryContext::default()).unwrap();
-    assert_eq!(names, ["a", "b"], "series that only the tiers know are listed");
+    assert_eq!(names.to_strings(), ["a", "b"], "series that only the tiers know are listed");
 }
 
 /// From the first sample of [`filled`] to the last one of its bucket of five minutes.

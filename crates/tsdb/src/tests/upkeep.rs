@@ -105,7 +105,7 @@ fn deleted_samples_stay_gone_over_merges_and_starts() {
     assert_eq!(all(&store)[1].1.len(), 10);
     store.delete(&[only_a], TimeRange::ALL).unwrap();
     let hosts = store.label_values("job", &[], TimeRange::ALL, &QueryContext::default()).unwrap();
-    assert_eq!(hosts, ["b"]);
+    assert_eq!(hosts.to_strings(), ["b"]);
 }
 
 #[test]

@@ -45,10 +45,13 @@ pub(super) fn label_names_and_values_follow_selectors(subject: &mut MetricSubjec
     subject.settle();
     let context = QueryContext::default();
     let names = |selectors: &[Vec<Matcher>]| {
-        subject.label_names(selectors, TimeRange::ALL, &context).expect("listing names works")
+        subject.label_names(selectors, TimeRange::ALL, &context).expect("listing names works").to_strings()
     };
     let values = |name: &str, selectors: &[Vec<Matcher>]| {
-        subject.label_values(name, selectors, TimeRange::ALL, &context).expect("listing values works")
+        subject
+            .label_values(name, selectors, TimeRange::ALL, &context)
+            .expect("listing values works")
+            .to_strings()
     };
     let db = [vec![equal("job", "db")]];
     let two = [vec![equal("job", "api")], vec![equal("__name__", "late")]];
