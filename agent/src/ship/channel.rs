@@ -197,6 +197,7 @@ impl Channel {
                 Judgement::OtherForm
             }
             Answer::Refused { written, why } => {
+                self.is_form_proven |= written.is_some();
                 if !self.is_form_proven {
                     self.ladder.start_again();
                 }

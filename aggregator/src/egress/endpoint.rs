@@ -13,12 +13,15 @@ use model::MetricBatch;
 use reqwest::{Client, Response, StatusCode, Url};
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use wire::{
     compression::{Encoding, compress},
-    remote_write::{SILENT, Silence, Version, encode_v1, encode_v2},
+    remote_write::{SILENCE_MAX, SILENT, Silence, Version, encode_v1, encode_v2},
 };
 
 /// Of an answer that explains a refusal, this much is read and logged.
@@ -36,8 +39,8 @@ pub(super) struct Endpoint {
     headers: HeaderMap,
     /// It has said that it does not know 2.0, or not said that it does.
     is_old: AtomicBool,
-    /// It has said what was written.
-    is_proven: AtomicBool,
+    /// When it said last what was written.
+    proven: Mutex<Option<Instant>>,
 }
 
 /// A request's body and the version it speaks.
@@ -132,7 +135,7 @@ impl Endpoint {
             client,
             headers,
             is_old: AtomicBool::new(false),
-            is_proven: AtomicBool::new(false),
+            proven: Mutex::new(None),
         })
     }
 
@@ -167,7 +170,10 @@ impl Endpoint {
     pub(super) async fn post(&self, message: &Message, silence: &mut Silence) -> Answer {
         let authorization = match self.authorization().await {
             Ok(authorization) => authorization,
-            Err(why) => return Answer::Retry { after: None, why },
+            Err(why) => {
+                silence.pause(Instant::now());
+                return Answer::Retry { after: None, why };
+            }
         };
         let mut request = self
             .client
@@ -182,7 +188,8 @@ impl Endpoint {
         match request.headers(self.headers.clone()).send().await {
             Ok(response) => {
                 let is_429_retried = self.config.queue_config.retry_on_http_429;
-                self.heard(read(response, message.version, is_429_retried).await, message.version, silence)
+                let answer = read(response, message.version, is_429_retried).await;
+                self.heard(answer, message.version, silence, Instant::now())
             }
             // The URL may hold a token.
             Err(error) => Answer::Retry { after: None, why: explain(&error.without_url()) },
@@ -190,21 +197,27 @@ impl Endpoint {
     }
 
     /// What the answer to a message of this version means. Who knows 2.0 says what was written. Older
-    /// receivers find nothing in it that they know, and are content with that.
-    fn heard(&self, answer: Answer, version: Version, silence: &mut Silence) -> Answer {
+    /// receivers find nothing in it that they know, and are content with that. `silence` is that of a lane:
+    /// behind a load balancer, what one hears does not tell who answers another.
+    fn heard(&self, answer: Answer, version: Version, silence: &mut Silence, now: Instant) -> Answer {
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
         match answer {
             Answer::Stored { written: None } if version == Version::V2 => {
-                let is_older = !self.is_proven.load(Ordering::Relaxed) || silence.goes_on(Instant::now());
+                let goes_on = silence.goes_on(now);
+                let is_older =
+                    proven.is_none_or(|at| goes_on && now.saturating_duration_since(at) >= SILENCE_MAX);
                 return match is_older {
                     true => Answer::Unsupported,
                     false => Answer::Retry { after: None, why: SILENT.to_owned() },
                 };
             }
-            Answer::Stored { written: Some(_) } => self.is_proven.store(true, Ordering::Relaxed),
+            Answer::Stored { written: Some(_) } | Answer::Refused { written: Some(_), .. } => {
+                *proven = Some(now);
+            }
             _ => {}
         }
         match answer {
-            Answer::Retry { .. } => silence.pause(Instant::now()),
+            Answer::Retry { .. } => silence.pause(now),
             _ => silence.end(),
         }
         answer
@@ -290,22 +303,23 @@ mod tests {
         let text = "remote_write: [{url: 'http://x/', protobuf_message: io.prometheus.write.v2.Request}]";
         let config: Config = daemon::config::parse_yaml(text, "test").unwrap();
         let endpoint = Endpoint::new(config.remote_write[0].clone()).unwrap();
-        let silent = Answer::Stored { written: None };
-        let hear = |answer, silence: &mut Silence| endpoint.heard(answer, Version::V2, silence);
+        let start = Instant::now();
+        let hear = |answer, silence: &mut Silence, seconds| {
+            endpoint.heard(answer, Version::V2, silence, start + Duration::from_secs(seconds))
+        };
+        let silent = || Answer::Stored { written: None };
         let (mut one, mut other) = (Silence::default(), Silence::default());
-        assert_eq!(hear(Answer::Stored { written: None }, &mut one), Answer::Unsupported, "it is not known");
+        assert_eq!(hear(silent(), &mut one, 0), Answer::Unsupported, "it is not known");
+        let refused = || Answer::Refused { written: Some(0), why: "one sample is too old".to_owned() };
+        assert_eq!(hear(refused(), &mut one, 0), refused(), "it is now");
+        for seconds in [0, 299] {
+            assert!(matches!(hear(silent(), &mut one, seconds), Answer::Retry { .. }));
+        }
         let written = || Answer::Stored { written: Some(0) };
-        assert_eq!(hear(written(), &mut one), written());
-        assert!(matches!(hear(Answer::Stored { written: None }, &mut one), Answer::Retry { .. }));
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(400)).unwrap();
-        assert!(!other.goes_on(long_ago));
-        assert_eq!(hear(written(), &mut one), written(), "to one lane");
-        assert_eq!(
-            hear(Answer::Stored { written: None }, &mut other),
-            Answer::Unsupported,
-            "not to the other"
-        );
-        assert_eq!(endpoint.heard(Answer::Stored { written: None }, Version::V1, &mut one), silent);
+        assert_eq!(hear(written(), &mut other, 299), written());
+        assert!(matches!(hear(silent(), &mut one, 598), Answer::Retry { .. }), "it speaks to the other lane");
+        assert_eq!(hear(silent(), &mut one, 599), Answer::Unsupported, "to neither for five minutes");
+        assert_eq!(endpoint.heard(silent(), Version::V1, &mut one, start), silent());
     }
 
     #[test]

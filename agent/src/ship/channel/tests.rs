@@ -23,6 +23,8 @@ enum Told {
     Written,
     /// With success alone.
     Silent,
+    /// As who knows 2.0 refuses what it does not want of a batch.
+    Refused,
     Unavailable,
 }
 
@@ -41,6 +43,7 @@ async fn write(State(receiver): State<Receiver>, headers: HeaderMap) -> Response
     match told.unwrap_or(Told::Silent) {
         Told::Written => (StatusCode::NO_CONTENT, [(WRITTEN, "1")]).into_response(),
         Told::Silent => (StatusCode::OK, "back in a minute").into_response(),
+        Told::Refused => (StatusCode::BAD_REQUEST, [(WRITTEN, "0")], "too old").into_response(),
         Told::Unavailable => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
@@ -79,12 +82,16 @@ impl Receiver {
 }
 
 async fn deliver(channel: &mut Channel, sequence: u64) {
+    assert_eq!(delivered(channel, sequence).await, Delivered::Stored { refused: 0 });
+}
+
+async fn delivered(channel: &mut Channel, sequence: u64) -> Delivered {
     let mut batch = MetricBatch::default();
     batch.begin_with(Labels::from_pairs([("__name__", "up")]).as_ref());
     batch.sample(5, 0, 1.0);
     let payload = Arc::new(Payload::Metrics { batch, ready: None });
     let shipment = Shipment { boot: 1, sequence, items: 1, is_goodbye: false };
-    assert_eq!(channel.deliver(&payload, shipment).await, Delivered::Stored { refused: 0 });
+    channel.deliver(&payload, shipment).await
 }
 
 #[tokio::test]
@@ -97,6 +104,15 @@ async fn a_page_of_a_load_balancer_costs_neither_the_batch_nor_the_form() {
     }
     assert_eq!(receiver.versions(), ["2.0.0"; 7]);
     assert_eq!((channel.counters.requests.get(), channel.counters.retries.get()), (3, 4));
+}
+
+#[tokio::test]
+async fn a_receiver_that_has_only_refused_so_far_is_known_to_know_2_0() {
+    use Told::{Refused, Silent, Written};
+    let (receiver, mut channel) = Receiver::start(&[Refused, Silent, Written]).await;
+    assert_eq!(delivered(&mut channel, 0).await, Delivered::Refused { written: 0 });
+    deliver(&mut channel, 1).await;
+    assert_eq!(receiver.versions(), ["2.0.0"; 3]);
 }
 
 #[tokio::test]

@@ -27,4 +27,4 @@ pub use decode_v1::decode_v1;
 pub use decode_v2::decode_v2;
 pub use encode::{encode_v1, encode_v2};
 pub use read::{ReadQuery, decode_read, encode_read_result, encode_read_series};
-pub use silence::{SILENT, Silence};
+pub use silence::{SILENCE_MAX, SILENT, Silence};

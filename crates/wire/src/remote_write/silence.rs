@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// How long. A page of a load balancer for the time of some work answers with success and says nothing, and
+/// How long a lane hears nothing before it takes the receiver for an older one. A page of a load balancer for the time of some work answers with success and says nothing, and
 /// what it gets as 1.0 is lost; an older receiver in the place of the one that was there does so for ever.
-const LONGEST: Duration = Duration::from_secs(300);
+pub const SILENCE_MAX: Duration = Duration::from_secs(300);
 
 /// What to say of such an answer.
 pub const SILENT: &str =
@@ -22,7 +22,7 @@ impl Silence {
     /// It has answered so at `now`. Whether it must be taken for another, older receiver.
     pub fn goes_on(&mut self, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
-        self.before + now.saturating_duration_since(since) >= LONGEST
+        self.before + now.saturating_duration_since(since) >= SILENCE_MAX
     }
 
     /// It takes nothing, or cannot be reached.
