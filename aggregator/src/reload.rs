@@ -95,7 +95,7 @@ mod tests {
         let app = App::for_tests();
         for (method, status) in [("POST", 200), ("PUT", 200), ("GET", 405)] {
             let request = Request::builder().method(method).uri("/-/reload").body(Body::empty()).unwrap();
-            let response = crate::api::open_router(&app).oneshot(request).await.unwrap();
+            let response = crate::api::open_service(&app).oneshot(request).await.unwrap();
             assert_eq!(response.status().as_u16(), status, "{method}");
         }
     }

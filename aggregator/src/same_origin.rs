@@ -8,9 +8,8 @@
 
 use crate::external_url::ExternalUrl;
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, Method, StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use std::sync::Arc;
@@ -23,15 +22,15 @@ impl Home {
     pub(crate) fn of(external_url: Option<&ExternalUrl>) -> Self {
         Home(external_url.map(|url| url.origin().into()))
     }
-}
 
-/// Refuses what another site asks for.
-pub(crate) async fn refuse_other_sites(State(home): State<Home>, request: Request, next: Next) -> Response {
-    if is_from_another_site(request.method(), request.headers(), home.0.as_deref()) {
+    /// The answer to what another site asks for, `None` to everything else.
+    pub(crate) fn refusal(&self, request: &Request) -> Option<Response> {
+        if !is_from_another_site(request.method(), request.headers(), self.0.as_deref()) {
+            return None;
+        }
         let message = "another site asked for this; if it is this one, behind a proxy, set `alerting.external_url` to where browsers see it\n";
-        return (StatusCode::FORBIDDEN, message).into_response();
+        Some((StatusCode::FORBIDDEN, message).into_response())
     }
-    next.run(request).await
 }
 
 fn is_from_another_site(method: &Method, headers: &HeaderMap, home: Option<&str>) -> bool {

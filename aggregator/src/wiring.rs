@@ -79,9 +79,9 @@ pub async fn start(config: Config, shutdown: &Shutdown) -> anyhow::Result<Server
     let monitor = tokio::spawn(self_monitor::run(app.clone(), instance(address), shutdown.clone()));
     let packs = tokio::spawn(packs::run(app.clone(), shutdown.clone()));
     let syslog = receive::syslog::start(&app, shutdown).await?;
-    let router = api::router(&app, guard);
+    let service = api::service(&app, guard);
     let server_options = ServerOptions { tls, ..ServerOptions::default() };
-    let http = tokio::spawn(daemon::http::serve(listener, router, server_options, shutdown.clone()));
+    let http = tokio::spawn(daemon::http::serve(listener, service, server_options, shutdown.clone()));
     app.set_ready(true);
     tracing::info!(%address, "ready");
     Ok(Server { address, app, http, syslog, monitor, packs, sending, maintenance })

@@ -11,16 +11,14 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use std::sync::Arc;
-use tower::ServiceExt;
 
-/// `routes`, and them again below a prefix. A path that could be either is that of a route.
+/// `routes`, and them again below the path of the external URL. A path that could be either is that of a route.
 pub(super) fn with_other_addresses(routes: Router, external_url: Option<&ExternalUrl>) -> Router {
     let prefix: Arc<str> = external_url.map(ExternalUrl::path).unwrap_or_default().into();
     let below_prefix = Router::new()
         .fallback_service(routes.clone())
         .layer(middleware::from_fn_with_state(prefix, take_prefix_away));
-    let routes = routes.fallback_service(below_prefix);
-    Router::new().fallback_service(routes.map_request(take_slash_away))
+    routes.fallback_service(below_prefix)
 }
 
 async fn take_prefix_away(State(prefix): State<Arc<str>>, mut request: Request, next: Next) -> Response {
@@ -36,12 +34,12 @@ async fn take_prefix_away(State(prefix): State<Arc<str>>, mut request: Request, 
     next.run(request).await
 }
 
-fn take_slash_away(mut request: Request) -> Request {
+/// Takes the slash away from the end of a path that ends with one there alone.
+pub(super) fn take_slash_away(request: &mut Request) {
     if let Some(path) = without_slash(request.uri().path()) {
         let uri = with_path(request.uri(), path);
         *request.uri_mut() = uri;
     }
-    request
 }
 
 /// A path of Alertmanager's API that ends with a slash, without it.
@@ -61,6 +59,7 @@ fn with_path(uri: &Uri, path: &str) -> Uri {
 mod tests {
     use super::*;
     use axum::{body::Body, http::StatusCode, routing::get};
+    use tower::ServiceExt;
 
     async fn ask(external_url: &str, address: &str) -> (u16, String) {
         let echo = get(async |uri: Uri| uri.to_string());
@@ -68,7 +67,9 @@ mod tests {
         let routes = routes.route("/metrics", echo);
         let external_url = external_url.parse().unwrap();
         let router = with_other_addresses(routes, Some(&external_url));
-        let answer = router.oneshot(Request::get(address).body(Body::empty()).unwrap()).await.unwrap();
+        let mut request = Request::get(address).body(Body::empty()).unwrap();
+        take_slash_away(&mut request);
+        let answer = router.oneshot(request).await.unwrap();
         let status = answer.status();
         let body = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
         (status.as_u16(), String::from_utf8(body.to_vec()).unwrap())

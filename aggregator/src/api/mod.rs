@@ -5,6 +5,7 @@ mod admin;
 mod alerting;
 mod alertmanager;
 mod background;
+mod front;
 mod json_text;
 mod logs;
 mod loki;
@@ -17,7 +18,7 @@ use crate::{
     app::{App, AppState},
     auth::{Guard, authorize},
     receive,
-    same_origin::{Home, refuse_other_sites},
+    same_origin::Home,
     ui,
 };
 use axum::{
@@ -26,8 +27,9 @@ use axum::{
     http::{StatusCode, Uri},
     middleware,
 };
+use daemon::http::Answering;
 use std::sync::Arc;
-use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
+use tower_http::compression::CompressionLayer;
 
 /// Largest body of a request that only asks (queries, silences); receivers have their own bound.
 const BODY_BYTES_MAX: usize = 4 << 20;
@@ -36,7 +38,7 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 const PATH_SHOWN_MAX: usize = 200;
 
 /// Every route. With `guard`, all but health ask for a token. None lets other sites change anything.
-pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
+pub(crate) fn service(app: &AppState, guard: Option<Guard>) -> impl Answering {
     let answers = Router::new()
         .merge(prometheus_side())
         .nest("/prometheus", prometheus_side())
@@ -54,11 +56,9 @@ pub(crate) fn router(app: &AppState, guard: Option<Guard>) -> Router {
         Some(guard) => all.layer(middleware::from_fn_with_state((guard, app.clone()), authorize)),
         None => all,
     };
-    let home = Home::of(app.config.alerting.external_url.as_ref());
-    let routes = all
-        .layer((CatchPanicLayer::new(), middleware::from_fn_with_state(home, refuse_other_sites)))
-        .with_state::<()>(app.clone());
-    address::with_other_addresses(routes, app.config.alerting.external_url.as_ref())
+    let external_url = app.config.alerting.external_url.as_ref();
+    let routes = address::with_other_addresses(all.with_state(app.clone()), external_url);
+    front::before(routes, Home::of(external_url))
 }
 
 /// The answer where nothing is: senders show it beside the status, which alone may mean many things.
@@ -73,6 +73,6 @@ fn prometheus_side() -> Router<AppState> {
 
 /// Every route without authentication, for tests.
 #[doc(hidden)]
-pub fn open_router(app: &Arc<App>) -> Router {
-    router(app, None)
+pub fn open_service(app: &Arc<App>) -> impl Answering {
+    service(app, None)
 }

@@ -43,7 +43,7 @@ fn stored(app: &AppState) -> Vec<String> {
 
 async fn ask(app: &AppState, method: Method, path: &str) -> (u16, String, Vec<u8>) {
     let request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a valid request");
-    let response = crate::api::open_router(app).oneshot(request).await.expect("infallible");
+    let response = crate::api::open_service(app).oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
     let product = parts.headers.get("x-elastic-product").and_then(|value| value.to_str().ok()).unwrap_or("");
     let body = body.collect().await.expect("a body in memory").to_bytes().to_vec();

@@ -1,7 +1,7 @@
 //! Receivers through the router, over in-memory stores.
 
 use crate::{
-    api::open_router,
+    api::open_service,
     app::{App, AppState},
 };
 use axum::{
@@ -54,7 +54,7 @@ pub(super) async fn send(
         request = request.header(*name, *value);
     }
     let request = request.body(Body::from(body)).expect("a valid request");
-    let response: Response<Body> = open_router(app).oneshot(request).await.expect("infallible");
+    let response: Response<Body> = open_service(app).oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a body in memory").to_bytes().to_vec();
     Answer { status: parts.status, headers: parts.headers, body }
@@ -201,7 +201,7 @@ async fn bad_requests_are_told_apart() {
         assert_eq!(answer.status, expected, "{headers:?}: {}", answer.text());
     }
     let get = Request::get("/api/v1/write").body(Body::empty()).expect("a valid request");
-    let answer = open_router(&app).oneshot(get).await.expect("infallible");
+    let answer = open_service(&app).oneshot(get).await.expect("infallible");
     assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert!(samples(&app).is_empty());
     app.set_ready(false);

@@ -93,7 +93,7 @@ impl Stage {
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
         let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-        let router = crate::api::open_router(&self.app);
+        let router = crate::api::open_service(&self.app);
         let response = router.oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
         let status = response.status();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
@@ -212,7 +212,7 @@ async fn odd_requests_are_answered_in_alertmanagers_words() {
     }
     let plain =
         Request::builder().method(Method::POST).uri("/api/v2/alerts").header("content-type", "text/plain");
-    let router = crate::api::open_router(&stage.app);
+    let router = crate::api::open_service(&stage.app);
     let response = router.oneshot(plain.body(Body::from("[]")).unwrap()).await.unwrap();
     assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }

@@ -1,6 +1,6 @@
 //! The endpoints over an in-memory store.
 
-use crate::{api::open_router, app::App, app::AppState};
+use crate::{api::open_service, app::App, app::AppState};
 use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode},
@@ -39,7 +39,7 @@ fn app() -> AppState {
 }
 
 async fn send(app: &AppState, request: Request<Body>) -> (StatusCode, String) {
-    let response = open_router(app).oneshot(request).await.unwrap();
+    let response = open_service(app).oneshot(request).await.unwrap();
     let status = response.status();
     let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
     (status, String::from_utf8(bytes.to_vec()).unwrap())

@@ -1,6 +1,6 @@
 //! The API over in-memory stores: shapes, refusals, encodings.
 
-use crate::{api::open_router, app::App, app::AppState};
+use crate::{api::open_service, app::App, app::AppState};
 use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode, header},
@@ -37,7 +37,7 @@ fn app() -> AppState {
 }
 
 async fn send(request: Request<Body>) -> (StatusCode, String) {
-    let response = open_router(&app()).oneshot(request).await.unwrap();
+    let response = open_service(&app()).oneshot(request).await.unwrap();
     let status = response.status();
     let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
     (status, String::from_utf8(bytes.to_vec()).unwrap())
@@ -232,7 +232,7 @@ async fn the_rest_answers() {
 async fn deleted_lines_are_gone() {
     let app = app();
     let ask = async |request: Request<Body>| {
-        let response = open_router(&app).oneshot(request).await.unwrap();
+        let response = open_service(&app).oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, String::from_utf8(bytes.to_vec()).unwrap())

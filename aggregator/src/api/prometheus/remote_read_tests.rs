@@ -25,7 +25,7 @@ async fn read(request: &[u8]) -> (StatusCode, Vec<u8>) {
     let mut packed = Vec::new();
     compress(Encoding::Snappy, request, &mut packed).unwrap();
     let request = Request::post("/api/v1/read").body(Body::from(packed)).unwrap();
-    let response = crate::api::open_router(&app()).oneshot(request).await.unwrap();
+    let response = crate::api::open_service(&app()).oneshot(request).await.unwrap();
     let status = response.status();
     if status == StatusCode::OK {
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/x-protobuf");

@@ -50,7 +50,7 @@ pub(super) fn app() -> AppState {
 }
 
 async fn send(app: &AppState, request: Request<Body>) -> (StatusCode, String) {
-    let response = crate::api::open_router(app).oneshot(request).await.unwrap();
+    let response = crate::api::open_service(app).oneshot(request).await.unwrap();
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())

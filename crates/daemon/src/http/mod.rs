@@ -9,6 +9,6 @@ mod tls;
 pub use client::{
     ClientOptions, ClientTls, LinkLocal, Redirects, TargetRefused, TlsVersion, check_target, client, explain,
 };
-pub use server::{ServerOptions, serve};
+pub use server::{Answering, ServerOptions, serve};
 pub use signature::signature_headers;
 pub use tls::{AuthoritiesError, TlsError, TlsFiles, holds_certificate, read_authorities};

@@ -6,19 +6,24 @@
 
 use super::patience::{TimedBody, TimedStream, WRITE_PATIENCE};
 use crate::Shutdown;
-use axum::Router;
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request},
+    response::Response,
+};
+use hyper::body::{Body as _, Incoming};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 /// A client that has not sent its headers by then is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,16 +50,37 @@ impl Default for ServerOptions {
     }
 }
 
+/// What can be served: whatever answers as a router does.
+pub trait Answering:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> Answering for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// Serves until `shutdown`, then lets open requests end. The peer's address is a request
 /// extension ([`axum::extract::ConnectInfo`]`<SocketAddr>`).
-pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions, shutdown: Shutdown) {
+pub async fn serve(
+    listener: TcpListener,
+    service: impl Answering,
+    options: ServerOptions,
+    shutdown: Shutdown,
+) {
     let slots = Arc::new(Semaphore::new(options.connections_max));
     let tls = options.tls.map(TlsAcceptor::from);
+    let mut stop = std::pin::pin!(shutdown.wait());
     loop {
         // With all slots taken the signal must still be heard.
         let slot = tokio::select! {
             slot = slots.clone().acquire_owned() => slot.expect("the semaphore is never closed"),
-            () = shutdown.wait() => break,
+            () = stop.as_mut() => break,
         };
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -65,15 +91,20 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
                     continue;
                 }
             },
-            () = shutdown.wait() => break,
+            () = stop.as_mut() => break,
         };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "failed to set TCP_NODELAY");
+        }
         // A listener on all addresses sees those of version 4 in their form of version 6.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let (router, shutdown, tls) = (router.clone(), shutdown.clone(), tls.clone());
-        tokio::spawn(async move {
-            let _slot = slot;
-            accept(stream, peer, tls, router, shutdown).await;
-        });
+        let connection =
+            Connection { peer, service: service.clone(), shutdown: shutdown.clone(), _slot: slot };
+        // Boxed, because a task is moved several times before it first runs.
+        match tls.clone() {
+            None => drop(tokio::spawn(Box::pin(connection.run(stream)))),
+            Some(tls) => drop(tokio::spawn(Box::pin(connection.run_tls(stream, tls)))),
+        }
     }
     drop(listener);
     // Every connection holds a slot, so having all of them means that all have ended.
@@ -83,31 +114,61 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServerOptions
     }
 }
 
-async fn accept(
-    stream: TcpStream,
+struct Connection<S> {
     peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    router: Router,
+    service: S,
     shutdown: Shutdown,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "failed to set TCP_NODELAY");
+    _slot: OwnedSemaphorePermit,
+}
+
+impl<S: Answering> Connection<S> {
+    async fn run_tls(self, stream: TcpStream, tls: TlsAcceptor) {
+        let peer = self.peer;
+        let mut first = [0];
+        match tokio::time::timeout(HEADER_TIMEOUT, stream.peek(&mut first)).await {
+            // A TLS handshake begins with the byte 22, a request of HTTP/1 with its method.
+            Ok(Ok(1)) if first[0].is_ascii_uppercase() => return misdirected(stream).await,
+            Ok(_) => {}
+            Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+        }
+        match tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.run(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+        }
     }
-    let Some(tls) = tls else {
-        return connection(stream, peer, router, shutdown).await;
-    };
-    let mut first = [0];
-    match tokio::time::timeout(HEADER_TIMEOUT, stream.peek(&mut first)).await {
-        // A TLS handshake begins with the byte 22, a request of HTTP/1 with its method.
-        Ok(Ok(1)) if first[0].is_ascii_uppercase() => return misdirected(stream).await,
-        Ok(_) => {}
-        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+
+    async fn run(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let peer = self.peer;
+        let service = self.service.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.map(body)
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .serve_connection(
+                TokioIo::new(TimedStream::new(stream, WRITE_PATIENCE)),
+                TowerToHyperService::new(service),
+            )
+            .with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.shutdown.wait() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, %peer, "connection ended early");
+        }
     }
-    match tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => connection(stream, peer, router, shutdown).await,
-        Ok(Err(error)) => tracing::debug!(%error, %peer, "TLS handshake failed"),
-        Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
-    }
+}
+
+/// What has no body is not waited for.
+fn body(body: Incoming) -> Body {
+    if body.is_end_stream() { Body::empty() } else { Body::new(TimedBody::new(body)) }
 }
 
 /// Says in plain HTTP that TLS is spoken here. The status is one that senders come back after: with
@@ -131,39 +192,10 @@ async fn misdirected(mut stream: TcpStream) {
     }
 }
 
-async fn connection<S>(stream: S, peer: SocketAddr, router: Router, shutdown: Shutdown)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = router.map_request(move |mut request: axum::http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
-        request.map(|body| axum::body::Body::new(TimedBody::new(body)))
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(
-            TokioIo::new(TimedStream::new(stream, WRITE_PATIENCE)),
-            TowerToHyperService::new(service),
-        )
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.wait() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "connection ended early");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::get;
+    use axum::{Router, routing::get};
 
     #[tokio::test]
     async fn an_open_request_ends_before_the_server_does() {
