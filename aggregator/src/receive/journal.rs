@@ -11,7 +11,7 @@ use super::{
     counters::Protocol,
     failure::Failure,
     refusals::Sender,
-    request::{header_text, place, store},
+    request::{Place, header_text, place, store},
 };
 use crate::app::AppState;
 use axum::{
@@ -52,7 +52,7 @@ pub(super) async fn upload(State(app): State<AppState>, request: Request) -> Res
 }
 
 async fn take(app: &AppState, sender: &Sender, mut body: Body) -> Result<(), Failure> {
-    let _place = place(app).await?;
+    let place = place(app).await?;
     let limit = app.config.limits.body_bytes_max.0 as usize;
     let mut waiting: Vec<u8> = Vec::new();
     let mut looked_at = 0;
@@ -67,7 +67,7 @@ async fn take(app: &AppState, sender: &Sender, mut body: Body) -> Result<(), Fai
         let end = whole_entries(&waiting)?;
         let rest = waiting.split_off(end);
         if end > 0 {
-            store_part(app, sender, std::mem::replace(&mut waiting, rest)).await?;
+            store_part(app, sender, &place, std::mem::replace(&mut waiting, rest)).await?;
         } else {
             waiting = rest;
         }
@@ -76,11 +76,11 @@ async fn take(app: &AppState, sender: &Sender, mut body: Body) -> Result<(), Fai
         }
         looked_at = waiting.len();
     }
-    if waiting.is_empty() { Ok(()) } else { store_part(app, sender, waiting).await }
+    if waiting.is_empty() { Ok(()) } else { store_part(app, sender, &place, waiting).await }
 }
 
-async fn store_part(app: &AppState, sender: &Sender, part: Vec<u8>) -> Result<(), Failure> {
-    store(app, Protocol::Journal, sender, None, Bytes::from(part), |work| {
+async fn store_part(app: &AppState, sender: &Sender, place: &Place, part: Vec<u8>) -> Result<(), Failure> {
+    store(app, Protocol::Journal, sender, Some(place.clone()), None, Bytes::from(part), |work| {
         let options = LogOptions { now_ns: work.now_ns, enrich: true };
         Ok(Decoded::Logs(decode_journal(work.body, options, &mut work.scratch.logs)?))
     })

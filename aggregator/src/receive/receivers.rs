@@ -9,7 +9,7 @@ use super::{
 use crate::config::LimitsConfig;
 use daemon::metrics::Metrics;
 use model::{LogBatch, MetricBatch};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 /// Buffers kept for the next request; more would only keep memory.
@@ -27,7 +27,7 @@ pub(super) struct Scratch {
 
 /// See the module.
 pub(crate) struct Receivers {
-    pub(super) places: Semaphore,
+    pub(super) places: Arc<Semaphore>,
     pub(super) counters: Counters,
     pub(super) early_samples: EarlySamples,
     pub(super) refusals: Refusals,
@@ -37,7 +37,7 @@ pub(crate) struct Receivers {
 impl Receivers {
     pub(crate) fn new(limits: &LimitsConfig, own: &Metrics) -> Self {
         Receivers {
-            places: Semaphore::new(limits.writes_in_flight_max.max(1)),
+            places: Arc::new(Semaphore::new(limits.writes_in_flight_max.max(1))),
             counters: Counters::new(own),
             early_samples: EarlySamples::new(own),
             refusals: Refusals::default(),

@@ -18,8 +18,8 @@ use bytes::Bytes;
 use daemon::clock;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use model::BatchId;
-use std::time::Duration;
-use tokio::sync::SemaphorePermit;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How long a request waits for a place before it is told to come back.
 const PLACE_PATIENCE: Duration = Duration::from_secs(5);
@@ -71,27 +71,31 @@ async fn take(
 ) -> Result<Appended, Failure> {
     let (parts, body) = request.into_parts();
     let identity = Identity::read(&parts.headers)?;
-    let _place = place(app).await?;
+    let place = place(app).await?;
     let limits = &app.config.limits;
     let reading = read_body(&parts.headers, body, limits.body_bytes_max.0 as usize);
     let body = match tokio::time::timeout(BODY_PATIENCE, reading).await {
         Ok(body) => body?,
         Err(_) => return Err(Failure::Slow(BODY_PATIENCE.as_secs())),
     };
-    let appended = store(app, protocol, sender, identity.batch, body, decode).await?;
+    let appended = store(app, protocol, sender, Some(place), identity.batch, body, decode).await?;
     if let Some(report) = identity.report {
         app.agents.report(report, clock::now_ms());
     }
     Ok(appended)
 }
 
-/// A place among the requests that are worked on at once.
-pub(super) async fn place(app: &AppState) -> Result<SemaphorePermit<'_>, Failure> {
+/// A place among the requests that are worked on at once. What is stored keeps it until it is durable: senders
+/// that do not wait for that, and come again, find no more places than others.
+pub(super) type Place = Arc<OwnedSemaphorePermit>;
+
+/// Waits for a place, for a while.
+pub(super) async fn place(app: &AppState) -> Result<Place, Failure> {
     if !app.is_ready() {
         return Err(Failure::Busy("not ready yet".to_owned()));
     }
-    match tokio::time::timeout(PLACE_PATIENCE, app.receivers.places.acquire()).await {
-        Ok(Ok(place)) => Ok(place),
+    match tokio::time::timeout(PLACE_PATIENCE, app.receivers.places.clone().acquire_owned()).await {
+        Ok(Ok(place)) => Ok(Arc::new(place)),
         _ => Err(Failure::Busy("too many write requests at once; try again later".to_owned())),
     }
 }
@@ -102,6 +106,7 @@ pub(super) async fn store(
     app: &AppState,
     protocol: Protocol,
     sender: &Sender,
+    place: Option<Place>,
     batch_id: Option<BatchId>,
     body: Bytes,
     decode: impl FnOnce(Work<'_>) -> Result<Decoded, Failure> + Send + 'static,
@@ -115,7 +120,10 @@ pub(super) async fn store(
             let decoded = decode(Work { scratch, body: &body, decompressed_bytes_max, now_ns })?;
             decoded.append(&worker, protocol, scratch, batch_id.as_ref(), now_ns)
         })?;
-        Ok::<_, Failure>(tokio::spawn(settle(worker, protocol, sender, appended)))
+        Ok::<_, Failure>(tokio::spawn(async move {
+            let _place = place;
+            settle(worker, protocol, sender, appended).await
+        }))
     });
     match settling.await??.await {
         Ok(settled) => settled,
@@ -198,8 +206,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_stored_for_a_sender_that_has_gone_is_counted() {
+    async fn what_is_stored_for_a_sender_that_has_gone_is_counted_and_keeps_its_place() {
         let app = App::for_tests();
+        let places = &app.receivers.places;
+        let all = places.available_permits();
+        let place = place(&app).await.expect("there are places");
         let (release, gate) = std::sync::mpsc::sync_channel::<()>(0);
         let decode = move |work: Work<'_>| {
             gate.recv().expect("the test goes on");
@@ -208,10 +219,14 @@ mod tests {
             Ok(Decoded::Metrics(DecodeReport::default()))
         };
         let sender = Sender::default();
-        let storing = store(&app, Protocol::Influx, &sender, None, Bytes::new(), decode);
+        let storing = store(&app, Protocol::Influx, &sender, Some(place), None, Bytes::new(), decode);
         assert!(tokio::time::timeout(Duration::from_millis(10), storing).await.is_err());
+        assert_eq!(places.available_permits(), all - 1);
         release.send(()).expect("the job runs");
         comes_to(&app, STORED, 1).await;
+        while places.available_permits() < all {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     #[tokio::test]

@@ -86,7 +86,7 @@ async fn store_once(app: &AppState, messages: Arc<Vec<Received>>, bytes: usize) 
     let options = SyslogOptions { offset_seconds: offset_seconds() };
     // The body is counted by its length alone: the messages are in memory already.
     let (body, sender) = (Bytes::new(), Sender::default());
-    let stored = store(app, Protocol::Syslog, &sender, None, body, move |work| {
+    let stored = store(app, Protocol::Syslog, &sender, None, None, body, move |work| {
         Ok(Decoded::Logs(decode_messages(&messages, options, &mut work.scratch.logs)?))
     });
     stored.await?;
