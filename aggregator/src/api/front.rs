@@ -1,5 +1,6 @@
-//! What stands before all routes: other sites are refused, other ways of writing a path are taken for
-//! the one that there is, and a handler that panics costs an answer, not a connection.
+//! What stands around all routes: other sites are refused, other ways of writing a path are taken for
+//! the one that there is, answers are compressed for who takes that, and a handler that panics costs an
+//! answer, not a connection.
 //!
 //! One function around the router: as layers of it, each would be put on the heap for each request.
 
@@ -7,33 +8,54 @@ use super::address;
 use crate::same_origin::Home;
 use axum::{
     Router,
-    extract::Request,
-    http::StatusCode,
+    body::Body,
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use daemon::http::Answering;
 use futures_util::FutureExt;
 use std::{any::Any, convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
+use tower_http::compression::{Compression, CompressionLayer};
+
+/// Largest body of a request that only asks (queries, silences); receivers have their own bound.
+const BODY_BYTES_MAX: usize = 4 << 20;
 
 struct Front {
     home: Home,
     routes: Router,
+    /// The same, with answers compressed.
+    compressed: Compression<Router>,
 }
 
 /// Puts the front before `routes`.
 pub(super) fn before(routes: Router, home: Home) -> impl Answering {
-    let front = Arc::new(Front { home, routes });
-    tower::service_fn(move |request| answer(front.clone(), request))
+    let front = Arc::new(Front { home, compressed: CompressionLayer::new().layer(routes.clone()), routes });
+    tower::service_fn(move |request| front.clone().answer(request))
 }
 
-async fn answer(front: Arc<Front>, mut request: Request) -> Result<Response, Infallible> {
-    if let Some(refusal) = front.home.refusal(&request) {
-        return Ok(refusal);
+impl Front {
+    async fn answer(self: Arc<Self>, mut request: Request) -> Result<Response, Infallible> {
+        if let Some(refusal) = self.home.refusal(&request) {
+            return Ok(refusal);
+        }
+        address::take_slash_away(&mut request);
+        DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
+        let routed = AssertUnwindSafe(self.route(request)).catch_unwind().await;
+        routed.unwrap_or_else(|panic| Ok(broken(panic.as_ref())))
     }
-    address::take_slash_away(&mut request);
-    let routed = async { front.routes.clone().oneshot(request).await };
-    AssertUnwindSafe(routed).catch_unwind().await.unwrap_or_else(|panic| Ok(broken(panic.as_ref())))
+
+    async fn route(&self, request: Request) -> Result<Response, Infallible> {
+        if takes_compressed(request.headers()) {
+            return Ok(self.compressed.clone().oneshot(request).await?.map(Body::new));
+        }
+        self.routes.clone().oneshot(request).await
+    }
+}
+
+fn takes_compressed(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT_ENCODING).iter().any(|accepted| accepted != "identity")
 }
 
 fn broken(panic: &(dyn Any + Send)) -> Response {
@@ -47,7 +69,7 @@ fn broken(panic: &(dyn Any + Send)) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{body::Body, routing::get};
+    use axum::routing::get;
 
     #[tokio::test]
     async fn a_handler_that_panics_costs_an_answer() {
@@ -56,6 +78,20 @@ mod tests {
         for (path, status) in [("/", 500), ("/well", 200)] {
             let request = Request::get(path).body(Body::empty()).unwrap();
             assert_eq!(service.clone().oneshot(request).await.unwrap().status().as_u16(), status);
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_are_compressed_for_who_takes_that() {
+        let routes = Router::new().route("/", get(async || "a".repeat(1000)));
+        let service = before(routes, Home::default());
+        for (accepted, encoding) in [("identity", None), ("gzip, deflate", Some("gzip")), ("br", None)] {
+            let request = Request::get("/").header(header::ACCEPT_ENCODING, accepted);
+            let answer = service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let found = answer.headers().get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap());
+            assert_eq!(found, encoding, "{accepted}");
+            let bytes = axum::body::to_bytes(answer.into_body(), 2000).await.unwrap().len();
+            assert_eq!(bytes == 1000, encoding.is_none(), "{accepted}: {bytes} bytes");
         }
     }
 }

@@ -23,16 +23,11 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
     http::{StatusCode, Uri},
     middleware,
 };
 use daemon::http::Answering;
 use std::sync::Arc;
-use tower_http::compression::CompressionLayer;
-
-/// Largest body of a request that only asks (queries, silences); receivers have their own bound.
-const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// Characters shown of a path that is not there.
 const PATH_SHOWN_MAX: usize = 200;
@@ -48,8 +43,7 @@ pub(crate) fn service(app: &AppState, guard: Option<Guard>) -> impl Answering {
         .nest("/alertmanager", alertmanager::routes().merge(admin::health_routes()))
         .merge(admin::routes())
         .merge(alerting::routes())
-        .merge(ui::routes())
-        .layer((CompressionLayer::new(), DefaultBodyLimit::max(BODY_BYTES_MAX)));
+        .merge(ui::routes());
     let all = answers.merge(receive::routes()).nest("/prometheus", receive::prometheus_routes());
     let all = all.fallback(nothing_here);
     let all: Router<AppState> = match guard {
