@@ -462,13 +462,13 @@ impl Run {
             let outcome =
                 deliver(&means, &templates, integration, &delivery, [&own, &permits], failed, &mut stopped)
                     .await;
-            if let Finished::GivenUp(reason) = &outcome {
+            if let Finished::GivenUp { why, .. } = &outcome {
                 means.metrics.gave_up(integration.kind());
                 let receiver = receiver.name.as_str();
                 tracing::error!(
                     receiver,
                     integration = delivery.integration,
-                    reason,
+                    reason = why,
                     "notification was not delivered"
                 );
             }
@@ -489,7 +489,9 @@ impl Drop for Ending {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let (owner, id) = (self.owner.clone(), self.id);
-            let outcome = Finished::GivenUp("the attempt panicked; the log says where".to_owned());
+            let why = "the attempt panicked; the log says where".to_owned();
+            // Most likely over its words, before anything was sent.
+            let outcome = Finished::GivenUp { why, may_be_taken: false };
             self.runtime.spawn(async move { report(&owner, id, outcome).await });
         }
     }
@@ -519,6 +521,8 @@ mod tests {
         assert!(task.await.unwrap_err().is_panic());
         let ended = tokio::task::spawn_blocking(move || inbox.recv_timeout(Duration::from_secs(10)));
         let ended = ended.await.unwrap().unwrap();
-        assert!(matches!(ended, Command::Finished(7, Finished::GivenUp(why)) if why.contains("panicked")));
+        assert!(
+            matches!(ended, Command::Finished(7, Finished::GivenUp { why, .. }) if why.contains("panicked"))
+        );
     }
 }

@@ -146,6 +146,8 @@ impl Oauth2 {
         }
         let granted = self.fetch(shared).await.map_err(|mut error| {
             error.message = format!("no token from `token_url`: {}", error.message);
+            // The receiver was not asked.
+            error.may_be_taken = false;
             error
         })?;
         let usable = granted.life().saturating_sub(MARGIN);
@@ -288,11 +290,11 @@ mod tests {
     #[tokio::test]
     async fn without_a_token_nothing_is_sent_and_no_secret_is_told() {
         let tokens =
-            Sink::start(&[(503, JSON, ""), (403, JSON, ""), (200, JSON, r#"{"token":"s3cret"}"#)]).await;
+            Sink::start(&[(500, JSON, ""), (403, JSON, ""), (200, JSON, r#"{"token":"s3cret"}"#)]).await;
         let sink = Sink::start(&[(500, "text/plain", "")]).await;
         for recoverable in [true, false, false] {
             let error = sink.send(&config(&sink, &tokens), firing()).await.unwrap_err();
-            assert_eq!(error.recoverable, recoverable, "{error:?}");
+            assert_eq!((error.recoverable, error.may_be_taken), (recoverable, false), "{error:?}");
             assert!(error.message.contains("token_url") && !error.message.contains("s3cret"), "{error:?}");
         }
     }

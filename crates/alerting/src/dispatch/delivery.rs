@@ -59,10 +59,18 @@ pub enum Effect {
 pub enum Finished {
     /// The receiver has taken it.
     Delivered,
-    /// It was refused, or time was up; the text says why.
-    GivenUp(String),
+    /// It was refused, or time was up.
+    GivenUp {
+        /// Which of both, in words.
+        why: String,
+        /// An attempt has left it open whether the receiver has taken it, or a part.
+        may_be_taken: bool,
+    },
     /// It was stopped before it succeeded.
-    Stopped,
+    Stopped {
+        /// As above.
+        may_be_taken: bool,
+    },
 }
 
 /// An attempt that failed and will be followed by another.
@@ -74,6 +82,16 @@ pub struct FailedAttempt {
     pub duration_ms: u64,
     /// What went wrong.
     pub error: String,
+}
+
+impl Finished {
+    /// Whether nobody knows if the receiver was told.
+    fn leaves_doubt(&self) -> bool {
+        match self {
+            Finished::Delivered => false,
+            Finished::GivenUp { may_be_taken, .. } | Finished::Stopped { may_be_taken } => *may_be_taken,
+        }
+    }
 }
 
 impl Delivery {
@@ -261,15 +279,15 @@ impl Dispatcher {
         let attempt = Some(under_way.failures + 1);
         let event = match outcome {
             Finished::Delivered => Event { attempt, ..delivery.event(EventKind::Delivered, now_ms) },
-            Finished::GivenUp(why) => delivery.event(EventKind::GivenUp, now_ms).error(why.as_str()),
-            Finished::Stopped => delivery.event(EventKind::Superseded, now_ms),
+            Finished::GivenUp { why, .. } => delivery.event(EventKind::GivenUp, now_ms).error(why.as_str()),
+            Finished::Stopped { .. } => delivery.event(EventKind::Superseded, now_ms),
         };
         self.history.record(event.reason(delivery.message.reason.as_str()));
         if delivered && delivery.closes_more {
             self.note_closed(delivery);
         } else if delivered {
             is_followed |= self.note_told(delivery, now_ms);
-        } else if under_way.resumed {
+        } else if under_way.resumed || outcome.leaves_doubt() {
             self.note_doubt(delivery);
         }
         self.adopt_moved_from(&under_way);
@@ -314,9 +332,9 @@ impl Dispatcher {
         self.doubt_incidents(delivery);
     }
 
-    /// Of a notification whose last attempt an earlier process did not see the end of it is never
-    /// known whether it was taken. What still fires is told again, and the end of what is over; so is
-    /// what fires once more after an end.
+    /// Of a notification of which an attempt had no clear answer, or one whose end an earlier process did
+    /// not see, it is never known whether it was taken. What still fires is told again, and the end of what
+    /// is over; so is what fires once more after an end.
     fn note_doubt(&mut self, delivery: &Delivery) {
         self.note(delivery, |entry| {
             entry.silenced.extend(delivery.resolved.intersection(&entry.open));

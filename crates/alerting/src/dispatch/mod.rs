@@ -547,3 +547,5 @@ mod complaints;
 mod random;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unanswered;

@@ -44,6 +44,10 @@ pub(super) fn note_incidents(open: &mut BTreeSet<String>, message: &crate::notif
     }
 }
 
+pub(super) fn given_up(may_be_taken: bool) -> Finished {
+    Finished::GivenUp { why: "time is up".into(), may_be_taken }
+}
+
 impl Stage {
     pub(super) fn new(route: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -83,7 +87,11 @@ impl Stage {
                 match effect {
                     Effect::Stop(id) => {
                         if self.under_way.remove(&id).is_some() {
-                            self.dispatcher.finished(id, &Finished::Stopped, self.now_ms);
+                            self.dispatcher.finished(
+                                id,
+                                &Finished::Stopped { may_be_taken: false },
+                                self.now_ms,
+                            );
                         }
                     }
                     Effect::Deliver(delivery, ..) => {
@@ -377,7 +385,7 @@ fn what_ends_while_its_receiver_is_away_for_long_is_never_told() {
     stage.post("-a");
     stage.until(10.0);
     let (id, _) = stage.under_way.pop_first().unwrap();
-    stage.dispatcher.finished(id, &Finished::GivenUp("time is up".into()), stage.now_ms);
+    stage.dispatcher.finished(id, &given_up(false), stage.now_ms);
     stage.settle();
     stage.refusing = false;
     assert_eq!(stage.until(60.0), [""; 0]);
@@ -536,7 +544,8 @@ fn what_ends_while_its_receiver_is_away_is_told_after_an_edit_too() {
                 stage.reload(&moved, "");
             }
             assert_eq!(stage.until(6.0), [""; 0]);
-            let outcome = if taken { Finished::Delivered } else { Finished::Stopped };
+            let stopped = Finished::Stopped { may_be_taken: false };
+            let outcome = if taken { Finished::Delivered } else { stopped };
             stage.dispatcher.finished(attempt, &outcome, stage.now_ms);
             stage.refusing = false;
             stage.settle();

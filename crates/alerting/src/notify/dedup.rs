@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashSet};
 const KEPT_MS: i64 = 120 * 3_600_000;
 
 /// See the module. Invariant: what was told as firing is open. The reverse need not be: a muted alert
-/// stays open, and so does one of which a crash has left it unknown whether it was told.
+/// stays open, and so does one of which nobody knows whether it was told, after a crash or without an answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// Alertmanager's name of the group.
@@ -35,7 +35,7 @@ pub(crate) struct Entry {
     pub(crate) sequence: u64,
     /// The route's repeat interval then.
     pub(crate) repeat_interval_ms: i64,
-    /// Open alerts that a silence has muted since, or of which a crash has left it unknown whether
+    /// Open alerts that a silence has muted since, or of which nobody knows whether
     /// they, or their ends, were told, or that have no incident any more; they are told again when
     /// they can be.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -47,7 +47,7 @@ pub(crate) struct Entry {
     /// Those of them that an end has closed which is not told to all yet.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) closed: BTreeSet<String>,
-    /// Those of all of them that the receiver may not have open: a crash has left it unknown whether it
+    /// Those of all of them that the receiver may not have open: nobody knows whether it
     /// was told of them, or an end has closed them while alerts stayed open. An end closes them, too.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) unsure: BTreeSet<String>,

@@ -51,32 +51,33 @@ pub(crate) async fn deliver(
     stopped: &mut watch::Receiver<bool>,
 ) -> Finished {
     let seed = xxhash_rust::xxh3::xxh3_64(delivery.idempotency_key.as_bytes());
-    let mut attempt = 1;
+    let (mut attempt, mut may_be_taken) = (1, false);
     loop {
         let permit = tokio::select! {
             biased;
-            () = wait_for_stop(stopped) => return Finished::Stopped,
+            () = wait_for_stop(stopped) => return Finished::Stopped { may_be_taken },
             permit = acquire(permits) => permit,
         };
         let now_ms = (means.clock)();
         let first_min = integration.timeout().map_or(FIRST_ATTEMPT_MIN, |own| own.max(FIRST_ATTEMPT_MIN));
         let time_left_ms = time_for_attempt_ms(attempt, first_min, delivery.expires_at_ms - now_ms);
         if time_left_ms <= 0 {
-            return Finished::GivenUp(format!("not delivered in time, after {} attempts", attempt - 1));
+            let why = format!("not delivered in time, after {} attempts", attempt - 1);
+            return Finished::GivenUp { why, may_be_taken };
         }
         let time_left = Duration::from_millis(time_left_ms as u64);
         let tried =
             tokio::time::timeout(time_left, attempt_once(means, templates, integration, delivery, now_ms));
-        let result = tried
-            .await
-            .unwrap_or_else(|_| Err(AttemptError::permanent("the receiver did not answer in time")));
+        let result = tried.await.unwrap_or_else(|_| {
+            Err(AttemptError::permanent("the receiver did not answer in time").in_doubt())
+        });
         drop(permit);
         means.metrics.attempted(integration.kind(), result.is_ok());
-        let error = match result {
-            Ok(()) => return Finished::Delivered,
-            Err(error) if !error.recoverable => return Finished::GivenUp(error.message),
-            Err(error) => error,
-        };
+        let Err(error) = result else { return Finished::Delivered };
+        may_be_taken |= error.may_be_taken;
+        if !error.recoverable {
+            return Finished::GivenUp { why: error.message, may_be_taken };
+        }
         let duration_ms = ((means.clock)() - now_ms).max(0) as u64;
         failed(FailedAttempt { attempt, duration_ms, error: error.message.clone() });
         tracing::warn!(
@@ -88,11 +89,11 @@ pub(crate) async fn deliver(
         );
         let wait = backoff(attempt, seed).max(error.retry_after.unwrap_or_default());
         if wait.as_millis() as i64 >= delivery.expires_at_ms - (means.clock)() {
-            return Finished::GivenUp(error.message);
+            return Finished::GivenUp { why: error.message, may_be_taken };
         }
         tokio::select! {
             biased;
-            () = wait_for_stop(stopped) => return Finished::Stopped,
+            () = wait_for_stop(stopped) => return Finished::Stopped { may_be_taken },
             () = tokio::time::sleep(wait) => {}
         }
         attempt += 1;
@@ -173,6 +174,11 @@ mod tests {
 
     /// A delivery whose time is up, to a receiver that answers as told.
     async fn late(sink: &Sink) -> Finished {
+        deliver_to(sink, || 1_000_000).await
+    }
+
+    /// A delivery with ten seconds from the start of the clock.
+    async fn deliver_to(sink: &Sink, clock: fn() -> i64) -> Finished {
         let text = format!(
             "route: {{receiver: r}}\nreceivers: [{{name: r, webhook_configs: [{{url: '{}'}}]}}]\n",
             sink.url
@@ -183,7 +189,7 @@ mod tests {
             querier: Arc::new(NoData),
             external_url: String::new(),
             metrics: Metrics::default(),
-            clock: || 1_000_000,
+            clock,
         };
         let delivery = Delivery {
             id: 1,
@@ -212,8 +218,23 @@ mod tests {
         assert_eq!(late(&sink).await, Finished::Delivered);
         let refusing = Sink::start(&[(500, "text/plain", "")]).await;
         let why = "unexpected status code 500 Internal Server Error".to_owned();
-        assert_eq!(late(&refusing).await, Finished::GivenUp(why));
+        assert_eq!(late(&refusing).await, Finished::GivenUp { why, may_be_taken: true });
         assert_eq!(refusing.count(), 1, "no further attempt is made");
+    }
+
+    /// What an attempt has left open the next one does not settle by a refusal.
+    #[tokio::test]
+    async fn doubt_outlives_later_attempts() {
+        for (script, expected) in [
+            (&[(500, "text/plain", ""), (400, "text/plain", "")][..], true),
+            (&[(503, "text/plain", ""), (400, "text/plain", "")], false),
+        ] {
+            let finished = deliver_to(&Sink::start(script).await, || 0).await;
+            assert!(
+                matches!(finished, Finished::GivenUp { may_be_taken, .. } if may_be_taken == expected),
+                "{finished:?}"
+            );
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use lettre::{
         header::{HeaderName, HeaderValue},
     },
     transport::smtp::{
+        self,
         authentication::{Credentials, Mechanism},
         client::{Certificate, CertificateStore, Identity, Tls, TlsParameters},
         extension::ClientId,
@@ -38,9 +39,19 @@ impl EmailConfig {
             // 5xx is the server's last word; anything else may pass.
             recoverable: !error.is_permanent(),
             retry_after: None,
+            may_be_taken: may_be_taken(&error),
             message: format!("{}:{}: {}", self.host, self.port, describe(&error)),
         })
     }
+}
+
+/// Whether no answer may mean that the server has the mail: it is not known how far the words with it had
+/// come. A refusal of any of them is one of the mail.
+fn may_be_taken(error: &smtp::Error) -> bool {
+    // There is no other way to learn the kind.
+    let is_unconnected = error.to_string().starts_with("Connection error");
+    let is_refused = error.is_transient() || error.is_permanent();
+    !is_unconnected && !is_refused && !error.is_tls() && !error.is_client()
 }
 
 fn describe(error: &dyn std::error::Error) -> String {
@@ -182,7 +193,39 @@ mod tests {
         drop(listener);
         let error = email(&smarthost, ", require_tls: false").send(&telling).await.unwrap_err();
         assert!(error.message.starts_with(&format!("{smarthost}: ")), "{}", error.message);
-        assert!(error.recoverable);
+        assert!(error.recoverable && !error.may_be_taken);
+    }
+
+    /// A server that hangs up when it has the mail, and two that refuse it.
+    #[tokio::test]
+    async fn a_mail_without_an_answer_may_be_taken() {
+        use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+        let client = daemon::http::client(&daemon::http::ClientOptions::default()).unwrap();
+        let (templates, message) = (NotificationTemplates::default(), firing());
+        let telling = Telling::new((&client, "http://bw"), &templates, &message, "n", Sparklines::new(), 0);
+        for (last, expected) in [("", true), ("451 later\r\n", false), ("554 never\r\n", false)] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let smarthost = listener.local_addr().unwrap().to_string();
+            tokio::spawn(async move {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut stream = BufReader::new(stream);
+                stream.write_all(b"220 h\r\n").await.unwrap();
+                let mut line = String::new();
+                while line != ".\r\n" {
+                    line.clear();
+                    stream.read_line(&mut line).await.unwrap();
+                    let answer = match line.get(..4) {
+                        Some("EHLO" | "MAIL" | "RCPT") => "250 h\r\n",
+                        Some("DATA") => "354 go on\r\n",
+                        _ => "",
+                    };
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+                stream.write_all(last.as_bytes()).await.unwrap();
+            });
+            let error = email(&smarthost, ", require_tls: false").send(&telling).await.unwrap_err();
+            assert_eq!(error.may_be_taken, expected, "{last:?}: {error:?}");
+        }
     }
 
     #[test]

@@ -163,13 +163,16 @@ impl OpsgenieConfig {
     }
 
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
-        for alias in telling.incident_keys() {
-            if telling.fires() {
+        if telling.fires() {
+            for alias in telling.incident_keys() {
                 self.open(telling, &alias).await?;
-            } else {
-                let body = json!({"source": telling.text(&self.texts.source)?});
-                self.ask(telling, Method::POST, self.of_alias(&alias, "close"), &body).await?;
             }
+            return Ok(());
+        }
+        let body = json!({"source": telling.text(&self.texts.source)?});
+        for (taken, alias) in telling.incident_keys().iter().enumerate() {
+            let closed = self.ask(telling, Method::POST, self.of_alias(alias, "close"), &body).await;
+            closed.map_err(|error| error.after(taken > 0))?;
         }
         Ok(())
     }
@@ -180,7 +183,8 @@ impl OpsgenieConfig {
         if self.update_alerts {
             for part in ["message", "description"] {
                 let changed = json!({(part): body[part]});
-                self.ask(telling, Method::PUT, self.of_alias(alias, part), &changed).await?;
+                let updated = self.ask(telling, Method::PUT, self.of_alias(alias, part), &changed).await;
+                updated.map_err(AttemptError::in_doubt)?;
             }
         }
         Ok(())

@@ -160,20 +160,24 @@ impl PagerdutyConfig {
     }
 
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
-        for incident in telling.incident_keys() {
-            let body = match &self.key {
-                Key::Routing(key) => self.event(telling, key, &incident)?,
-                Key::Service(key) => self.event_of_version_1(telling, key, &incident)?,
-            };
-            let answer = self.http.post_json(telling.client, self.url.expose().clone(), &body).await?;
-            answer.accepted().map_err(|mut error| {
-                // So version 1 says that there were too many events.
-                error.recoverable |=
-                    matches!(self.key, Key::Service(_)) && answer.status == StatusCode::FORBIDDEN;
-                error
-            })?;
+        for (taken, incident) in telling.incident_keys().iter().enumerate() {
+            self.send_event(telling, incident).await.map_err(|error| error.after(taken > 0))?;
         }
         Ok(())
+    }
+
+    async fn send_event(&self, telling: &Telling<'_>, incident: &str) -> Result<(), AttemptError> {
+        let body = match &self.key {
+            Key::Routing(key) => self.event(telling, key, incident)?,
+            Key::Service(key) => self.event_of_version_1(telling, key, incident)?,
+        };
+        let answer = self.http.post_json(telling.client, self.url.expose().clone(), &body).await?;
+        answer.accepted().map_err(|mut error| {
+            // So version 1 says that there were too many events.
+            error.recoverable |=
+                matches!(self.key, Key::Service(_)) && answer.status == StatusCode::FORBIDDEN;
+            error
+        })
     }
 
     fn details(&self, telling: &Telling<'_>) -> Result<Map<String, Value>, AttemptError> {
@@ -332,6 +336,21 @@ mod tests {
             [("trigger", "first"), ("resolve", "first"), ("resolve", "second")]
                 .map(|(action, group)| [action.to_owned(), hash_of(group)])
         );
+    }
+
+    #[tokio::test]
+    async fn of_an_end_of_several_incidents_a_part_may_be_taken() {
+        for (script, may_be_taken) in [
+            (&[(202, "text/plain", ""), (503, "text/plain", "")][..], true),
+            (&[(202, "text/plain", ""), (400, "text/plain", "")], true),
+            (&[(503, "text/plain", "")], false),
+        ] {
+            let sink = Sink::start(script).await;
+            let config = format!("pagerduty_configs: [{{routing_key: k, url: '{}'}}]", sink.url);
+            let incidents = Some(vec!["first".to_owned(), "second".to_owned()]);
+            let error = sink.send(&config, Message { incidents, ..resolved() }).await.unwrap_err();
+            assert_eq!(error.may_be_taken, may_be_taken, "{error:?}");
+        }
     }
 
     #[tokio::test]

@@ -310,7 +310,7 @@ fn judge(answer: &Answer) -> Result<(), AttemptError> {
         return Ok(());
     }
     if answer.content_type.starts_with("text/html") || answer.end == End::Lost {
-        return Err(AttemptError::passing(UNCLEAR));
+        return Err(AttemptError::passing(UNCLEAR).in_doubt());
     }
     Err(AttemptError::permanent(format!(
         "Slack refused the message: {}",
@@ -323,7 +323,7 @@ fn judge_json(answer: &Answer) -> Result<(), AttemptError> {
     let json: Value = match serde_json::from_str(&answer.body) {
         Ok(json) => json,
         Err(error) if error.is_eof() && answer.end == End::TooLong => return Ok(()),
-        Err(_) => return Err(AttemptError::passing(UNCLEAR)),
+        Err(_) => return Err(AttemptError::passing(UNCLEAR).in_doubt()),
     };
     // Rocket.Chat, whose incoming webhooks take Slack's messages, calls it `success`.
     if json["ok"] == true || json["success"] == true {
@@ -332,7 +332,10 @@ fn judge_json(answer: &Answer) -> Result<(), AttemptError> {
     let why = json["error"].as_str().unwrap_or("unknown error");
     let error = format!("Slack refused the message: {why}");
     let passing = matches!(why, "ratelimited" | "internal_error" | "service_unavailable");
-    Err(if passing { AttemptError::passing(error) } else { AttemptError::permanent(error) })
+    // With these, it says, a part may be done.
+    let in_doubt = matches!(why, "internal_error" | "fatal_error");
+    let error = if passing { AttemptError::passing(error) } else { AttemptError::permanent(error) };
+    Err(error.after(in_doubt))
 }
 
 #[cfg(test)]
@@ -448,7 +451,7 @@ mod tests {
         let config = format!("slack_configs: [{{api_url: '{}', channel: c}}]", sink.url);
         for recoverable in [true, false, true, false, false] {
             let error = sink.send(&config, firing()).await.unwrap_err();
-            assert_eq!(error.recoverable, recoverable, "{error:?}");
+            assert_eq!((error.recoverable, error.may_be_taken), (recoverable, recoverable), "{error:?}");
         }
         for _ in 0..3 {
             sink.send(&config, firing()).await.unwrap();

@@ -106,11 +106,21 @@ impl VictoropsConfig {
     pub(crate) async fn send(&self, telling: &Telling<'_>) -> Result<(), AttemptError> {
         let routing_key = telling.text(&self.texts.routing_key)?;
         let url = self.url.join(&format!("{}/{routing_key}", self.api_key.expose()));
-        for incident in telling.incident_keys() {
-            let body = self.body(telling, incident)?;
-            self.http.post_json(telling.client, url.clone(), &body).await?.accepted()?;
+        for (taken, incident) in telling.incident_keys().into_iter().enumerate() {
+            let sent = self.send_incident(telling, url.clone(), incident).await;
+            sent.map_err(|error| error.after(taken > 0))?;
         }
         Ok(())
+    }
+
+    async fn send_incident(
+        &self,
+        telling: &Telling<'_>,
+        url: reqwest::Url,
+        incident: String,
+    ) -> Result<(), AttemptError> {
+        let body = self.body(telling, incident)?;
+        self.http.post_json(telling.client, url, &body).await?.accepted()
     }
 
     fn body(&self, telling: &Telling<'_>, incident: String) -> Result<Value, AttemptError> {

@@ -389,7 +389,7 @@ fn crash_and_stop(stage: &mut Stage, route: &str) {
     stage.refusing = false;
     stage.reload(route, "");
     for id in under_way.into_keys() {
-        stage.dispatcher.finished(id, &Finished::Stopped, stage.now_ms);
+        stage.dispatcher.finished(id, &Finished::Stopped { may_be_taken: false }, stage.now_ms);
     }
 }
 
@@ -544,7 +544,7 @@ fn an_end_under_way_closes_no_incident_but_its_own() {
     stage.refusing = false;
     stage.accept();
     for id in others.into_keys() {
-        stage.dispatcher.finished(id, &Finished::Stopped, stage.now_ms);
+        stage.dispatcher.finished(id, &Finished::Stopped { may_be_taken: false }, stage.now_ms);
     }
     stage.until(20.0);
     assert_eq!(open(&stage), [""; 0]);
