@@ -140,6 +140,11 @@ impl Change {
     pub(crate) fn remove(table: Table, key: impl Into<String>) -> Self {
         Change { table, key: key.into(), value: None }
     }
+
+    /// What removes the record of this change.
+    pub(crate) fn removal(&self) -> Self {
+        Change::remove(self.table, self.key.as_str())
+    }
 }
 
 /// Leaves out changes that a later one of the same record makes good, and all but the last `events_max`
@@ -173,6 +178,9 @@ pub(crate) struct Journal {
     /// Most changes that a transaction may have, as on a full disk (none) or one that is almost so.
     #[cfg(test)]
     pub(crate) room: std::sync::atomic::AtomicUsize,
+    /// The next transaction is said to have failed, and has not, as when only the last fsync does.
+    #[cfg(test)]
+    pub(crate) fails_when_written: std::sync::atomic::AtomicBool,
 }
 
 impl Journal {
@@ -195,6 +203,8 @@ impl Journal {
                 file,
                 #[cfg(test)]
                 room: usize::MAX.into(),
+                #[cfg(test)]
+                fails_when_written: false.into(),
             }),
         }
     }
@@ -208,7 +218,7 @@ impl Journal {
         if changes.len() > self.room.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(storage(redb::Error::Io(std::io::ErrorKind::StorageFull.into())));
         }
-        Ok(self.file.write(|transaction| {
+        self.file.write(|transaction| {
             // Changes of one table mostly stand together: it is opened once for all of them.
             for run in changes.chunk_by(|a, b| a.table == b.table) {
                 let mut table = transaction.open_table(run[0].table.definition())?;
@@ -219,8 +229,13 @@ impl Journal {
                     }
                 }
             }
-            Ok(())
-        })?)
+            Ok::<_, redb::Error>(())
+        })?;
+        #[cfg(test)]
+        if self.fails_when_written.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            return Err(storage(redb::Error::Io(std::io::ErrorKind::Other.into())));
+        }
+        Ok(())
     }
 
     /// Every record of a table, in order of key.

@@ -354,15 +354,11 @@ impl Run {
         let shared = self.dispatcher.clone();
         // Without what is unwritten: a little may still fit on a disk that is almost full. But events go to
         // disk in their order, because who reads them goes on behind the last.
-        if self.unwritten.is_empty() {
-            records.append(&mut events);
-        }
+        let told = if self.unwritten.is_empty() { std::mem::take(&mut events) } else { Vec::new() };
+        let untold: Vec<Change> = told.iter().map(Change::removal).collect();
+        records.extend(told);
         if !self.commit(&records) {
-            // Whether a transaction that failed left something is known when the file is opened anew: what
-            // stays in force is written again.
-            let dispatcher = shared.read().unwrap_or_else(PoisonError::into_inner);
-            let ids = planned.silences().map(|silence| silence.id.as_str());
-            self.unwritten.extend(ids.map(|id| restore_silence(dispatcher.silences(), id)));
+            self.take_back(&planned, untold);
             return Err(OwnerError::NotWritten);
         }
         let id = planned.id().to_owned();
@@ -372,6 +368,17 @@ impl Run {
             self.unwritten.extend(records.into_iter().chain(events));
         }
         Ok(id)
+    }
+
+    /// Whether a transaction that failed left something is known when the file is opened anew: what stays in
+    /// force is written again, and the events of what was refused are removed. Their numbers are not used
+    /// again: who has read them goes on behind the last, and would miss others.
+    fn take_back(&mut self, refused: &Planned, untold: Vec<Change>) {
+        let mut dispatcher = self.dispatcher.write().unwrap_or_else(PoisonError::into_inner);
+        dispatcher.skip_events(untold.len());
+        let ids = refused.silences().map(|silence| silence.id.as_str());
+        self.unwritten.extend(ids.map(|id| restore_silence(dispatcher.silences(), id)));
+        self.unwritten.extend(untold);
     }
 
     /// Whether all of `changes` are on disk.

@@ -406,6 +406,11 @@ impl Dispatcher {
         self.silences.apply(planned);
     }
 
+    /// Leaves out the numbers of so many events that the history was perhaps told in vain.
+    pub(crate) fn skip_events(&mut self, count: usize) {
+        self.history.skip_planned(count);
+    }
+
     /// Replaces the silences of files.
     pub fn set_file_silences(&mut self, files: Vec<FileSilence>) {
         self.silences.set_files(files);
@@ -515,7 +520,6 @@ impl Dispatcher {
     }
 }
 
-/// What writes a silence down.
 /// What writes down a change of silences.
 pub(crate) struct SilenceChanges {
     /// The silences.
@@ -524,6 +528,7 @@ pub(crate) struct SilenceChanges {
     pub(crate) events: Vec<Change>,
 }
 
+/// What writes a silence down.
 pub(crate) fn put_silence(silence: &Silence) -> Change {
     Change::put(Table::Silences, silence.id.as_str(), silence)
 }

@@ -282,7 +282,7 @@ impl Recorder {
         (self.next.max(1)..).zip(events).map(write)
     }
 
-    /// Takes it that so many planned events are written.
+    /// Takes it that so many planned events are written, or may be.
     pub(crate) fn skip_planned(&mut self, count: usize) {
         self.next = self.next.max(1) + count as u64;
     }

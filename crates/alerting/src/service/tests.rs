@@ -332,6 +332,39 @@ async fn a_silence_that_a_full_disk_refuses_is_not_in_force() {
     again.stop().await;
 }
 
+/// Only the last fsync has failed: the silence, and what the history tells of it, are there after all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_of_a_refused_silence_that_was_written_after_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: {receiver: r}\nreceivers: [{name: r}]\n";
+    let world = Arc::new(World(Mutex::new(false)));
+    let alerting = start(folder.path(), config, RULES, &world).await.unwrap();
+    let set = async || {
+        let filter = EventFilter { kinds: vec![EventKind::SilenceSet], ..EventFilter::default() };
+        let events = alerting.history(filter).await.unwrap().events;
+        events.iter().map(|event| event.id).collect::<Vec<_>>()
+    };
+    let fail = || {
+        let journal = alerting.journal.lock().unwrap();
+        journal.as_ref().unwrap().fails_when_written.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    alerting.set_silence(silence_of("x")).await.unwrap();
+    let first = set().await;
+    fail();
+    alerting.set_silence(silence_of("y")).await.unwrap_err();
+    let refused = set().await;
+    assert_eq!(refused.len(), 2, "it may be read before it is taken back");
+    alerting.owner.act(|_, _, _| ()).await.unwrap();
+    assert_eq!(set().await, first, "it did not happen");
+    alerting.set_silence(silence_of("z")).await.unwrap();
+    let last = set().await;
+    assert!(last.len() == 2 && last[0] > refused[0], "{last:?} after {refused:?}");
+    alerting.stop().await;
+    let again = start(folder.path(), config, RULES, &world).await.unwrap();
+    assert_eq!(again.silences().await.unwrap().len(), 2);
+    again.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_revision_is_reported_and_the_good_one_kept() {
     let folder = tempfile::tempdir().unwrap();
