@@ -14,6 +14,7 @@ use redb::{
 };
 use std::{
     fs::OpenOptions,
+    io,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError, RwLock,
@@ -157,6 +158,7 @@ impl<B: StorageBackend> Reopened<B> {
         // It holds a lock on the file.
         drop(database.take());
         let backend = (self.open)()?;
+        check_not_emptied(&backend)?;
         rewrite(&backend)?;
         *database = Some(checked().create_with_backend(backend)?);
         self.failed.store(false, Ordering::Release);
@@ -182,9 +184,21 @@ fn checked() -> redb::Builder {
     builder
 }
 
+/// The file that was there before. It may be gone, with its volume say: then it is not created, because a
+/// fresh one would hold only what changes from now on, and pass for the whole.
 fn backend(path: &Path) -> Result<FileBackend, DatabaseError> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    FileBackend::new(file.map_err(StorageError::Io)?)
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let gone = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
+    FileBackend::new(file.map_err(gone).map_err(StorageError::Io)?)
+}
+
+/// For the same reason one that was emptied is not taken.
+fn check_not_emptied(backend: &impl StorageBackend) -> Result<(), DatabaseError> {
+    if backend.len().map_err(StorageError::from)? > 0 {
+        return Ok(());
+    }
+    let emptied = io::Error::other("a file of state was emptied: what it held is in memory");
+    Err(StorageError::Io(emptied).into())
 }
 
 /// Writes every byte of a file again, in its place, and waits until they are on disk.

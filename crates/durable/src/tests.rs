@@ -1,6 +1,6 @@
 use super::*;
 use redb::{ReadableTable, TableDefinition};
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 const TABLE: TableDefinition<'_, &str, u64> = TableDefinition::new("t");
 const PAGE_BYTES: usize = 4096;
@@ -196,6 +196,34 @@ fn a_file_found_damaged_is_left_alone() {
     file.hurry();
     file.put("b", 2).unwrap_err();
     assert!(file.pause() > DAMAGED_PAUSE / 2, "{:?}", file.pause());
+}
+
+/// A fresh one would hold only what changes from now on.
+#[test]
+fn a_file_that_is_gone_or_emptied_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    let file = open(&path);
+    file.put("a", 1).unwrap();
+    let fail = |_: &WriteTransaction| Err::<(), _>(redb::Error::Io(io::Error::other("input/output error")));
+    file.write(fail).unwrap_err();
+    let good = std::fs::read(&path).unwrap();
+
+    std::fs::remove_file(&path).unwrap();
+    let error = file.put("b", 2).unwrap_err().to_string();
+    assert!(error.contains("state.redb"), "{error}");
+    assert!(!path.try_exists().unwrap(), "none is made");
+    std::fs::write(&path, []).unwrap();
+    file.hurry();
+    let error = file.put("b", 2).unwrap_err().to_string();
+    assert!(error.contains("emptied"), "{error}");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 0, "nothing is written to it");
+    assert!(file.pause() < DAMAGED_PAUSE / 2, "{:?}", file.pause());
+
+    std::fs::write(&path, good).unwrap();
+    file.hurry();
+    file.put("b", 2).unwrap();
+    assert_eq!(["a", "b"].map(|key| file.get(key)), [Some(1), Some(2)]);
 }
 
 fn open(path: &Path) -> Reopened<FileBackend> {
