@@ -90,7 +90,7 @@ struct Reopened<B> {
 struct NextTry {
     /// Not before this.
     at: Option<Instant>,
-    /// The last try found damage, which may have been one read that went wrong.
+    /// The last try that could tell has found damage.
     is_damaged: bool,
 }
 
@@ -140,14 +140,20 @@ impl<B: StorageBackend> Reopened<B> {
         }
         let reopened = self.reopen();
         let mut pause = REOPEN_EVERY.max(began.elapsed() * REOPEN_PAUSE_FACTOR);
-        let damage = reopened.as_ref().err().filter(|error| is_damage(error));
-        let was_damaged = std::mem::replace(&mut next_try.is_damaged, damage.is_some());
-        if let Some(error) = damage.filter(|_| was_damaged) {
-            tracing::error!(
-                %error,
-                "a file of state was found damaged: what it held is in memory until the next start, which sets it aside"
-            );
-            pause = DAMAGED_PAUSE;
+        match &reopened {
+            Ok(()) => next_try.is_damaged = false,
+            Err(error) if is_damage(error) => {
+                let was_damaged = std::mem::replace(&mut next_try.is_damaged, true);
+                if was_damaged {
+                    tracing::error!(
+                        %error,
+                        "a file of state was found damaged: what it held is in memory until the next start, which sets it aside"
+                    );
+                    pause = DAMAGED_PAUSE;
+                }
+            }
+            // A full disk, say, does not tell.
+            Err(_) => {}
         }
         next_try.at = Some(Instant::now() + pause);
         Ok(reopened?)
@@ -201,7 +207,8 @@ fn check_not_emptied(backend: &impl StorageBackend) -> Result<(), DatabaseError>
     Err(StorageError::Io(emptied).into())
 }
 
-/// Writes every byte of a file again, in its place, and waits until they are on disk.
+/// Writes every byte of a file again, in its place, and waits until they are on disk. What a disk has
+/// misread is thereby written, too: the check that follows finds it, and the next start sets the file aside.
 fn rewrite(backend: &impl StorageBackend) -> Result<(), DatabaseError> {
     let mut buffer = vec![0; REWRITE_BYTES];
     let length = backend.len().map_err(StorageError::from)?;

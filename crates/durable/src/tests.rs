@@ -198,6 +198,26 @@ fn a_file_found_damaged_is_left_alone() {
     assert!(file.pause() > DAMAGED_PAUSE / 2, "{:?}", file.pause());
 }
 
+/// Only a try that could tell says that it is damaged no more.
+#[test]
+fn a_full_disk_does_not_make_a_damaged_file_good() {
+    let disk = Disk::default();
+    let file = disk.file();
+    file.put("a", 1).unwrap();
+    disk.pages().fails_once = true;
+    file.put("b", 2).unwrap_err();
+    disk.pages().cached.fill(7);
+    file.put("b", 2).unwrap_err();
+    disk.pages().is_full = true;
+    file.hurry();
+    file.put("b", 2).unwrap_err();
+    assert!(file.pause() < DAMAGED_PAUSE / 2, "there may be room soon: {:?}", file.pause());
+    disk.pages().is_full = false;
+    file.hurry();
+    file.put("b", 2).unwrap_err();
+    assert!(file.pause() > DAMAGED_PAUSE / 2, "{:?}", file.pause());
+}
+
 /// A fresh one would hold only what changes from now on.
 #[test]
 fn a_file_that_is_gone_or_emptied_is_waited_for() {
