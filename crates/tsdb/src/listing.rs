@@ -236,6 +236,7 @@ impl Tsdb {
     ) -> Result<(), StoreError> {
         let own = part.time_range();
         let range = TimeRange::new(range.start.max(own.start), range.end.min(own.end));
+        found.toll.walk(missing.len())?;
         missing.retain(|(_, series_at)| !texts.is_lacking(*series_at, range));
         if missing.is_empty() {
             return Ok(());
