@@ -2,7 +2,7 @@
 //! group to another name of the receiver: it is taken over, so that nothing is told again and the end
 //! of everything is.
 
-use super::{Dispatcher, GroupId, flush::Address, outbox::UnderWay};
+use super::{Delivery, Dispatcher, GroupId, flush::Address, outbox::UnderWay};
 use crate::{alert::Fingerprint, notify::dedup::Entry, route::RouteId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,13 +16,38 @@ impl Dispatcher {
     }
 
     /// The same, when it is known how a notification has ended that told of alerts which are now elsewhere.
-    pub(super) fn adopt_moved_from(&mut self, under_way: &UnderWay) {
+    pub(super) fn adopt_moved_from(&mut self, under_way: &UnderWay, delivered: bool) {
         let own = under_way.group.as_ref().and_then(|own| self.groups.get(own));
         let moved = under_way.delivery.alerts().filter(|alert| !own.is_some_and(|own| own.contains(*alert)));
         let moved: Vec<Fingerprint> = moved.collect();
-        let groups: BTreeSet<GroupId> = moved.into_iter().flat_map(|alert| self.groups_of(alert)).collect();
+        let mut groups: BTreeMap<GroupId, Vec<Fingerprint>> = BTreeMap::new();
+        for alert in moved {
+            self.groups_of(alert).into_iter().for_each(|group| groups.entry(group).or_default().push(alert));
+        }
         let waiting = under_way.waiting.iter().chain(&under_way.adopters);
-        groups.iter().chain(waiting).for_each(|group| self.adopt_into(group));
+        groups.keys().chain(waiting).for_each(|group| self.adopt_into(group));
+        if delivered {
+            groups.iter().for_each(|(group, alerts)| self.note_ends(group, &under_way.delivery, alerts));
+        }
+    }
+
+    /// Takes it that the target of a notification knows the ends that it told of a group's alerts: the group
+    /// does not tell them again beside what still fires.
+    fn note_ends(&mut self, group: &GroupId, told: &Delivery, alerts: &[Fingerprint]) {
+        let config = self.config.clone();
+        let route = config.routes.get(RouteId(group.0));
+        let Some(receiver) = config.receivers.get(&route.receiver) else { return };
+        let Some(held) = self.groups.get(group) else { return };
+        let is_end = |alert: &&Fingerprint| told.resolved.contains(alert) && held.contains(**alert);
+        let ends: BTreeSet<Fingerprint> = alerts.iter().filter(is_end).copied().collect();
+        for integration in receiver.integrations.iter().filter(|own| own.target() == told.target) {
+            let key = Entry::key(&integration.key(&receiver.name), &route.group_key(&group.1));
+            let Some(entry) = self.told.get(&key) else { continue };
+            let fresh: Vec<Fingerprint> = ends.difference(&entry.open).copied().collect();
+            if !fresh.is_empty() {
+                self.told.change(&key, |entry| entry.resolved.extend(fresh));
+            }
+        }
     }
 
     /// Where an alert belongs by the present routes.

@@ -290,7 +290,7 @@ impl Dispatcher {
         } else if under_way.resumed || outcome.leaves_doubt() {
             self.note_doubt(delivery);
         }
-        self.adopt_moved_from(&under_way);
+        self.adopt_moved_from(&under_way, delivered);
         for waiting in &under_way.waiting {
             if let Some(group) = self.groups.get_mut(waiting) {
                 group.flush_again();

@@ -497,6 +497,29 @@ fn what_has_ended_before_its_route_was_edited_is_told() {
     }
 }
 
+/// The end is at the receiver while an edit moves its alert, and another that fires, to a new group.
+#[test]
+fn an_end_that_an_edit_has_overtaken_is_told_once() {
+    let mut stage = Stage::new(SIMPLE, "");
+    stage.post("+g/a +g/b");
+    assert_eq!(stage.until(1.5), ["1 r +g/a +g/b"]);
+    stage.refusing = true;
+    stage.post("-g/a");
+    stage.until(3.5);
+    let (id, _) = stage.under_way.pop_first().unwrap();
+    stage.refusing = false;
+    stage.reload_to(config_for("other", SIMPLE, ""));
+    assert_eq!(stage.until(5.0), [""; 0]);
+    stage.dispatcher.finished(id, &Finished::Delivered, stage.now_ms);
+    stage.settle();
+    assert_eq!(stage.until(30.0), [""; 0]);
+    stage.post("+g/a");
+    stage.until(33.0);
+    stage.post("-g/a");
+    let told = stage.until(60.0);
+    assert!(told.len() == 1 && told[0].ends_with("other -g/a +g/b"), "{told:?}");
+}
+
 /// The group to which an alert moves has told of other alerts before.
 #[test]
 fn what_moves_to_an_older_group_is_neither_told_again_nor_forgotten() {
