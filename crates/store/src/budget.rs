@@ -36,13 +36,19 @@ pub enum StopReason {
     #[error("query timed out after {0}; shorten its range, add matchers, or raise the timeout")]
     Timeout(String),
     /// The sample limit.
-    #[error("query would load more than {0} samples; shorten its range or add matchers")]
+    #[error(
+        "query would load more than {0} samples (`query.samples_max`); shorten its range or add matchers"
+    )]
     TooManySamples(u64),
     /// The memory limit.
-    #[error("query needs more than {0} bytes of memory; aggregate, shorten its range, or add matchers")]
+    #[error(
+        "query needs more than {0} bytes of memory (`query.memory_bytes_max`); aggregate, shorten its range, or add matchers"
+    )]
     TooMuchMemory(u64),
     /// The read limit.
-    #[error("query would read more than {0} bytes; shorten its range or add matchers")]
+    #[error(
+        "query would read more than {0} bytes (`query.read_bytes_max`); shorten its range or add matchers"
+    )]
     TooMuchRead(u64),
 }
 

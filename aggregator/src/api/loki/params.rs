@@ -231,7 +231,7 @@ pub(super) fn check_resolution(range: TimeRange, step_ns: i64) -> Result<(), Ref
 pub(super) fn check_entries(limit: usize, lines_max: usize) -> Result<(), Refusal> {
     if limit > lines_max {
         return Err(Refusal::bad(format!(
-            "max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {lines_max})"
+            "max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {lines_max}); it is `query.log_lines_max` of the configuration"
         )));
     }
     Ok(())

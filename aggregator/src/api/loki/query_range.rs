@@ -37,7 +37,7 @@ fn check_length(params: &Params, longest: Duration) -> Result<(), Refusal> {
     }
     let limit = model::duration_to_string(limit_ns / 1_000_000);
     Err(Refusal::bad(format!(
-        "the query time range exceeds the limit (query length: {}, limit: {limit})",
+        "the query time range exceeds the limit (query length: {}, limit: {limit}); it is `query.log_range_max` of the configuration",
         logql::go_duration(length_ns)
     )))
 }

@@ -166,7 +166,7 @@ async fn refusals_are_plain_text() {
         (
             "query_range",
             &format!("{web}&limit=9999"),
-            "max entries limit per query exceeded, limit > max_entries_limit_per_query (9999 > 5000)",
+            "max entries limit per query exceeded, limit > max_entries_limit_per_query (9999 > 5000); it is `query.log_lines_max` of the configuration",
         ),
         ("query_range", &format!("{web}&limit=0"), "limit must be a positive value"),
         ("query_range", &format!("{web}&direction=sideways"), "invalid direction 'sideways'"),

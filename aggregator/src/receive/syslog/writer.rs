@@ -30,6 +30,7 @@ pub(super) async fn run(
     shutdown: Shutdown,
 ) {
     let mut queued = Vec::new();
+    let mut number = 0;
     loop {
         tokio::select! {
             count = receiver.recv_many(&mut queued, BATCH_MESSAGES_MAX) => if count == 0 { break },
@@ -37,7 +38,7 @@ pub(super) async fn run(
         }
         tokio::time::sleep(GATHER).await;
         fill(&mut receiver, &mut queued);
-        write(&app, &mut queued, &counters, &shutdown).await;
+        write(&app, &mut queued, &mut number, &counters, &shutdown).await;
     }
     // What came before the end is stored; the listeners have stopped.
     let rest = async {
@@ -46,7 +47,7 @@ pub(super) async fn run(
             if queued.is_empty() {
                 return;
             }
-            write(&app, &mut queued, &counters, &shutdown).await;
+            write(&app, &mut queued, &mut number, &counters, &shutdown).await;
         }
     };
     if tokio::time::timeout(STOP_PATIENCE, rest).await.is_err() {
@@ -63,12 +64,19 @@ fn fill(receiver: &mut mpsc::Receiver<Queued>, queued: &mut Vec<Queued>) {
     }
 }
 
-/// Stores the batch, however often that has to be tried; their places are given back after.
-async fn write(app: &AppState, queued: &mut Vec<Queued>, counters: &SyslogCounters, shutdown: &Shutdown) {
+/// Stores the batch, before which `number` messages came, however often that has to be tried; their places
+/// are given back after.
+async fn write(
+    app: &AppState,
+    queued: &mut Vec<Queued>,
+    number: &mut u64,
+    counters: &SyslogCounters,
+    shutdown: &Shutdown,
+) {
     let messages: Arc<Vec<Received>> = Arc::new(queued.iter().map(|one| one.received.clone()).collect());
     let bytes: usize = messages.iter().map(|received| received.message.len()).sum();
     loop {
-        let Err(failure) = store_once(app, messages.clone(), bytes).await else { break };
+        let Err(failure) = store_once(app, messages.clone(), *number, bytes).await else { break };
         app.receivers.counters.failure(Protocol::Syslog, &failure);
         let passes = failure.status().is_server_error();
         if !passes || shutdown.is_triggered() {
@@ -79,11 +87,17 @@ async fn write(app: &AppState, queued: &mut Vec<Queued>, counters: &SyslogCounte
         tracing::warn!(%failure, "syslog messages cannot be stored now; they are tried again");
         tokio::time::sleep(RETRY_PAUSE).await;
     }
+    *number += messages.len() as u64;
     queued.clear();
 }
 
-async fn store_once(app: &AppState, messages: Arc<Vec<Received>>, bytes: usize) -> Result<(), Failure> {
-    let options = SyslogOptions { offset_seconds: offset_seconds() };
+async fn store_once(
+    app: &AppState,
+    messages: Arc<Vec<Received>>,
+    number: u64,
+    bytes: usize,
+) -> Result<(), Failure> {
+    let options = SyslogOptions { offset_seconds: offset_seconds(), number };
     // The body is counted by its length alone: the messages are in memory already.
     let (body, sender) = (Bytes::new(), Sender::default());
     let stored = store(app, Protocol::Syslog, &sender, None, None, body, move |work| {

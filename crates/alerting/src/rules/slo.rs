@@ -104,7 +104,10 @@ impl Reader<'_> {
         let prefix = format!("slo \"{name}\"");
         let objective = slo.objective.as_ref().map(|objective| (objective.value, Place::of(objective)));
         let (objective, at) = objective.unwrap_or((0.0, place));
-        if !(objective > 0.0 && objective < 100.0) {
+        if objective > 0.0 && objective < 1.0 {
+            let meant = (objective * 1e8).round() / 1e6;
+            self.report(at, format!("{prefix}: objective is a percentage; did you mean {meant}?"));
+        } else if !(objective > 0.0 && objective < 100.0) {
             self.report(
                 at,
                 format!("{prefix}: objective must be a percentage between 0 and 100, such as 99.9"),

@@ -26,11 +26,17 @@ const FACILITIES: [&str; 24] = [
     "local7",
 ];
 
+/// What a time may be a whole number of: seconds in RFC 3164, milli- and microseconds in RFC 5424.
+const UNITS_NS: [i64; 3] = [1_000_000_000, 1_000_000, 1_000];
+
 /// What messages do not say themselves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SyslogOptions {
     /// Seconds east of UTC of the clocks that write times without a zone (RFC 3164).
     pub offset_seconds: i32,
+    /// How many messages came before these. A time is made finer by a message's number, as far as it is not
+    /// told: the same line written twice in a second is two lines.
+    pub number: u64,
 }
 
 /// One received message and who sent it.
@@ -57,7 +63,8 @@ pub fn decode_messages(
     let mut writer = LogWriter::new(batch, LogOptions { now_ns, enrich: true });
     let mut keeper = StreamKeeper::default();
     let mut result = Ok(());
-    for received in messages {
+    for (received, number) in messages.iter().zip(syslog.number..) {
+        let syslog = SyslogOptions { number, ..syslog };
         result = write_message(received, syslog, &mut keeper, &mut writer);
         if result.is_err() {
             break;
@@ -80,7 +87,14 @@ fn write_message(
     keeper.stream(writer, labels.into_iter().filter(|(_, value)| !value.is_empty()))?;
     writer.begin_entry();
     put_metadata(&message, writer);
-    writer.end_entry(message.timestamp_ns.unwrap_or(received.received_ns), message.text.as_bytes())
+    let told_ns = message.timestamp_ns.map(|at| told_apart(at, syslog.number));
+    writer.end_entry(told_ns.unwrap_or(received.received_ns), message.text.as_bytes())
+}
+
+/// A time, later by less than the unit that it is told in.
+fn told_apart(at_ns: i64, number: u64) -> i64 {
+    let unit = UNITS_NS.into_iter().find(|unit| at_ns % unit == 0).unwrap_or(1);
+    at_ns.saturating_add((number % unit as u64) as i64)
 }
 
 fn put_metadata(message: &Message<'_>, writer: &mut LogWriter<'_>) {
@@ -140,6 +154,28 @@ mod tests {
                 r#"{host="10.0.0.9", job="syslog", service_name="syslog"} 0 no priority at all {detected_level="unknown"}"#,
             ]
         );
+    }
+
+    #[test]
+    fn the_same_line_twice_in_a_second_is_two_lines() {
+        for (at, number, expected) in [
+            (5_000_000_000, 7, 5_000_000_007),
+            (5_000_000_000, 1_000_000_001, 5_000_000_001),
+            (5_001_000_000, 1_000_002, 5_001_000_002),
+            (5_000_001_000, 1_003, 5_000_001_003),
+            (5_000_000_001, 9, 5_000_000_001),
+            (i64::MAX, 9, i64::MAX),
+        ] {
+            assert_eq!(told_apart(at, number), expected);
+        }
+        let message = b"<34>May 28 20:26:41 sw1 sshd: Failed password".to_vec();
+        let received = Received { message, sender: "s".into(), received_ns: 1_780_000_000_000_000_000 };
+        let mut batch = LogBatch::default();
+        let options = SyslogOptions { number: 40, ..SyslogOptions::default() };
+        decode_messages(&[received.clone(), received], options, &mut batch).unwrap();
+        let entries = batch.streams().flat_map(|stream| stream.entries());
+        let times: Vec<i64> = entries.map(|entry| entry.timestamp_ns % 1_000_000_000).collect();
+        assert_eq!(times, [40, 41]);
     }
 
     proptest! {

@@ -159,6 +159,7 @@ fn every_problem_has_its_place() {
             "100",
             "f.yml:3:14: slo \"checkout\": objective must be a percentage between 0 and 100, such as 99.9",
         ),
+        ("99.9", "0.999", "f.yml:3:14: slo \"checkout\": objective is a percentage; did you mean 99.9?"),
         ("  bad:", "  window: 1d\n  bad:", "f.yml:4:11: slo \"checkout\": window must be between 7d and 90d"),
         ("errs", "bad!", "f.yml:4:8: slo \"checkout\": could not parse expression: 1:1: unexpected `!`"),
         (
