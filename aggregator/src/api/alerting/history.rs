@@ -39,7 +39,7 @@ pub(super) async fn history(
 
 fn filter(params: &Params) -> Result<EventFilter, Refusal> {
     let kind = |name: &str| {
-        EventKind::parse(name).ok_or_else(|| Refusal::bad(format!("`{name}` in `kind` is no kind of event")))
+        EventKind::parse(name).map_err(|error| Refusal::bad(format!("`kind` names kinds of events: {error}")))
     };
     let kinds = params.all("kind").flat_map(|names| names.split(',')).map(|name| kind(name.trim()));
     Ok(EventFilter {

@@ -17,7 +17,7 @@ pub(super) async fn test_receiver(
 ) -> Result<Json<Value>, Refusal> {
     let outcomes = match alerting(&app)?.test_receiver(&receiver).await {
         Ok(outcomes) => outcomes,
-        Err(error @ TestError::UnknownReceiver(_)) => return Err(Refusal::not_found(error.to_string())),
+        Err(error @ TestError::UnknownReceiver { .. }) => return Err(Refusal::not_found(error.to_string())),
         Err(TestError::Owner(error)) => return Err(error.into()),
     };
     let delivered = !outcomes.is_empty() && outcomes.iter().all(|outcome| outcome.delivered);

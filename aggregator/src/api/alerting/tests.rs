@@ -43,6 +43,8 @@ async fn no_history_of_alerts() {
     ] {
         let (status, message) = stage.send(axum::http::Method::GET, &format!("{BASE}/{bad}"), "").await;
         assert_eq!(status, 400, "{bad}: {message}");
+        let names_kinds = message.to_string().contains("`given_up`");
+        assert_eq!(names_kinds, bad.contains("kind"), "{bad}: {message}");
     }
 }
 

@@ -89,8 +89,11 @@ impl EventKind {
     }
 
     /// The kind of that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        serde_json::from_value(Value::String(name.to_owned())).ok()
+    ///
+    /// # Errors
+    /// When there is none; the message lists the names.
+    pub fn parse(name: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_value(Value::String(name.to_owned()))
     }
 }
 

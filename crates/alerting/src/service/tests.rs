@@ -524,7 +524,8 @@ async fn a_test_notification_says_what_came_of_it() {
     next(&mut requests).await;
     let body: serde_json::Value = serde_json::from_str(&next(&mut requests).await.body).unwrap();
     assert_eq!(body["alerts"][0]["labels"]["alertname"], "TestNotification");
-    assert!(matches!(alerting.test_receiver("nobody").await, Err(TestError::UnknownReceiver(_))));
+    let unknown = alerting.test_receiver("nobody").await.err().unwrap().to_string();
+    assert_eq!(unknown, "there is no receiver `nobody`: there are `quiet`, `r`");
     let kinds = EventFilter { kinds: vec![EventKind::Tested], ..EventFilter::default() };
     let page = alerting.history(kinds).await.unwrap();
     assert_eq!(page.events.iter().map(|event| event.error.is_some()).collect::<Vec<_>>(), [false, true]);

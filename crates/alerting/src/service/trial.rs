@@ -4,7 +4,7 @@ use super::{Alerting, random_uuid};
 use crate::{
     Annotations,
     alert::{ALERT_NAME, Alert},
-    config::Receiver,
+    config::{BUILT_IN_RECEIVER, Receiver},
     dispatch::Delivery,
     history::{Event, EventKind},
     notify::{Message, NotifiedAlert, Reason, deliver::attempt_test},
@@ -21,6 +21,8 @@ use std::{
 
 /// How long a receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Receivers that a refusal names; more would hide what it says.
+const NAMES_SHOWN_MAX: usize = 20;
 
 /// What came of one integration's test.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,8 +43,8 @@ pub struct TestOutcome {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum TestError {
-    #[error("there is no receiver `{0}`")]
-    UnknownReceiver(String),
+    #[error("there is no receiver `{name}`: {known}")]
+    UnknownReceiver { name: String, known: String },
     #[error(transparent)]
     Owner(#[from] OwnerError),
 }
@@ -55,7 +57,10 @@ impl Alerting {
     pub async fn test_receiver(&self, name: &str) -> Result<Vec<TestOutcome>, TestError> {
         let config = self.config().await?;
         let receiver = config.receivers.get(name).cloned();
-        let receiver = receiver.ok_or_else(|| TestError::UnknownReceiver(name.to_owned()))?;
+        let receiver = receiver.ok_or_else(|| TestError::UnknownReceiver {
+            name: name.to_owned(),
+            known: known(config.receivers.keys().map(String::as_str)),
+        })?;
         let mut tasks = Vec::new();
         for at in 0..receiver.integrations.len() {
             let (means, templates, receiver) =
@@ -79,6 +84,17 @@ impl Alerting {
         }
         Ok(outcomes)
     }
+}
+
+/// Which receivers there are, for who asked for another.
+fn known<'a>(names: impl ExactSizeIterator<Item = &'a str> + Clone) -> String {
+    if names.clone().eq([BUILT_IN_RECEIVER]) {
+        return "no routing is loaded; --alertmanager-config names its file".to_owned();
+    }
+    let more = names.len().saturating_sub(NAMES_SHOWN_MAX);
+    let shown: Vec<_> = names.take(NAMES_SHOWN_MAX).map(|name| format!("`{name}`")).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("there are {}{more}", shown.join(", "))
 }
 
 fn outcome(
@@ -139,5 +155,18 @@ fn test_delivery(receiver: &Arc<Receiver>, at: usize, now_ms: i64) -> Delivery {
         closes_more: false,
         expires_at_ms: now_ms.saturating_add(TIMEOUT.as_millis() as i64),
         repeat_interval_ms: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_a_wrong_receiver_is_told_the_right_ones() {
+        let all = |names: &[&str]| known(names.iter().copied().collect::<Vec<_>>().into_iter());
+        assert!(all(&[BUILT_IN_RECEIVER]).contains("no routing is loaded"));
+        assert_eq!(all(&["mail", "on-call"]), "there are `mail`, `on-call`");
+        assert!(all(&["r"; 23]).ends_with("`r` and 3 more"));
     }
 }
