@@ -7,8 +7,8 @@ use std::io::Write;
 
 /// Make a bearer token.
 ///
-/// Prints the token once, for its bearer, and the lines to put under `auth.tokens` in the
-/// configuration file, which hold only its hash.
+/// Prints the token once, for its bearer, and the item to add to the list `auth.tokens` of the
+/// configuration file, which holds only its hash.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// What the token allows
@@ -39,12 +39,30 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let role = serde_json::to_value(role)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "token (give it to its bearer; it is not shown again):\n  {token}\n")?;
-    writeln!(out, "configuration:\n  auth:\n    tokens:")?;
-    writeln!(out, "      - name: {}\n        role: {}", args.name, role.as_str().unwrap_or_default())?;
-    writeln!(out, "        sha256: {}", hex(&hash(&token)))?;
+    writeln!(out, "add this item to the list `auth.tokens` in the configuration file:")?;
+    write!(out, "{}", item(&args.name, role.as_str().unwrap_or_default(), &token))?;
     Ok(())
+}
+
+/// Indented as it stands below `auth:` and `  tokens:`, so that several can be put one after the other.
+fn item(name: &str, role: &str, token: &str) -> String {
+    format!("    - name: {name}\n      role: {role}\n      sha256: {}\n", hex(&hash(token)))
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn items_of_several_tokens_make_one_list() {
+        let items = item("agents", "agent", "bw_1") + &item("people", "operator", "bw_2");
+        let text = format!("auth:\n  tokens:\n{items}");
+        let config: Config = daemon::config::parse_yaml(&text, "test").unwrap();
+        assert_eq!(crate::auth::tokens(&config.auth.tokens).unwrap().len(), 2);
+    }
 }
