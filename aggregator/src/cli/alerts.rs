@@ -6,7 +6,8 @@ use std::{collections::HashMap, time::Duration};
 
 /// List alerts of a running server.
 ///
-/// Shows what fires and what is pending, who is told, and what mutes it:
+/// Shows what fires and what is pending, which receivers it goes to, and what mutes it. Whether one
+/// was reached, `bellwether explain` says:
 ///
 ///   bellwether alerts
 ///   bellwether alerts severity=critical 'instance=~"db-.*"'
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let groups = connection.get("api/v2/alerts/groups", &query).await?;
         let intervals = muted_by_time(&groups);
         let ruled = connection.get("api/v1/alerts", &[]).await?;
-        let mut table = Table::new(["STATE", "SEVERITY", "ALERT", "SINCE", "LABELS", "TOLD", "SUMMARY"]);
+        let mut table = Table::new(["STATE", "SEVERITY", "ALERT", "SINCE", "LABELS", "RECEIVERS", "SUMMARY"]);
         for alert in firing.as_array().into_iter().flatten() {
             let (told, is_muted) = told(alert, &intervals);
             if args.unmuted && is_muted {
