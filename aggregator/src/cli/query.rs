@@ -5,7 +5,7 @@ use super::{
     output::tell,
     span::{Span, parse_duration, parse_time},
 };
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use serde_json::Value;
 use std::{io::Write, time::Duration};
 
@@ -52,7 +52,8 @@ enum Output {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     block_on(async move {
         let (path, params) = question(&args)?;
-        let answer = args.address.connect(PATIENCE)?.post_form(path, &params).await?;
+        let connection = args.address.connect(PATIENCE)?;
+        let answer = connection.post_form(path, &params).await.map_err(with_advice)?;
         let mut out = std::io::stdout().lock();
         for warning in answer["warnings"].as_array().into_iter().flatten() {
             tell(format_args!("warning: {}", warning.as_str().unwrap_or_default()));
@@ -63,6 +64,20 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+/// A refusal, with the way to ask when the question was put in the wrong language or form.
+fn with_advice(error: anyhow::Error) -> anyhow::Error {
+    let said = format!("{error:#}");
+    if said.contains("unexpected character: '|'") {
+        return anyhow!(
+            "{said}; if this is LogQL, add --logql, or ask for the lines themselves with `bellwether logs`"
+        );
+    }
+    if said.contains("log queries are not supported as an instant query") {
+        return anyhow!("{said}; `bellwether logs` shows the lines");
+    }
+    error
 }
 
 type Question = (&'static str, Vec<(&'static str, String)>);
@@ -193,6 +208,18 @@ mod tests {
             let error = try_asked(line).unwrap_err().to_string();
             assert!(error.contains(expected), "{line:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_question_in_the_wrong_language_is_told_how_to_be_asked() {
+        for (said, advice) in [
+            ("1:11: parse error: unexpected character: '|'", "--logql"),
+            ("log queries are not supported as an instant query type, please change", "`bellwether logs`"),
+        ] {
+            let told = with_advice(anyhow!(said)).to_string();
+            assert!(told.starts_with(said) && told.contains(advice), "{told}");
+        }
+        assert_eq!(with_advice(anyhow!("query timed out")).to_string(), "query timed out");
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub(super) struct Connection {
 impl Address {
     /// Ready to ask; an answer may take `patience`.
     pub(super) fn connect(&self, patience: Duration) -> anyhow::Result<Connection> {
+        if !self.url.contains("://") {
+            bail!("`{}` is not an address; write http:// or https:// before it", self.url);
+        }
         let mut base = Url::parse(&self.url).with_context(|| format!("`{}` is not an address", self.url))?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
             bail!("`{}` is not an address; write it like http://127.0.0.1:9390", self.url);
@@ -74,10 +77,13 @@ impl Address {
             base.set_path(&format!("{}/", base.path()));
         }
         let token = Secret::resolve("token", None, self.token_file.as_deref())?;
-        if let (Some(token), Some(file)) = (&token, &self.token_file)
-            && token.expose().contains(char::is_whitespace)
-        {
-            bail!("`{}` must hold the token alone, on one line", file.display());
+        if let (Some(token), Some(file)) = (&token, &self.token_file) {
+            if token.expose().trim().is_empty() {
+                bail!("`{}` is empty; it must hold the token", file.display());
+            }
+            if token.expose().contains(char::is_whitespace) {
+                bail!("`{}` must hold the token alone, on one line", file.display());
+            }
         }
         let ca_pem = self.ca_file.as_deref().map(read_authorities).transpose().context("--ca-file")?;
         let tls = ClientTls { ca_pem, ..ClientTls::default() };
@@ -334,6 +340,26 @@ mod tests {
         ] {
             let refused = address(file).connect(Duration::from_secs(1)).err().expect("it is refused");
             assert!(format!("{refused:#}").starts_with(expected), "{refused:#}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_token_files_that_are_none_are_told_before_anything_is_asked() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (url, content, expected) in [
+            ("127.0.0.1:9390", "secret", "write http:// or https:// before it"),
+            ("localhost:9390", "secret", "write http:// or https:// before it"),
+            ("ftp://localhost", "secret", "write it like http://127.0.0.1:9390"),
+            ("http://127.0.0.1:1", "", "is empty"),
+            ("http://127.0.0.1:1", " \n", "is empty"),
+            ("http://127.0.0.1:1", "two words", "must hold the token alone"),
+        ] {
+            std::fs::write(file.path(), content).unwrap();
+            let token_file = Some(file.path().to_owned());
+            let address = Address { url: url.to_owned(), token_file, ca_file: None };
+            let refused = address.connect(Duration::from_secs(1)).err().expect("it is refused").to_string();
+            let named = if content == "secret" { url.to_owned() } else { file.path().display().to_string() };
+            assert!(refused.contains(expected) && refused.contains(&named), "{refused}");
         }
     }
 
