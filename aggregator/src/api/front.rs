@@ -54,8 +54,16 @@ impl Front {
     }
 }
 
+/// Whether a form is named that answers can have. Who names none gets them as they are, also when that is
+/// forbidden: a status that says so would come after the request was done.
 fn takes_compressed(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT_ENCODING).iter().any(|accepted| accepted != "identity")
+    let given = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    given.flat_map(|value| value.split(',')).any(|accepted| {
+        let (name, weight) = accepted.split_once(';').unwrap_or((accepted, ""));
+        let is_forbidden = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0));
+        ["gzip", "x-gzip", "deflate"].iter().any(|known| name.trim().eq_ignore_ascii_case(known))
+            && !is_forbidden
+    })
 }
 
 fn broken(panic: &(dyn Any + Send)) -> Response {
@@ -85,9 +93,17 @@ mod tests {
     async fn answers_are_compressed_for_who_takes_that() {
         let routes = Router::new().route("/", get(async || "a".repeat(1000)));
         let service = before(routes, Home::default());
-        for (accepted, encoding) in [("identity", None), ("gzip, deflate", Some("gzip")), ("br", None)] {
+        for (accepted, encoding) in [
+            ("identity", None),
+            ("gzip, deflate", Some("gzip")),
+            ("deflate;q=0.5", Some("deflate")),
+            ("br", None),
+            ("gzip;q=0, identity", None),
+            ("zstd, *;q=0", None),
+        ] {
             let request = Request::get("/").header(header::ACCEPT_ENCODING, accepted);
             let answer = service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK, "{accepted}");
             let found = answer.headers().get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap());
             assert_eq!(found, encoding, "{accepted}");
             let bytes = axum::body::to_bytes(answer.into_body(), 2000).await.unwrap().len();

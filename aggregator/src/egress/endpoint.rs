@@ -191,8 +191,11 @@ impl Endpoint {
                 let answer = read(response, message.version, is_429_retried).await;
                 self.heard(answer, message.version, silence, Instant::now())
             }
-            // The URL may hold a token.
-            Err(error) => Answer::Retry { after: None, why: explain(&error.without_url()) },
+            Err(error) => {
+                silence.pause(Instant::now());
+                // The URL may hold a token.
+                Answer::Retry { after: None, why: explain(&error.without_url()) }
+            }
         }
     }
 

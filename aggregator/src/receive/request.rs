@@ -120,10 +120,7 @@ pub(super) async fn store(
             let decoded = decode(Work { scratch, body: &body, decompressed_bytes_max, now_ns })?;
             decoded.append(&worker, protocol, scratch, batch_id.as_ref(), now_ns)
         })?;
-        Ok::<_, Failure>(tokio::spawn(async move {
-            let _place = place;
-            settle(worker, protocol, sender, appended).await
-        }))
+        Ok::<_, Failure>(tokio::spawn(settle(worker, protocol, sender, place, appended)))
     });
     match settling.await??.await {
         Ok(settled) => settled,
@@ -139,6 +136,7 @@ async fn settle(
     app: AppState,
     protocol: Protocol,
     sender: Sender,
+    _place: Option<Place>,
     mut appended: Appended,
 ) -> Result<Appended, Failure> {
     appended.commit.clone().await?;
@@ -206,11 +204,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_stored_for_a_sender_that_has_gone_is_counted_and_keeps_its_place() {
+    async fn what_is_stored_for_a_sender_that_has_gone_is_counted() {
         let app = App::for_tests();
-        let places = &app.receivers.places;
-        let all = places.available_permits();
-        let place = place(&app).await.expect("there are places");
         let (release, gate) = std::sync::mpsc::sync_channel::<()>(0);
         let decode = move |work: Work<'_>| {
             gate.recv().expect("the test goes on");
@@ -219,19 +214,18 @@ mod tests {
             Ok(Decoded::Metrics(DecodeReport::default()))
         };
         let sender = Sender::default();
-        let storing = store(&app, Protocol::Influx, &sender, Some(place), None, Bytes::new(), decode);
+        let storing = store(&app, Protocol::Influx, &sender, None, None, Bytes::new(), decode);
         assert!(tokio::time::timeout(Duration::from_millis(10), storing).await.is_err());
-        assert_eq!(places.available_permits(), all - 1);
         release.send(()).expect("the job runs");
         comes_to(&app, STORED, 1).await;
-        while places.available_permits() < all {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
     }
 
     #[tokio::test]
-    async fn a_batch_is_counted_when_it_is_durable_and_not_when_it_never_is() {
+    async fn a_batch_is_counted_and_gives_its_place_back_when_it_is_durable() {
         let app = App::for_tests();
+        let places = app.receivers.places.clone();
+        let all = places.available_permits();
+        let one = place(&app).await.expect("there are places");
         let settled = |commit| {
             let example = "example".to_owned();
             let appended = Appended {
@@ -244,17 +238,26 @@ mod tests {
                 commit,
                 for_tail: None,
             };
-            tokio::spawn(settle(app.clone(), Protocol::Influx, Sender::default(), appended))
+            tokio::spawn(settle(
+                app.clone(),
+                Protocol::Influx,
+                Sender::default(),
+                Some(one.clone()),
+                appended,
+            ))
         };
         let (lost, handle) = Commit::pending();
         drop(handle);
         assert!(settled(lost).await.expect("no panic").is_err());
         let (commit, handle) = Commit::pending();
         let waiting = settled(commit);
+        drop(one);
         tokio::task::yield_now().await;
         assert_eq!((counted(&app, STORED), counted(&app, REFUSED)), (0, 0));
+        assert_eq!(places.available_permits(), all - 1);
         handle.complete(Ok(()));
         assert!(waiting.await.expect("no panic").is_ok());
         assert_eq!((counted(&app, STORED), counted(&app, REFUSED)), (2, 3));
+        assert_eq!(places.available_permits(), all);
     }
 }

@@ -38,7 +38,9 @@ impl Dispatcher {
         let route = config.routes.get(RouteId(group.0));
         let Some(receiver) = config.receivers.get(&route.receiver) else { return };
         let Some(held) = self.groups.get(group) else { return };
-        let is_end = |alert: &&Fingerprint| told.resolved.contains(alert) && held.contains(**alert);
+        let told_ends = told.message.alerts.iter().filter(|alert| alert.resolved);
+        let told_ends: BTreeSet<Fingerprint> = told_ends.map(|it| it.alert.fingerprint()).collect();
+        let is_end = |alert: &&Fingerprint| told_ends.contains(alert) && held.contains(**alert);
         let ends: BTreeSet<Fingerprint> = alerts.iter().filter(is_end).copied().collect();
         for integration in receiver.integrations.iter().filter(|own| own.target() == told.target) {
             let key = Entry::key(&integration.key(&receiver.name), &route.group_key(&group.1));

@@ -85,8 +85,8 @@ pub struct FailedAttempt {
 }
 
 impl Finished {
-    /// Whether nobody knows if the receiver was told.
-    fn leaves_doubt(&self) -> bool {
+    /// Whether the receiver may have been told nevertheless.
+    fn may_be_taken(&self) -> bool {
         match self {
             Finished::Delivered => false,
             Finished::GivenUp { may_be_taken, .. } | Finished::Stopped { may_be_taken } => *may_be_taken,
@@ -287,7 +287,7 @@ impl Dispatcher {
             self.note_closed(delivery);
         } else if delivered {
             is_followed |= self.note_told(delivery, now_ms);
-        } else if under_way.resumed || outcome.leaves_doubt() {
+        } else if under_way.resumed || outcome.may_be_taken() && self.is_doubt_of_use(delivery) {
             self.note_doubt(delivery);
         }
         self.adopt_moved_from(&under_way, delivered);
@@ -330,6 +330,15 @@ impl Dispatcher {
             entry.sequence += 1;
         });
         self.doubt_incidents(delivery);
+    }
+
+    /// Whether a doubt about a notification is worth what comes of it, an end that may be told for nothing: an
+    /// incident would stay open for ever, and an end that was told would hide that its alert fires again. Who
+    /// has no incidents, and never answers, is not to be owed the end of everything that ever fired.
+    fn is_doubt_of_use(&self, delivery: &Delivery) -> bool {
+        let own = integration(&self.config, &delivery.receiver, &delivery.integration);
+        delivery.firing.is_empty()
+            || own.is_none_or(|(receiver, at)| receiver.integrations[at].ties_incidents())
     }
 
     /// Of a notification of which an attempt had no clear answer, or one whose end an earlier process did

@@ -73,6 +73,21 @@ fn who_gives_no_answer_for_long_is_told_once_when_it_is_back() {
 }
 
 #[test]
+fn who_has_no_incidents_is_not_owed_the_end_of_what_was_perhaps_told() {
+    let hook = "- {name: hook, webhook_configs: [{url: 'http://hook/'}]}\n";
+    let mut stage = Stage::new(&format!("{SIMPLE}, routes: [{{receiver: hook}}]"), hook);
+    stage.refusing = true;
+    stage.post("+a");
+    stage.until(12.0);
+    let (id, delivery) = stage.under_way.pop_first().unwrap();
+    assert_eq!(delivery.receiver, "hook");
+    stage.post("-a");
+    stage.dispatcher.finished(id, &given_up(true), stage.now_ms);
+    stage.refusing = false;
+    assert_eq!(stage.until(100.0), [""; 0]);
+}
+
+#[test]
 fn who_refuses_for_long_hears_nothing_of_what_was_over_before_it_was_back() {
     let mut stage = Stage::new(SIMPLE, "");
     stage.refusing = true;

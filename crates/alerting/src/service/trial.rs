@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn who_names_a_wrong_receiver_is_told_the_right_ones() {
-        let all = |names: &[&str]| known(names.iter().copied().collect::<Vec<_>>().into_iter());
+        let all = |names: &[&str]| known(names.iter().copied());
         assert!(all(&[BUILT_IN_RECEIVER]).contains("no routing is loaded"));
         assert_eq!(all(&["mail", "on-call"]), "there are `mail`, `on-call`");
         assert!(all(&["r"; 23]).ends_with("`r` and 3 more"));

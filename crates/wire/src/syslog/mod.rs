@@ -149,7 +149,7 @@ mod tests {
             found,
             [
                 r#"{app="app", host="web1", job="syslog", service_name="app"} 500000000 hello {detected_level="info", ex_1_iut="3", ex_1_q="a\"b]", facility="local4", level="notice", m_x="y", msgid="ID47", pid="77"}"#,
-                r#"{app="su", host="mymachine", job="syslog", service_name="su"} 1000000000 'su root' failed {detected_level="critical", facility="auth", level="crit", pid="230"}"#,
+                r#"{app="su", host="mymachine", job="syslog", service_name="su"} 1000000001 'su root' failed {detected_level="critical", facility="auth", level="crit", pid="230"}"#,
                 r#"{host="10.0.0.9", job="syslog", service_name="syslog"} 0 kernel panic {detected_level="fatal", facility="kern", level="emerg"}"#,
                 r#"{host="10.0.0.9", job="syslog", service_name="syslog"} 0 no priority at all {detected_level="unknown"}"#,
             ]
@@ -173,9 +173,11 @@ mod tests {
         let mut batch = LogBatch::default();
         let options = SyslogOptions { number: 40, ..SyslogOptions::default() };
         decode_messages(&[received.clone(), received], options, &mut batch).unwrap();
-        let entries = batch.streams().flat_map(|stream| stream.entries());
-        let times: Vec<i64> = entries.map(|entry| entry.timestamp_ns % 1_000_000_000).collect();
-        assert_eq!(times, [40, 41]);
+        let times: Vec<Vec<i64>> = batch
+            .streams()
+            .map(|stream| stream.entries().map(|entry| entry.timestamp_ns % 1_000_000_000).collect())
+            .collect();
+        assert_eq!(times, [[40, 41]]);
     }
 
     proptest! {
