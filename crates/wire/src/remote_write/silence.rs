@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a lane hears nothing before it takes the receiver for an older one. A page of a load balancer for the time of some work answers with success and says nothing, and
-/// what it gets as 1.0 is lost; an older receiver in the place of the one that was there does so for ever.
+/// How long a lane hears nothing before it takes the receiver for an older one. A page of a load balancer for
+/// the time of some work answers with success and says nothing, and what it gets as 1.0 is lost; an older
+/// receiver in the place of the one that was there does so for ever.
 pub const SILENCE_MAX: Duration = Duration::from_secs(300);
 
 /// What to say of such an answer.
