@@ -338,6 +338,7 @@ impl Dispatcher {
     fn is_doubt_of_use(&self, delivery: &Delivery) -> bool {
         let own = integration(&self.config, &delivery.receiver, &delivery.integration);
         delivery.firing.is_empty()
+            || delivery.tells_an_end()
             || own.is_none_or(|(receiver, at)| receiver.integrations[at].ties_incidents())
     }
 

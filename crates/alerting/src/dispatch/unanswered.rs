@@ -88,6 +88,22 @@ fn who_has_no_incidents_is_not_owed_the_end_of_what_was_perhaps_told() {
 }
 
 #[test]
+fn who_was_perhaps_told_of_an_end_beside_what_fires_is_told_when_it_fires_again() {
+    for outcome in [given_up(true), STOPPED] {
+        let hook = "- {name: hook, webhook_configs: [{url: 'http://hook/'}]}\n";
+        let mut stage = Stage::new(&format!("{SIMPLE}, routes: [{{receiver: hook}}]"), hook);
+        stage.post("+a +b");
+        assert_eq!(stage.until(1.5).len(), 1);
+        stage.refusing = true;
+        stage.post("-b");
+        stage.until(3.5);
+        stage.lose_answer(|stage| stage.post("+b"), &outcome);
+        let told = stage.until(20.0);
+        assert!(told.len() == 1 && told[0].contains("+b"), "{outcome:?}: {told:?}");
+    }
+}
+
+#[test]
 fn who_refuses_for_long_hears_nothing_of_what_was_over_before_it_was_back() {
     let mut stage = Stage::new(SIMPLE, "");
     stage.refusing = true;

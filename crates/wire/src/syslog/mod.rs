@@ -26,9 +26,6 @@ const FACILITIES: [&str; 24] = [
     "local7",
 ];
 
-/// What a time may be a whole number of: seconds in RFC 3164, milli- and microseconds in RFC 5424.
-const UNITS_NS: [i64; 3] = [1_000_000_000, 1_000_000, 1_000];
-
 /// What messages do not say themselves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SyslogOptions {
@@ -87,14 +84,13 @@ fn write_message(
     keeper.stream(writer, labels.into_iter().filter(|(_, value)| !value.is_empty()))?;
     writer.begin_entry();
     put_metadata(&message, writer);
-    let told_ns = message.timestamp_ns.map(|at| told_apart(at, syslog.number));
+    let told_ns = message.timestamp_ns.map(|at| told_apart(at, message.unit_ns, syslog.number));
     writer.end_entry(told_ns.unwrap_or(received.received_ns), message.text.as_bytes())
 }
 
 /// A time, later by less than the unit that it is told in.
-fn told_apart(at_ns: i64, number: u64) -> i64 {
-    let unit = UNITS_NS.into_iter().find(|unit| at_ns % unit == 0).unwrap_or(1);
-    at_ns.saturating_add((number % unit as u64) as i64)
+fn told_apart(at_ns: i64, unit_ns: i64, number: u64) -> i64 {
+    at_ns.saturating_add((number % unit_ns.max(1) as u64) as i64)
 }
 
 fn put_metadata(message: &Message<'_>, writer: &mut LogWriter<'_>) {
@@ -158,16 +154,21 @@ mod tests {
 
     #[test]
     fn the_same_line_twice_in_a_second_is_two_lines() {
-        for (at, number, expected) in [
-            (5_000_000_000, 7, 5_000_000_007),
-            (5_000_000_000, 1_000_000_001, 5_000_000_001),
-            (5_001_000_000, 1_000_002, 5_001_000_002),
-            (5_000_001_000, 1_003, 5_000_001_003),
-            (5_000_000_001, 9, 5_000_000_001),
-            (i64::MAX, 9, i64::MAX),
+        let number = 7_001_002_003;
+        for (time, expected) in [
+            ("2026-05-28T20:26:41Z", 1_001_002_003),
+            // Not told in seconds, so that it stays before the next millisecond.
+            ("2026-05-28T20:26:40.000Z", 2_003),
+            ("2026-05-28T20:26:40.000000+00:00", 3),
+            ("2026-05-28T20:26:40.000000000Z", 0),
         ] {
-            assert_eq!(told_apart(at, number), expected);
+            for message in [format!("<34>1 {time} sw1 sshd - - - x"), format!("<34>{time} sw1 sshd: x")] {
+                let message = parse::parse(&message, 0, 0);
+                let told = told_apart(message.timestamp_ns.unwrap(), message.unit_ns, number);
+                assert_eq!(told - 1_780_000_000_000_000_000, expected, "{time}");
+            }
         }
+        assert_eq!(told_apart(i64::MAX, 1000, 9), i64::MAX);
         let message = b"<34>May 28 20:26:41 sw1 sshd: Failed password".to_vec();
         let received = Received { message, sender: "s".into(), received_ns: 1_780_000_000_000_000_000 };
         let mut batch = LogBatch::default();

@@ -16,6 +16,8 @@ const HALF_YEAR_NS: i64 = 15_768_000_000_000_000;
 pub(super) struct Message<'a> {
     pub(super) priority: Option<u8>,
     pub(super) timestamp_ns: Option<i64>,
+    /// What that is told in: nanoseconds of a second, a milli-, a micro- or a nanosecond.
+    pub(super) unit_ns: i64,
     pub(super) host: &'a str,
     pub(super) app: &'a str,
     pub(super) process: &'a str,
@@ -51,7 +53,19 @@ fn rfc5424(priority: u8, text: &str) -> Option<Message<'_>> {
     let (data, rest) = structured_data(fields.next()?)?;
     let text = rest.strip_prefix(' ').unwrap_or(rest);
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Some(Message { priority: Some(priority), timestamp_ns, host, app, process, id, data, text })
+    let (priority, unit_ns) = (Some(priority), unit_ns(timestamp));
+    Some(Message { priority, timestamp_ns, unit_ns, host, app, process, id, data, text })
+}
+
+/// What a time with or without a fraction of a second is told in.
+fn unit_ns(time: &str) -> i64 {
+    let fraction = time.split_once('.').map_or("", |(_, fraction)| fraction);
+    match fraction.bytes().take_while(u8::is_ascii_digit).count() {
+        0 => 1_000_000_000,
+        1..=3 => 1_000_000,
+        4..=6 => 1_000,
+        _ => 1,
+    }
 }
 
 type Data<'a> = Vec<(String, Cow<'a, str>)>;
@@ -119,6 +133,7 @@ fn rfc3164(priority: u8, text: &str, received_ns: i64, offset_seconds: i32) -> M
         return message;
     };
     message.timestamp_ns = Some(timestamp_ns);
+    message.unit_ns = unit_ns(&text[..text.len() - rest.len()]);
     message.text = rest;
     // A first word that ends with a colon, or has a process id, is the program: no host.
     match rest.split_once(' ') {
